@@ -1,0 +1,34 @@
+# revseg on a GPU server. The torch wheels bring CUDA; the host needs the NVIDIA driver and the NVIDIA Container Toolkit.
+#
+#   docker build -t revseg .
+#   docker run --rm --gpus all --user "$(id -u):$(id -g)" \
+#       -v /path/to/davis:/data:ro -v "$PWD/runs:/work/runs" \
+#       revseg revseg-train experiment=davis data.root=/data
+#   docker run --rm --gpus all -v "$PWD:/videos" -v "$PWD/runs:/work/runs" \
+#       revseg revseg-predict /videos/my.mp4 output=/work/runs/my
+#
+# Everything is written below /work/runs: mount it, or it goes with the container. Make that folder on the host first, so that
+# it is yours; `--user` runs as you, without it the container runs as the user `revseg` (1000). TensorBoard: publish a
+# port and run `tensorboard --logdir runs --bind_all` instead of a revseg command. Without `--gpus all` it runs on the CPU.
+ARG PYTHON=3.12
+FROM python:${PYTHON}-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 HOME=/tmp
+
+# Dependencies first, from pyproject.toml alone: a change of the source does not download torch again.
+WORKDIR /source
+COPY pyproject.toml ./
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+        > requirements.txt \
+    && pip install -r requirements.txt
+
+COPY README.md ./
+COPY configs configs
+COPY revseg revseg
+RUN pip install . && rm -rf /source
+
+# World-writable, so that any `--user` can write where no folder is mounted.
+RUN useradd --uid 1000 --create-home revseg && install -d -m 1777 /work /work/runs
+USER revseg
+WORKDIR /work
+CMD ["revseg-train", "--help"]

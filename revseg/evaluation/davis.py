@@ -1,0 +1,181 @@
+"""The DAVIS benchmark: which frames and objects count, and how their measures are averaged.
+
+Pont-Tuset et al., "The 2017 DAVIS challenge on video object segmentation", arXiv:1704.00675. Each object's frames are
+averaged first, then all objects of all sequences: a sequence with three objects weighs three times. Object ids of prediction
+and annotation agree; the proposals of a method without ids are not matched to objects here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from revseg.data.masks import read_mask
+from revseg.evaluation.measures import Statistics, contour_accuracy, region_similarity, statistics
+
+VOID = 255
+PROTOCOLS = {
+    "semi-supervised": slice(1, -1),  # the first frame is given with its mask; the last one is left out by convention
+    "unsupervised": slice(None),
+    "all": slice(None),
+}
+
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Score:
+    """J and F of one object, or their averages over several."""
+
+    J: Statistics
+    F: Statistics
+
+    @property
+    def jf(self) -> float:
+        return (self.J.mean + self.F.mean) / 2
+
+
+@dataclass(frozen=True)
+class Report:
+    protocol: str
+    sequences: dict[str, dict[int, Score]]
+    """Of each sequence the score of each object id."""
+
+    @property
+    def overall(self) -> Score:
+        return average(score for objects in self.sequences.values() for score in objects.values())
+
+
+def average(scores: Iterable[Score]) -> Score:
+    """The mean of each number over the scores, at least one."""
+    numbers = np.mean([[*_numbers(score.J), *_numbers(score.F)] for score in scores], axis=0).tolist()
+    return Score(Statistics(*numbers[:3]), Statistics(*numbers[3:]))
+
+
+def evaluate_masks(
+    predictions: Iterable[Labels], labels: Iterable[Labels], object_ids: Sequence[int]
+) -> dict[int, Score]:
+    """Score of each object from its frames, at least one. Each frame is taken, measured and let go: generators do.
+
+    predictions, labels: one (H, W) array of object ids per frame, in the same order; label 255 is void. A prediction
+    of an id that is not in `object_ids` counts as background.
+    """
+    return _evaluate_pairs(zip(predictions, labels, strict=True), object_ids)
+
+
+def evaluate_folders(
+    prediction: str | Path,
+    annotation: str | Path,
+    encoding: str = "davis2017",
+    protocol: str = "semi-supervised",
+    prediction_encoding: str = "davis2017",
+    names: Sequence[str] | None = None,
+) -> Report:
+    """Score of mask images, frame by frame of equal name.
+
+    prediction, annotation: folders of one sequence (PNG files) or of several (a folder of PNG files each).
+    encoding, prediction_encoding: how object ids are written in the annotation and in the prediction, "davis2016" or
+    "davis2017". protocol: a key of `PROTOCOLS`. names: the sequences that count; None: all that are annotated.
+
+    Raises ValueError if something annotated was not predicted, or has another size or other objects.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol is {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    pairs = _pair_sequences(Path(prediction), Path(annotation), names)
+    scores = {}
+    for name, (predicted, annotated) in tqdm(pairs.items(), unit="sequence", leave=False, disable=None):
+        frames = _pair_frames(predicted, annotated, protocol)
+        object_ids = _objects(annotated, encoding)
+        masks = (_read_pair(*pair, prediction_encoding, encoding, object_ids) for pair in frames)
+        scores[name] = _evaluate_pairs(masks, object_ids)
+    return Report(protocol, scores)
+
+
+def _pair_sequences(
+    prediction: Path, annotation: Path, names: Sequence[str] | None
+) -> dict[str, tuple[Path, Path]]:
+    for setting, folder in (("prediction", prediction), ("annotation", annotation)):
+        if not folder.is_dir():
+            raise ValueError(f"{setting}={folder} is not a folder: give the folder with the mask images")
+    if names is None and _frames(annotation):
+        return {annotation.resolve().name: (prediction, annotation)}
+    names = names or sorted(folder.name for folder in annotation.iterdir() if _frames(folder))
+    if not names:
+        raise ValueError(f"annotation={annotation} holds neither PNG masks nor folders of them")
+    for folder in (parent / name for name in names for parent in (annotation, prediction)):
+        if not _frames(folder):
+            raise ValueError(f"{folder} has no PNG masks: add them, or set split= to a file of the names that count")
+    return {name: (prediction / name, annotation / name) for name in names}
+
+
+def _pair_frames(prediction: Path, annotation: Path, protocol: str) -> list[tuple[Path, Path]]:
+    annotated = _frames(annotation)
+    counted = annotated[PROTOCOLS[protocol]]
+    if not counted:
+        raise ValueError(
+            f"{annotation} annotates {len(annotated)} frame(s), and protocol={protocol} leaves out the first and the "
+            "last: set protocol=all"
+        )
+    predicted = {path.stem: path for path in _frames(prediction)}
+    for path in counted:
+        if path.stem not in predicted:
+            raise ValueError(f"{prediction} has no mask {path.name}, but {path} exists: predict every frame")
+    return [(predicted[path.stem], path) for path in counted]
+
+
+def _objects(annotation: Path, encoding: str) -> list[int]:
+    """Ids in any annotated frame. The masks are read once more later: cheaper than keeping a long sequence."""
+    found = set().union(*(_ids(read_mask(path, encoding)) for path in _frames(annotation))) - {0, VOID}
+    if not found:
+        raise ValueError(f"no mask in {annotation} shows an object: if they hold 0 and 255, set encoding=davis2016")
+    return sorted(found)
+
+
+def _read_pair(
+    prediction: Path, annotation: Path, prediction_encoding: str, encoding: str, object_ids: Sequence[int]
+) -> tuple[Labels, Labels]:
+    predicted, labels = read_mask(prediction, prediction_encoding), read_mask(annotation, encoding)
+    if predicted.shape != labels.shape:
+        sizes = ["{1} x {0}".format(*image.shape) for image in (predicted, labels)]
+        raise ValueError(
+            f"{prediction} is {sizes[0]} pixels, but its annotation {annotation} is {sizes[1]}: predict at the "
+            "annotation's size"
+        )
+    extra = sorted(_ids(predicted) - {0, *object_ids})
+    if extra:
+        raise ValueError(
+            f"{prediction} shows object {extra[0]}, but its annotation has only {', '.join(map(str, object_ids))}: use "
+            "the annotation's ids, or if the prediction holds 0 and 255, set prediction_encoding=davis2016"
+        )
+    return predicted, labels
+
+
+def _frames(folder: Path) -> list[Path]:
+    """The PNG files of a folder in the order of their numbers, or of its subfolder `masks`, as revseg-predict writes."""
+    files = list(folder.glob("*.png")) or list(folder.glob("masks/*.png"))
+    return sorted(files, key=lambda path: (len(path.stem), path.stem))
+
+
+def _evaluate_pairs(pairs: Iterable[tuple[Labels, Labels]], object_ids: Sequence[int]) -> dict[int, Score]:
+    frames = [[_measure(*pair, object_id) for object_id in object_ids] for pair in pairs]
+    J, F = np.moveaxis(np.array(frames), 2, 0)  # (frames, objects) each
+    return {
+        object_id: Score(statistics(J[:, column]), statistics(F[:, column]))
+        for column, object_id in enumerate(object_ids)
+    }
+
+
+def _measure(prediction: Labels, label: Labels, object_id: int) -> tuple[float, float]:
+    masks = prediction == object_id, label == object_id, label == VOID
+    return region_similarity(*masks), contour_accuracy(*masks)
+
+
+def _ids(labels: Labels) -> set[int]:
+    return set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+
+
+def _numbers(part: Statistics) -> tuple[float, float, float]:
+    return part.mean, part.recall, part.decay

@@ -1,0 +1,123 @@
+"""J and F of one object in one frame, and their statistics over the frames of a sequence.
+
+Perazzi et al., "A benchmark dataset and evaluation methodology for video object segmentation", CVPR 2016, with the
+conventions of the DAVIS evaluation code. A mask is bool (H, W), True on the object.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, hypot, isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+
+TOLERANCE = 0.008  # of the frame's diagonal: how far apart two contours may lie and still match
+
+
+def region_similarity(prediction: Mask, truth: Mask, void: Mask | None = None) -> float:
+    """J = |prediction AND truth| / |prediction OR truth| over the pixels that are not void; 1 if the union is empty."""
+    prediction, truth = _without_void(prediction, truth, void)
+    union = np.count_nonzero(prediction | truth)
+    return np.count_nonzero(prediction & truth) / union if union else 1.0
+
+
+def contour_accuracy(prediction: Mask, truth: Mask, void: Mask | None = None) -> float:
+    """F = 2 P R / (P + R) of the boundary pixels, matched within ceil(0.008 * diagonal) pixels.
+
+    P: share of the predicted boundary that lies near the true one; R: the reverse. Both boundaries empty: 1;
+    exactly one empty: 0. Void pixels are set to background before the boundaries are taken.
+    """
+    prediction, truth = _without_void(prediction, truth, void)
+    radius = ceil(TOLERANCE * hypot(*truth.shape))
+    window = _window(prediction | truth)  # holds all boundary pixels, so nothing outside can match or be matched
+    found, true = boundary(prediction[window]), boundary(truth[window])
+    found_count, true_count = np.count_nonzero(found), np.count_nonzero(true)
+    if not found_count or not true_count:
+        return float(found_count == true_count)
+    precision = np.count_nonzero(found & dilate(true, radius)) / found_count
+    recall = np.count_nonzero(true & dilate(found, radius)) / true_count
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def boundary(mask: Mask) -> Mask:
+    """Pixels that differ from their east, south or south-east neighbour.
+
+    The last row looks only east, the last column only south, the last pixel nowhere: an object cut off by the frame's
+    right or lower edge has no boundary there.
+    """
+    result = np.zeros_like(mask)
+    result[:, :-1] |= mask[:, :-1] ^ mask[:, 1:]
+    result[:-1, :] |= mask[:-1, :] ^ mask[1:, :]
+    result[:-1, :-1] |= mask[:-1, :-1] ^ mask[1:, 1:]
+    return result
+
+
+def dilate(mask: Mask, radius: int) -> Mask:
+    """Pixels with a True pixel within dx^2 + dy^2 <= radius^2.
+
+    The disk is a stack of horizontal runs, narrow at its ends and wide in the middle: one run is widened step by step
+    and laid down at +-dy, about 4 * radius passes instead of the pi * radius^2 of the disk's area.
+    """
+    height = mask.shape[0]
+    run, reach = mask.copy(), 0
+    result = np.zeros_like(mask)
+    for dy in range(min(radius, height - 1), -1, -1):
+        while reach < isqrt(radius**2 - dy**2):
+            reach += 1
+            run[:, reach:] |= mask[:, :-reach]
+            run[:, :-reach] |= mask[:, reach:]
+        result[dy:] |= run[: height - dy]
+        result[: height - dy] |= run[dy:]
+    return result
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of one measure over the frames of one object."""
+
+    mean: float
+    recall: float
+    """Share of the frames above 0.5."""
+    decay: float
+    """Mean of the first quarter of the frames minus mean of the last quarter."""
+
+
+def statistics(values: Sequence[float]) -> Statistics:
+    """Mean, recall and decay of one value per frame, at least one.
+
+    The four quarters share their border frames: with N frames they run from border i to border i + 1, both included,
+    borders = round(linspace(1, N, 5)) - 1. (The DAVIS code stores the borders in 8 bits, which wraps beyond 256
+    frames; these do not.)
+    """
+    frames = np.asarray(values, dtype=np.float64)
+    borders = np.round(np.linspace(1, len(frames), 5) + 1e-10).astype(int) - 1
+    first, last = frames[: borders[1] + 1], frames[borders[3] :]
+    return Statistics(
+        mean=float(frames.mean()),
+        recall=float((frames > 0.5).mean()),
+        decay=float(first.mean() - last.mean()),
+    )
+
+
+def _without_void(prediction: Mask, truth: Mask, void: Mask | None) -> tuple[Mask, Mask]:
+    if prediction.shape != truth.shape:
+        raise ValueError(
+            f"the predicted mask has shape {prediction.shape}, the true one {truth.shape}: resize the prediction"
+        )
+    if void is None:
+        return prediction, truth
+    return prediction & ~void, truth & ~void
+
+
+def _window(mask: Mask) -> tuple[slice, slice]:
+    """The rows and columns that hold True pixels, and one more on each side where the frame has it.
+
+    The margin keeps `boundary` the same as on the whole frame: its rules for the last row and column then apply to
+    empty pixels, or to the frame's own last row and column.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(max(rows[0] - 1, 0), rows[-1] + 2), slice(max(columns[0] - 1, 0), columns[-1] + 2)

@@ -1,0 +1,87 @@
+"""What a network is made of: the settings and their validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Settings of ``RevSegNet``."""
+
+    channels: int = 4
+    """Channels of the state at level 0 (each of prev and curr); 8 times more per level where T is halved too, else 4 times."""
+    classes: int = 2
+    """Classes of the segmentation, background included."""
+    levels: int = 3
+    """Coarsenings; the network goes down that often and up again."""
+    depth: Any = (0, 2, 2, 2)
+    """Blocks per level on each way: one number, or one for each of the levels + 1 levels, finest first; 0 is allowed."""
+    rank: Any = 16
+    """Output channels of K: one number, or one per level."""
+    step_size: float = 1.0
+    """Step size h of the leapfrog."""
+    kernel_size: int = 3
+    """Side of K's kernel, odd."""
+    coarsen_time: Any = True
+    """Whether a coarsening also halves T: one value, or one per coarsening, finest first."""
+    arithmetic: str = "exact"
+    """exact: states on a grid, inverted bit for bit; float: ordinary floating point."""
+    convolution_dtype: str = "auto"
+    """bfloat16 or float32 (float64 with arithmetic=float); auto: bfloat16 where the processor is fast at it."""
+    state_dtype: str = "float32"
+    """Container of the states: float32, int32, int16 (exact); float32, float64 (float)."""
+    adjoint_dtype: str = "float32"
+    """Container of the adjoints: float32 or bfloat16 (float64 with state_dtype=float64)."""
+    grid_bits: int | None = None
+    """The grid of exact states is 2^-grid_bits; null: 12, and 8 for int16 (range +-128)."""
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "classes", "step_size"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"network.{name} is {getattr(self, name)}; give a positive number")
+        if self.levels < 0:
+            raise ValueError(f"network.levels is {self.levels}; give 0 or more")
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise ValueError(f"network.kernel_size is {self.kernel_size}; give an odd number, so that K keeps the size")
+        self._spread("depth", self.levels + 1, 0)
+        self._spread("rank", self.levels + 1, 1)
+        self._spread("coarsen_time", self.levels, 0)
+        self._check_dtypes()
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        return self._spread("depth", self.levels + 1, 0)
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        return self._spread("rank", self.levels + 1, 1)
+
+    @property
+    def halves_time(self) -> tuple[bool, ...]:
+        return tuple(bool(value) for value in self._spread("coarsen_time", self.levels, 0))
+
+    def _spread(self, name: str, count: int, least: int) -> tuple[int, ...]:
+        value = getattr(self, name)
+        values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * count
+        if len(values) != count:
+            raise ValueError(f"network.{name} has {len(values)} entries but network.levels={self.levels} needs {count}; "
+                             f"give one number or {count} of them")
+        if any(not isinstance(v, int) or v < least for v in values):
+            raise ValueError(f"network.{name} is {value}; every entry must be a whole number of at least {least}")
+        return values
+
+    def _check_dtypes(self) -> None:
+        allowed: dict[str, tuple[str, ...]] = {
+            "arithmetic": ("exact", "float"),
+            "convolution_dtype": ("auto", "bfloat16", "float32", "float64"),
+            "state_dtype": ("float32", "int32", "int16") if self.arithmetic == "exact" else ("float32", "float64"),
+            "adjoint_dtype": ("float32", "bfloat16", "float64"),
+        }
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"network.{name} is {getattr(self, name)}; with arithmetic={self.arithmetic} "
+                                 f"choose one of {', '.join(values)}")
+        if self.grid_bits is not None and not 0 <= self.grid_bits <= 20:
+            raise ValueError(f"network.grid_bits is {self.grid_bits}; give 0 to 20, or null for the container's default")

@@ -1,0 +1,53 @@
+"""Probabilities of a whole video, handed out a few frames at a time: two states in memory, never the logits of a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from revseg.network.network import RevSegNet
+from revseg.network.placement import Placement, features, frames_at_once, open_state
+
+Offset = tuple[int, int, int]
+
+
+@torch.no_grad()
+def predict_probabilities(net: RevSegNet, volume: Tensor, offsets: Sequence[Offset] = ((0, 0, 0),)) -> Iterator[tuple[int, Tensor]]:
+    """Softmax probabilities of a video (3, T, H, W), averaged over placements on the padded grid.
+
+    Yields (first frame, (O, t, H, W) float32) in order. With several offsets the running sum of all frames is kept, in float16.
+    """
+    if len(offsets) == 1:
+        yield from _probabilities(net, volume, offsets[0])
+        return
+    _, frames, height, width = volume.shape
+    total = torch.zeros(net.config.classes, frames, height, width, dtype=torch.float16, device=volume.device)
+    for offset in offsets:
+        for start, part in _probabilities(net, volume, offset):
+            total[:, start : start + part.shape[1]] += part / len(offsets)
+    count = max(1, net.sequence.budget(volume.device) // (total[:, 0].numel() * 16))
+    for start in range(0, frames, count):
+        yield start, total[:, start : start + count].float()
+
+
+def spread_offsets(multiple: tuple[int, int, int], count: int) -> list[Offset]:
+    """``count`` placements spread over the grid's phases: (0, 0, 0), then a Kronecker sequence of low discrepancy in 3D."""
+    plastic = 1.2207440846057596  # root of x^4 = x + 1; Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018
+    fractions = [plastic ** -(axis + 1) for axis in range(3)]
+    t, h, w = ([int(m * ((i * f) % 1.0)) for i in range(count)] for m, f in zip(multiple, fractions, strict=True))
+    return list(zip(t, h, w, strict=True))
+
+
+def _probabilities(net: RevSegNet, volume: Tensor, offset: Offset) -> Iterator[tuple[int, Tensor]]:
+    batch = volume[None]
+    placement = Placement.of(net, batch, offset)
+    state = open_state(net, batch, placement)
+    net.sequence.forward_(state, net.sequence.detached())
+    channels = 2 * net.config.channels + net.config.classes
+    count = frames_at_once(placement, channels, 1, net.sequence.budget(volume.device))
+    frames = volume.shape[1]
+    for start in range(0, frames, count):
+        stop = min(start + count, frames)
+        yield start, net.head(features(state, placement, start, stop))[0].softmax(-1).movedim(-1, 0)

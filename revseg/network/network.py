@@ -1,0 +1,107 @@
+"""RevSegNet: opening, reversible sequence, head; a whole volume in, logits out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from revseg.network.config import NetworkConfig
+from revseg.network.plan import blocks_of, multiple_of, padded_size
+from revseg.reversible.block import Coarsen, Leapfrog, Refine
+from revseg.reversible.grid import DEFAULT_BITS, Grid
+from revseg.reversible.layer import SymmetricLayer
+from revseg.reversible.sequence import Block, ReversibleSequence
+
+# uint8 RGB -> about zero mean and unit variance.
+PIXEL_MEAN, PIXEL_STD = 114.75, 57.375
+
+
+class RevSegNet(nn.Module):
+    """Fully reversible 3D network with symmetric block-low-rank layers, arXiv:1912.12137.
+
+        state = (y, y),  y = opening(volume);   state <- sequence(state);   logits = head(state)
+
+    Settings: see ``NetworkConfig``; given as keywords. ``config`` holds them.
+
+        net = RevSegNet(channels=4, classes=2, levels=3, depth=(0, 2, 2, 2), rank=16)
+        logits = net(volume)              # (N, 3, T, H, W) -> (N, classes, T, H, W)
+
+    A uint8 volume is normalised by the network, a float volume is taken as normalised. T, H, W may be of any size.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        self.config = config = NetworkConfig(**settings)
+        self.multiple = multiple_of(config)
+        self.opening = nn.Linear(3, config.channels)
+        self.sequence = _sequence(config)
+        self.head = nn.Linear(2 * config.channels, config.classes)
+        # Near zero: the first loss is log(classes), and the first gradients do not fling the state about.
+        nn.init.normal_(self.head.weight, std=1e-2)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """(N, 3, T, H, W) -> logits (N, classes, T, H, W), under autograd."""
+        check_volume(volume)
+        size = tuple(volume.shape[2:])
+        padded = padded_size(self.config, size)  # type: ignore[arg-type]
+        inputs = normalise(volume.movedim(1, -1), self.opening.weight.dtype)
+        inputs = F.pad(inputs, (0, 0, *(p for axis in (2, 1, 0) for p in (0, padded[axis] - size[axis]))))
+        y = self.opening(inputs).movedim(-1, 1)
+        features = torch.cat(self.sequence(y, y), 1)[:, :, : size[0], : size[1], : size[2]]
+        return self.head(features.movedim(1, -1).to(self.head.weight.dtype)).movedim(-1, 1)
+
+
+def normalise(volume: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """uint8 -> about unit variance; float is taken as normalised."""
+    return (volume.to(dtype) - PIXEL_MEAN) / PIXEL_STD if volume.dtype == torch.uint8 else volume.to(dtype)
+
+
+def check_volume(volume: Tensor) -> None:
+    if volume.dim() != 5 or volume.shape[1] != 3 or 0 in volume.shape:
+        raise ValueError(f"the volume has shape {tuple(volume.shape)}; give (N, 3, T, H, W) with no empty axis")
+    if not (volume.is_floating_point() or volume.dtype == torch.uint8):
+        raise ValueError(f"the volume has dtype {volume.dtype}; give uint8 (0 to 255) or a normalised float")
+
+
+def fast_convolution_dtype() -> torch.dtype:
+    """bfloat16 where convolutions in it are fast: a GPU that has it, or a CPU with AMX or AVX-512 BF16."""
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return torch.bfloat16 if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else torch.float32
+
+
+def _sequence(config: NetworkConfig) -> ReversibleSequence:
+    blocks: list[Block] = []
+    layers: list[SymmetricLayer] = []
+    for plan in blocks_of(config):
+        if plan.kind == "leapfrog":
+            blocks.append(Leapfrog(len(layers), plan.rank, config.kernel_size))
+            layers.append(SymmetricLayer(plan.channels, plan.rank, config.kernel_size))
+        else:
+            blocks.append((Coarsen if plan.kind == "coarsen" else Refine)(plan.halve_time))
+    return ReversibleSequence(blocks, layers, step_size=config.step_size, grid=_grid(config),
+                              convolution_dtype=_convolution_dtype(config),
+                              adjoint_dtype=_adjoint_dtype(config))
+
+
+def _grid(config: NetworkConfig) -> Grid:
+    dtype = getattr(torch, config.state_dtype)
+    if config.arithmetic == "float":
+        return Grid(dtype, None)
+    return Grid(dtype, DEFAULT_BITS[dtype] if config.grid_bits is None else config.grid_bits)
+
+
+def _adjoint_dtype(config: NetworkConfig) -> torch.dtype:
+    return torch.float64 if config.state_dtype == "float64" else getattr(torch, config.adjoint_dtype)
+
+
+def _convolution_dtype(config: NetworkConfig) -> torch.dtype:
+    if config.convolution_dtype != "auto":
+        return getattr(torch, config.convolution_dtype)
+    # The approximate inverse of arithmetic=float repeats its convolutions' errors: it gets the precision of its states.
+    return getattr(torch, config.state_dtype) if config.arithmetic == "float" else fast_convolution_dtype()

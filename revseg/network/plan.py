@@ -1,0 +1,56 @@
+"""From settings to blocks: levels, channels, sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from revseg.network.config import NetworkConfig
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """One block of the sequence: what it does and the size of the fields it works on."""
+
+    kind: Literal["leapfrog", "coarsen", "refine"]
+    level: int
+    channels: int
+    """Channels at ``level`` (for coarsen and refine: those of the finer side)."""
+    rank: int
+    halve_time: bool
+
+
+def blocks_of(config: NetworkConfig) -> tuple[BlockPlan, ...]:
+    """Down ``levels`` times and up again, ``depth[l]`` blocks at level l on each way; the coarsest level is visited once."""
+    channels = level_channels(config)
+
+    def leapfrogs(level: int) -> list[BlockPlan]:
+        return [BlockPlan("leapfrog", level, channels[level], config.ranks[level], False)] * config.depths[level]
+
+    def change(kind: Literal["coarsen", "refine"], level: int) -> BlockPlan:
+        return BlockPlan(kind, level, channels[level], 0, config.halves_time[level])
+
+    down: list[BlockPlan] = []
+    up: list[BlockPlan] = []
+    for level in range(config.levels):
+        down += [*leapfrogs(level), change("coarsen", level)]
+        up = [change("refine", level), *leapfrogs(level), *up]
+    return (*down, *leapfrogs(config.levels), *up)
+
+
+def level_channels(config: NetworkConfig) -> tuple[int, ...]:
+    channels = [config.channels]
+    for halve_time in config.halves_time:
+        channels.append(channels[-1] * (8 if halve_time else 4))
+    return tuple(channels)
+
+
+def multiple_of(config: NetworkConfig) -> tuple[int, int, int]:
+    """What T, H and W of the padded volume must be divisible by."""
+    return 2 ** sum(config.halves_time), 2**config.levels, 2**config.levels
+
+
+def padded_size(config: NetworkConfig, size: tuple[int, int, int], offset: tuple[int, int, int] = (0, 0, 0)) -> tuple[int, int, int]:
+    """Smallest divisible (T, H, W) that holds a volume of ``size`` placed at ``offset``."""
+    t, h, w = (-(-(n + o) // m) * m for n, o, m in zip(size, offset, multiple_of(config), strict=True))
+    return t, h, w

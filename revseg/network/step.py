@@ -1,0 +1,123 @@
+"""One training step at the memory floor: two states, two adjoints, and a slab of everything else.
+
+The head and the loss see only labelled frames, a few at a time, so the logits of a whole volume never exist. The loss is a
+function of sums over pixels, value(sum of statistics), so it takes two passes over the slabs: one for the sums, one for the gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from revseg.network.network import RevSegNet, check_volume
+from revseg.network.placement import Placement, features, frames_at_once, open_state, opening_inputs
+from revseg.reversible.block import Pair
+from revseg.reversible.grid import Grid
+
+
+class Loss(Protocol):
+    """A loss that is a function of sums over pixels."""
+
+    def statistics(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Additive sums, 1-D, of logits (M, O) and labels (M,) long, void included."""
+
+    def value(self, statistics: Tensor) -> Tensor:
+        """The loss of the summed statistics."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """loss: 0-d, detached; statistics: the loss's sums; state_range: largest magnitude of the state (nan in floating point)."""
+
+    loss: Tensor
+    statistics: Tensor
+    state_range: float
+
+
+def training_step(net: RevSegNet, volume: Tensor, labels: Tensor, labelled_frames: Sequence[int], loss: Loss,
+                  offset: tuple[int, int, int] = (0, 0, 0)) -> StepResult:
+    """Loss of a video and its gradients, added to ``.grad`` of all parameters.
+
+    volume: (N, 3, T, H, W) uint8 or normalised float; labels: (N, L, H, W) of the frames ``labelled_frames``;
+    offset: where the video is placed on the padded grid.
+    """
+    check_volume(volume)
+    if labels.shape != (len(volume), len(labelled_frames), *volume.shape[3:]):
+        raise ValueError(f"labels of shape {tuple(labels.shape)} do not fit {len(labelled_frames)} labelled frames of a volume "
+                         f"{tuple(volume.shape)}; give (N, L, H, W)")
+    placement = Placement.of(net, volume, offset)
+    parameters = net.sequence.parameters_of_layers()
+    fixed = [part.detach() for part in parameters]
+    with torch.autocast(volume.device.type, enabled=False):
+        state = open_state(net, volume, placement)
+        net.sequence.forward_(state, fixed)
+        frames = _Labelled(net, state, placement, labels, labelled_frames)
+        value, statistics, adjoint = frames.loss_and_adjoint(loss)
+        gradients = net.sequence.adjoint_(state, adjoint, fixed)
+        torch.autograd.backward(parameters, gradients)
+        _opening_gradient(net, volume, placement, adjoint)
+    reached = float("nan") if state.range is None else float(state.range) * state.grid.unit
+    return StepResult(value, statistics, reached)
+
+
+class _Labelled:
+    """The labelled frames of a state: logits, statistics and adjoint, a few frames at a time."""
+
+    def __init__(self, net: RevSegNet, state: Pair, placement: Placement, labels: Tensor, frames: Sequence[int]) -> None:
+        self.net, self.state, self.placement, self.labels = net, state, placement, labels
+        budget = net.sequence.budget(labels.device)
+        self.count = frames_at_once(placement, 2 * net.config.channels + net.config.classes, len(labels), budget)
+        self.frames = frames
+
+    def loss_and_adjoint(self, loss: Loss) -> tuple[Tensor, Tensor, Pair]:
+        with torch.no_grad():
+            total = torch.stack([self._statistics(loss, self._features(run), run) for run in self._runs()]).sum(0)
+        total.requires_grad_()
+        value = loss.value(total)
+        (weights,) = torch.autograd.grad(value, total)
+        adjoint = self._zero_adjoint()
+        for run in self._runs():
+            inputs = self._features(run).requires_grad_()
+            self._statistics(loss, inputs, run).backward(weights)
+            assert inputs.grad is not None
+            self._add(adjoint, inputs.grad, run)
+        return value.detach(), total.detach(), adjoint
+
+    def _runs(self) -> Iterator[range]:
+        """Positions in ``frames``, a few at a time."""
+        for start in range(0, len(self.frames), self.count):
+            yield range(start, min(start + self.count, len(self.frames)))
+
+    def _features(self, run: range) -> Tensor:
+        frames = [self.frames[i] for i in run]
+        return torch.cat([features(self.state, self.placement, frame, frame + 1) for frame in frames], 1)
+
+    def _statistics(self, loss: Loss, inputs: Tensor, run: range) -> Tensor:
+        logits = self.net.head(inputs)
+        return loss.statistics(logits.flatten(0, -2), self.labels[:, run.start : run.stop].flatten().long())
+
+    def _zero_adjoint(self) -> Pair:
+        fields = [torch.zeros(self.state.curr.shape, dtype=self.net.sequence.adjoint_dtype, device=self.labels.device)
+                  for _ in range(2)]
+        return Pair(*fields, Grid(self.net.sequence.adjoint_dtype, None))
+
+    def _add(self, adjoint: Pair, gradient: Tensor, run: range) -> None:
+        """Into (u_prev, u_curr) = (-g_prev, g_curr)."""
+        g_prev, g_curr = gradient.chunk(2, -1)
+        for position, frame in enumerate(self.frames[i] for i in run):
+            at = slice(position, position + 1)
+            self.placement.crop(adjoint.prev, frame, frame + 1).sub_(g_prev[:, at])
+            self.placement.crop(adjoint.curr, frame, frame + 1).add_(g_curr[:, at])
+
+
+def _opening_gradient(net: RevSegNet, volume: Tensor, placement: Placement, adjoint: Pair) -> None:
+    """The state starts as (y, y): d(loss)/dy = g_prev + g_curr = u_curr - u_prev."""
+    count = frames_at_once(placement, net.config.channels + 3, len(volume), net.sequence.budget(volume.device))
+    for start in range(0, placement.padded[0], count):
+        stop = min(start + count, placement.padded[0])
+        y = net.opening(opening_inputs(volume, placement, start, stop))
+        y.backward((adjoint.curr[:, start:stop].to(y.dtype) - adjoint.prev[:, start:stop].to(y.dtype)))

@@ -1,0 +1,1 @@
+"""The reversible mathematics: grid, Haar transform, symmetric layer, leapfrog, sequence."""

@@ -1,0 +1,85 @@
+"""Exact arithmetic: states that are integers times a fixed unit, so that the leapfrog loses no bit.
+
+On the grid ``value = unit * integer`` the sums of the recurrence
+
+    next = 2 curr - prev - round(f(curr))        (all in grid units)
+
+are exact, and the rounded term is the same bits in both directions. The container may be float32 (holding integers),
+int32 or int16. ``unit = None`` is the ordinary floating-point arithmetic of the paper: no rounding, an approximate inverse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# A quarter of what the container can represent: 2 curr - prev then cannot leave it before the range check sees it.
+# int16 sums are formed in int32, so int16 may use its whole range.
+LARGEST_INTEGER = {torch.float32: 2**22, torch.int32: 2**29, torch.int16: 2**15 - 1}
+DEFAULT_BITS = {torch.float32: 12, torch.int32: 12, torch.int16: 8}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a state is stored.
+
+    dtype: float32, int32 or int16 with a ``bits``; float32 or float64 without.
+    bits:  the unit is 2^-bits; None keeps ordinary floating point.
+    """
+
+    dtype: torch.dtype = torch.float32
+    bits: int | None = 12
+
+    def __post_init__(self) -> None:
+        if self.bits is not None and self.dtype not in LARGEST_INTEGER:
+            raise ValueError(f"state_dtype {self.dtype} cannot hold exact states; use float32, int32 or int16")
+        if self.bits is None and not self.dtype.is_floating_point:
+            raise ValueError(f"arithmetic=float needs state_dtype float32 or float64, not {self.dtype}")
+
+    @property
+    def exact(self) -> bool:
+        return self.bits is not None
+
+    @property
+    def unit(self) -> float:
+        """Value of the integer 1; a power of two, so that scaling by it is exact."""
+        return 1.0 if self.bits is None else 2.0**-self.bits
+
+    @property
+    def limit(self) -> float:
+        """Largest magnitude, as a value, that a state may reach."""
+        return float("inf") if self.bits is None else LARGEST_INTEGER[self.dtype] * self.unit
+
+    def store(self, values: Tensor) -> Tensor:
+        """Values -> container, rounded to the nearest grid point (integer containers saturate at ``limit``)."""
+        if not self.exact:
+            return values.to(self.dtype)
+        wide = values if values.dtype == torch.float64 else values.float()
+        scaled = torch.round(wide / self.unit)
+        if not self.dtype.is_floating_point:
+            scaled.clamp_(-LARGEST_INTEGER[self.dtype], LARGEST_INTEGER[self.dtype])
+        return scaled.to(self.dtype)
+
+    def load(self, stored: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Container -> values, always a copy."""
+        return stored.to(dtype) * self.unit
+
+    def leapfrog_(self, prev: Tensor, curr: Tensor, force: Tensor) -> Tensor | None:
+        """prev <- 2 curr - prev - round(force), in place, ``force`` in grid units (overwritten).
+
+        Returns the largest magnitude reached, in grid units, as a 0-d tensor, or None in floating point.
+        """
+        if not self.exact:
+            prev.lerp_(curr, 2.0).sub_(force)
+            return None
+        force.round_()
+        if self.dtype.is_floating_point:
+            # lerp(prev, curr, 2) = curr + (curr - prev): one pass, exact for integers below 2^24.
+            following = prev.lerp_(curr, 2.0).sub_(force)
+        else:
+            following = curr.to(torch.int32, copy=True).mul_(2).sub_(prev).sub_(force.to(torch.int32))
+            prev.copy_(following)
+        low, high = torch.aminmax(following)
+        return torch.maximum(-low.double(), high.double())

@@ -1,0 +1,163 @@
+"""A sequence of reversible blocks as one autograd function.
+
+It keeps only the final state. The backward pass undoes block after block, and at each block recomputes what its adjoint
+needs from the state just recovered: 8 convolutions a block and step, memory that does not grow with depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from revseg.reversible.block import Coarsen, Leapfrog, Pair, Refine
+from revseg.reversible.grid import Grid
+from revseg.reversible.layer import PreparedLayer, SymmetricLayer
+
+Block = Leapfrog | Coarsen | Refine
+
+# Temporaries of one slab. On CPU they should stay in the last-level cache; on a GPU they should fill it with work.
+SLAB_BYTES = {"cpu": 24 << 20, "cuda": 512 << 20}
+
+
+class ReversibleSequence(nn.Module):
+    """Blocks run forwards, inverted, or run backwards on the adjoint.
+
+    layers: the symmetric layers, used by the ``Leapfrog`` blocks through their index.
+    slab_bytes: budget of one slab's temporaries; None takes the device's entry of SLAB_BYTES.
+    """
+
+    def __init__(self, blocks: Sequence[Block], layers: Sequence[SymmetricLayer], *, step_size: float, grid: Grid,
+                 convolution_dtype: torch.dtype, adjoint_dtype: torch.dtype, slab_bytes: int | None = None) -> None:
+        super().__init__()
+        self.blocks = tuple(blocks)
+        self.layers = nn.ModuleList(layers)
+        self.step_size, self.grid = step_size, grid
+        self.convolution_dtype, self.adjoint_dtype = convolution_dtype, adjoint_dtype
+        self.slab_bytes = slab_bytes
+
+    def forward(self, prev: Tensor, curr: Tensor) -> tuple[Tensor, Tensor]:
+        """State through all blocks, differentiable: (N, C, T, H, W) values, divisible sizes.
+
+        Exact arithmetic first rounds the state to the grid; rounding passes gradients straight through.
+        Raises OverflowError where a state leaves the range in which it is exact.
+        """
+        return _ReversibleFunction.apply(self, prev, curr, *self.parameters_of_layers())
+
+    @torch.no_grad()
+    def inverse(self, prev: Tensor, curr: Tensor) -> tuple[Tensor, Tensor]:
+        """Undo ``forward``: bit for bit in exact arithmetic."""
+        state = self.pair(prev, curr, self.grid)
+        self.inverse_(state, self.detached())
+        return self.values(state)
+
+    def parameters_of_layers(self) -> list[Tensor]:
+        """(normalised kernel, bias) of each layer, flat, with their autograd graph."""
+        return [part for layer in self.layers for part in (layer.normalised_kernel(), layer.bias)]  # type: ignore[operator]
+
+    def detached(self) -> list[Tensor]:
+        return [part.detach() for part in self.parameters_of_layers()]
+
+    def forward_(self, state: Pair, parameters: Sequence[Tensor]) -> None:
+        """Run the blocks on ``state`` in place and check its range."""
+        budget = self.budget(state.curr.device)
+        for block in self.blocks:
+            if isinstance(block, Leapfrog):
+                block.forward_(state, self._prepare(block, parameters), budget)
+            else:
+                block.forward_(state, budget)
+        self._check_range(state)
+
+    def inverse_(self, state: Pair, parameters: Sequence[Tensor]) -> None:
+        budget = self.budget(state.curr.device)
+        for block in reversed(self.blocks):
+            if isinstance(block, Leapfrog):
+                block.inverse_(state, self._prepare(block, parameters), budget)
+            else:
+                block.inverse_(state, budget)
+
+    def adjoint_(self, state: Pair, adjoint: Pair, parameters: Sequence[Tensor]) -> list[Tensor]:
+        """Undo the blocks on ``state`` and carry ``adjoint`` (u_prev, u_curr) back, both in place.
+
+        Returns the gradients of ``parameters``.
+        """
+        budget = self.budget(state.curr.device)
+        gradients: list[Tensor] = [torch.empty(0)] * len(parameters)
+        for block in reversed(self.blocks):
+            if isinstance(block, Leapfrog):
+                kernel, bias = block.adjoint_(state, adjoint, self._prepare(block, parameters), budget)
+                gradients[2 * block.index], gradients[2 * block.index + 1] = kernel, bias
+            else:
+                block.inverse_(state, budget)
+                block.adjoint_(adjoint, budget)
+        return gradients
+
+    def budget(self, device: torch.device) -> int:
+        return self.slab_bytes or SLAB_BYTES.get(device.type, SLAB_BYTES["cpu"])
+
+    def pair(self, prev: Tensor, curr: Tensor, grid: Grid) -> Pair:
+        """(N, C, T, H, W) values -> fields of their own memory."""
+        fields = [grid.store(part.permute(0, 2, 3, 4, 1)).clone(memory_format=torch.contiguous_format)
+                  for part in (prev, curr)]
+        return Pair(*fields, grid)
+
+    def values(self, pair: Pair) -> tuple[Tensor, Tensor]:
+        """Fields -> (N, C, T, H, W) values, in channels-last memory."""
+        dtype = torch.float64 if pair.prev.dtype == torch.float64 else torch.float32
+        prev, curr = (pair.grid.load(part, dtype).permute(0, 4, 1, 2, 3) for part in (pair.prev, pair.curr))
+        return prev, curr
+
+    def _prepare(self, block: Leapfrog, parameters: Sequence[Tensor]) -> PreparedLayer:
+        kernel, bias = parameters[2 * block.index], parameters[2 * block.index + 1]
+        return PreparedLayer(kernel, bias, self.step_size, self.grid.unit, self.convolution_dtype)
+
+    def _check_range(self, state: Pair) -> None:
+        if state.range is None:
+            return
+        reached = float(state.range) * self.grid.unit
+        if not reached <= self.grid.limit:  # also true for nan
+            name = str(self.grid.dtype).removeprefix("torch.")
+            raise OverflowError(
+                f"the state reached {reached:.4g}, beyond +-{self.grid.limit:.4g}, the range in which {name} states on the "
+                f"grid 2^-{self.grid.bits} are exact; lower network.step_size (now {self.step_size:g}), "
+                f"network.grid_bits (now {self.grid.bits}) or network.depth")
+
+
+class _ReversibleFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, sequence: ReversibleSequence, prev: Tensor, curr: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        with torch.autocast(curr.device.type, enabled=False):  # the dtypes are ours: backward must repeat the same bits
+            state = sequence.pair(prev, curr, sequence.grid)
+            sequence.forward_(state, parameters)
+        ctx.sequence, ctx.dtypes = sequence, (prev.dtype, curr.dtype)
+        # The fields themselves are saved, not the values handed out: nobody else holds them, so backward may undo them in place.
+        ctx.save_for_backward(state.prev, state.curr, *parameters)
+        return sequence.values(state)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        prev, curr, *parameters = ctx.saved_tensors  # a second backward without retain_graph ends here, with torch's message
+        sequence: ReversibleSequence = ctx.sequence
+        if torch._C._autograd._get_current_graph_task_keep_graph():
+            prev, curr = prev.clone(), curr.clone()  # retain_graph=True: leave the state for the next backward
+        state = Pair(prev, curr, sequence.grid)
+        with torch.autocast(curr.device.type, enabled=False):
+            adjoint = _output_adjoint(sequence, curr, grads)
+            gradients = sequence.adjoint_(state, adjoint, parameters)
+            u_prev, u_curr = sequence.values(adjoint)
+        inputs = (u_prev.neg_().to(ctx.dtypes[0]), u_curr.to(ctx.dtypes[1]))
+        return None, *inputs, *(g.to(p.dtype) for g, p in zip(gradients, parameters, strict=True))
+
+
+def _output_adjoint(sequence: ReversibleSequence, like: Tensor, grads: tuple[Tensor | None, ...]) -> Pair:
+    """(g_prev, g_curr) -> (u_prev, u_curr) = (-g_prev, g_curr); an unused output contributes zeros."""
+    fields = []
+    for grad in grads:
+        field = torch.zeros(like.shape, dtype=sequence.adjoint_dtype, device=like.device)
+        fields.append(field if grad is None else field.copy_(grad.permute(0, 2, 3, 4, 1)))
+    return Pair(fields[0].neg_(), fields[1], Grid(sequence.adjoint_dtype, None))

@@ -1,0 +1,107 @@
+"""Slabs: parts of a field along T (and, where one frame is already large, along H) that a block works on one after another.
+
+Only one slab's hidden activations and low-precision copies exist at a time. A slab of the output needs a halo of
+k - 1 input positions on each side: (k - 1)/2 for each of its two convolutions.
+The same slabs are used in every pass: a convolution may round differently in another tiling, and an exact inverse
+needs the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Output positions [start, stop) x [top, bottom) of a field of ``frames`` x ``height``; ``radius`` = (k - 1)/2."""
+
+    start: int
+    stop: int
+    top: int
+    bottom: int
+    frames: int
+    height: int
+    radius: int
+
+    @property
+    def splits_height(self) -> bool:
+        return self.bottom - self.top < self.height
+
+    @property
+    def padding(self) -> tuple[int, int, int]:
+        """Zero padding of the convolutions: none where the halo is part of the slab."""
+        return (0, 0 if self.splits_height else self.radius, self.radius)
+
+    def core(self, field: Tensor) -> Tensor:
+        """View of the output positions in a whole field (T, H, W, C)."""
+        return field[self.start : self.stop, self.top : self.bottom]
+
+    def read(self, field: Tensor, dtype: torch.dtype) -> Tensor:
+        """Copy of the slab with its halo, zero outside the field: (t + 4 radius, h [+ 4 radius], W, C)."""
+        reach = 2 * self.radius
+        rows = reach if self.splits_height else 0
+        first, last = max(self.start - reach, 0), min(self.stop + reach, self.frames)
+        high, low = max(self.top - rows, 0), min(self.bottom + rows, self.height)
+        shape = (self.stop - self.start + 2 * reach, self.bottom - self.top + 2 * rows, *field.shape[2:])
+        slab = torch.empty(shape, dtype=dtype, device=field.device)
+        t0, h0 = first - (self.start - reach), high - (self.top - rows)
+        _clear_outside_(slab, t0, t0 + last - first, h0, h0 + low - high)
+        slab[t0 : t0 + last - first, h0 : h0 + low - high].copy_(field[first:last, high:low])
+        return slab
+
+    def clear_halo_(self, hidden: Tensor) -> Tensor:
+        """Zero the hidden positions outside the field: K^T is padded with zeros, not with relu(b)."""
+        rows = self.radius if self.splits_height else 0
+        t0, h0 = max(self.radius - self.start, 0), max(rows - self.top, 0)
+        t1 = hidden.shape[0] - max(self.stop + self.radius - self.frames, 0)
+        h1 = hidden.shape[1] - max(self.bottom + rows - self.height, 0)
+        return _clear_outside_(hidden, t0, t1, h0, h1)
+
+    def inner(self, haloed: Tensor) -> Tensor:
+        """Drop ``radius`` positions at each end of the axes that carry a halo."""
+        r = self.radius
+        inner = haloed[r : haloed.shape[0] - r]
+        return inner[:, r : inner.shape[1] - r] if self.splits_height else inner
+
+
+def _clear_outside_(part: Tensor, t0: int, t1: int, h0: int, h1: int) -> Tensor:
+    for outside in (part[:t0], part[t1:], part[:, :h0], part[:, h1:]):
+        if outside.numel():
+            outside.zero_()
+    return part
+
+
+def slabs(shape: tuple[int, ...], rank: int, radius: int, budget: int) -> Iterator[Slab]:
+    """Slabs of a field (T, H, W, C) whose temporaries take about ``budget`` bytes."""
+    frames, height, width, channels = shape
+    length, rows = slab_size(shape, rank, radius, budget)
+    for start in range(0, frames, length):
+        for top in range(0, height, rows):
+            yield Slab(start, min(start + length, frames), top, min(top + rows, height), frames, height, radius)
+
+
+def slab_size(shape: tuple[int, ...], rank: int, radius: int, budget: int) -> tuple[int, int]:
+    """Frames and rows of a slab.
+
+    Whole frames while a slab of ``MIN_FRAMES`` fits: a shorter one would mostly compute its halo. Below that, rows are split.
+    """
+    frames, height, width, channels = shape
+    row_bytes = width * (channels + rank) * TEMPORARY_BYTES
+    length = budget // (row_bytes * height) - 2 * radius
+    if length >= min(MIN_FRAMES, frames):
+        # Equal slabs: 9 frames in slabs of 8 would end with one that is nearly all halo.
+        count = -(-frames // min(length, frames))
+        return -(-frames // count), height
+    length = min(MIN_FRAMES, frames)
+    rows = budget // (row_bytes * (length + 2 * radius)) - 2 * radius
+    return length, min(height, max(rows, MIN_FRAMES))
+
+
+# Bytes per element that live at once in the backward pass of a slab: low-precision copies of state and adjoint, hidden
+# activations and their adjoints, the float32 force.
+TEMPORARY_BYTES = 16
+MIN_FRAMES = 4
