@@ -13,14 +13,14 @@ from revseg.evaluation.davis import evaluate_folders
 from revseg.evaluation.report import table, write_csv, write_json
 
 
-@dataclass
+@dataclass(frozen=True)
 class EvaluateConfig:
     prediction: str = "???"
     """Folder of predicted masks: PNG files of one sequence, or a folder of them for each sequence."""
     annotation: str = "???"
     """Folder of true masks, laid out in the same way."""
     protocol: str = "semi-supervised"
-    """semi-supervised leaves out each sequence's first and last frame; unsupervised and all count every annotated frame."""
+    """semi-supervised leaves out the first and the last frame; unsupervised and all count every frame."""
     encoding: str = "davis2017"
     """Of the annotation: davis2016 (0 and 255 = object) or davis2017 (object ids, 255 = void)."""
     prediction_encoding: str = "davis2017"
@@ -34,11 +34,15 @@ class EvaluateConfig:
 def evaluate(config: EvaluateConfig) -> None:
     names = Path(config.split).read_text(encoding="utf-8").split() if config.split else None
     report = evaluate_folders(
-        config.prediction, config.annotation, config.encoding, config.protocol, config.prediction_encoding, names
+        config.prediction,
+        config.annotation,
+        encoding=config.encoding,
+        protocol=config.protocol,
+        prediction_encoding=config.prediction_encoding,
+        names=names,
     )
     print(table(report))
     output = Path(config.output or config.prediction)
-    output.mkdir(parents=True, exist_ok=True)
     write_csv(report, output / "evaluation.csv")
     write_json(report, output / "evaluation.json")
     print(f"written: {output / 'evaluation.csv'}, {output / 'evaluation.json'}")

@@ -1,8 +1,9 @@
 """The DAVIS benchmark: which frames and objects count, and how their measures are averaged.
 
-Pont-Tuset et al., "The 2017 DAVIS challenge on video object segmentation", arXiv:1704.00675. Each object's frames are
-averaged first, then all objects of all sequences: a sequence with three objects weighs three times. Object ids of prediction
-and annotation agree; the proposals of a method without ids are not matched to objects here.
+Pont-Tuset et al., "The 2017 DAVIS challenge on video object segmentation", arXiv:1704.00675. Each object's
+frames are averaged first, then all objects of all sequences: a sequence with three objects weighs three
+times. Object ids of prediction and annotation agree: proposals of a method without ids are not matched to
+objects here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,11 +15,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from revseg.data.masks import read_mask
+from revseg.data.sample import VOID
 from revseg.evaluation.measures import Statistics, contour_accuracy, region_similarity, statistics
 
-VOID = 255
 PROTOCOLS = {
-    "semi-supervised": slice(1, -1),  # the first frame is given with its mask; the last one is left out by convention
+    "semi-supervised": slice(1, -1),  # the first frame is given with its mask; the last goes by convention
     "unsupervised": slice(None),
     "all": slice(None),
 }
@@ -58,10 +59,10 @@ def average(scores: Iterable[Score]) -> Score:
 def evaluate_masks(
     predictions: Iterable[Labels], labels: Iterable[Labels], object_ids: Sequence[int]
 ) -> dict[int, Score]:
-    """Score of each object from its frames, at least one. Each frame is taken, measured and let go: generators do.
+    """Score of each object from its frames, at least one; generators will do, no frame is kept.
 
-    predictions, labels: one (H, W) array of object ids per frame, in the same order; label 255 is void. A prediction
-    of an id that is not in `object_ids` counts as background.
+    predictions, labels: one (H, W) array of object ids per frame, in the same order; label 255 is void. A
+    predicted id that is not in `object_ids` counts as background.
     """
     return _evaluate_pairs(zip(predictions, labels, strict=True), object_ids)
 
@@ -77,8 +78,9 @@ def evaluate_folders(
     """Score of mask images, frame by frame of equal name.
 
     prediction, annotation: folders of one sequence (PNG files) or of several (a folder of PNG files each).
-    encoding, prediction_encoding: how object ids are written in the annotation and in the prediction, "davis2016" or
-    "davis2017". protocol: a key of `PROTOCOLS`. names: the sequences that count; None: all that are annotated.
+    encoding, prediction_encoding: how object ids are written in the annotation and in the prediction,
+    "davis2016" or "davis2017". protocol: a key of `PROTOCOLS`. names: the sequences that count; None: all
+    annotated.
 
     Raises ValueError if something annotated was not predicted, or has another size or other objects.
     """
@@ -102,12 +104,13 @@ def _pair_sequences(
             raise ValueError(f"{setting}={folder} is not a folder: give the folder with the mask images")
     if names is None and _frames(annotation):
         return {annotation.resolve().name: (prediction, annotation)}
-    names = names or sorted(folder.name for folder in annotation.iterdir() if _frames(folder))
+    if names is None:
+        names = sorted(folder.name for folder in annotation.iterdir() if _frames(folder))
     if not names:
-        raise ValueError(f"annotation={annotation} holds neither PNG masks nor folders of them")
+        raise ValueError(f"nothing to evaluate: annotation={annotation} has no PNG masks, or split= no names")
     for folder in (parent / name for name in names for parent in (annotation, prediction)):
         if not _frames(folder):
-            raise ValueError(f"{folder} has no PNG masks: add them, or set split= to a file of the names that count")
+            raise ValueError(f"{folder} has no PNG masks: add them, or list those that count in split=")
     return {name: (prediction / name, annotation / name) for name in names}
 
 
@@ -116,8 +119,8 @@ def _pair_frames(prediction: Path, annotation: Path, protocol: str) -> list[tupl
     counted = annotated[PROTOCOLS[protocol]]
     if not counted:
         raise ValueError(
-            f"{annotation} annotates {len(annotated)} frame(s), and protocol={protocol} leaves out the first and the "
-            "last: set protocol=all"
+            f"{annotation} annotates {len(annotated)} frame(s), and protocol={protocol} leaves out the first "
+            "and the last: set protocol=all"
         )
     predicted = {path.stem: path for path in _frames(prediction)}
     for path in counted:
@@ -127,10 +130,10 @@ def _pair_frames(prediction: Path, annotation: Path, protocol: str) -> list[tupl
 
 
 def _objects(annotation: Path, encoding: str) -> list[int]:
-    """Ids in any annotated frame. The masks are read once more later: cheaper than keeping a long sequence."""
+    """Ids in any annotated frame. The masks are read again later: cheaper than keeping a long sequence."""
     found = set().union(*(_ids(read_mask(path, encoding)) for path in _frames(annotation))) - {0, VOID}
     if not found:
-        raise ValueError(f"no mask in {annotation} shows an object: if they hold 0 and 255, set encoding=davis2016")
+        raise ValueError(f"no object in {annotation}: if the masks hold 0 and 255, set encoding=davis2016")
     return sorted(found)
 
 
@@ -141,20 +144,20 @@ def _read_pair(
     if predicted.shape != labels.shape:
         sizes = ["{1} x {0}".format(*image.shape) for image in (predicted, labels)]
         raise ValueError(
-            f"{prediction} is {sizes[0]} pixels, but its annotation {annotation} is {sizes[1]}: predict at the "
-            "annotation's size"
+            f"{prediction} is {sizes[0]} pixels, but its annotation {annotation} is {sizes[1]}: predict at "
+            "the size of the annotation"
         )
     extra = sorted(_ids(predicted) - {0, *object_ids})
     if extra:
         raise ValueError(
-            f"{prediction} shows object {extra[0]}, but its annotation has only {', '.join(map(str, object_ids))}: use "
-            "the annotation's ids, or if the prediction holds 0 and 255, set prediction_encoding=davis2016"
+            f"{prediction} has object {extra[0]}, but its annotation only {', '.join(map(str, object_ids))}: "
+            "use the same ids, or if the prediction holds 0 and 255, set prediction_encoding=davis2016"
         )
     return predicted, labels
 
 
 def _frames(folder: Path) -> list[Path]:
-    """The PNG files of a folder in the order of their numbers, or of its subfolder `masks`, as revseg-predict writes."""
+    """The PNG files of a folder, or of its subfolder `masks` (as revseg-predict writes), by number."""
     files = list(folder.glob("*.png")) or list(folder.glob("masks/*.png"))
     return sorted(files, key=lambda path: (len(path.stem), path.stem))
 

@@ -1,7 +1,7 @@
 """J and F of one object in one frame, and their statistics over the frames of a sequence.
 
-Perazzi et al., "A benchmark dataset and evaluation methodology for video object segmentation", CVPR 2016, with the
-conventions of the DAVIS evaluation code. A mask is bool (H, W), True on the object.
+Perazzi et al., "A benchmark dataset and evaluation methodology for video object segmentation", CVPR 2016,
+with the conventions of the DAVIS evaluation code. A mask is bool (H, W), True on the object.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ TOLERANCE = 0.008  # of the frame's diagonal: how far apart two contours may lie
 
 
 def region_similarity(prediction: Mask, truth: Mask, void: Mask | None = None) -> float:
-    """J = |prediction AND truth| / |prediction OR truth| over the pixels that are not void; 1 if the union is empty."""
+    """J = |prediction AND truth| / |prediction OR truth| over non-void pixels; 1 if the union is empty."""
     prediction, truth = _without_void(prediction, truth, void)
     union = np.count_nonzero(prediction | truth)
     return np.count_nonzero(prediction & truth) / union if union else 1.0
@@ -31,7 +31,7 @@ def contour_accuracy(prediction: Mask, truth: Mask, void: Mask | None = None) ->
     """
     prediction, truth = _without_void(prediction, truth, void)
     radius = ceil(TOLERANCE * hypot(*truth.shape))
-    window = _window(prediction | truth)  # holds all boundary pixels, so nothing outside can match or be matched
+    window = _window(prediction | truth)  # all boundary pixels lie in it: nothing outside can match
     found, true = boundary(prediction[window]), boundary(truth[window])
     found_count, true_count = np.count_nonzero(found), np.count_nonzero(true)
     if not found_count or not true_count:
@@ -44,8 +44,8 @@ def contour_accuracy(prediction: Mask, truth: Mask, void: Mask | None = None) ->
 def boundary(mask: Mask) -> Mask:
     """Pixels that differ from their east, south or south-east neighbour.
 
-    The last row looks only east, the last column only south, the last pixel nowhere: an object cut off by the frame's
-    right or lower edge has no boundary there.
+    The last row looks only east, the last column only south, the last pixel nowhere: an object cut off by the
+    frame's right or lower edge has no boundary there.
     """
     result = np.zeros_like(mask)
     result[:, :-1] |= mask[:, :-1] ^ mask[:, 1:]
@@ -57,8 +57,9 @@ def boundary(mask: Mask) -> Mask:
 def dilate(mask: Mask, radius: int) -> Mask:
     """Pixels with a True pixel within dx^2 + dy^2 <= radius^2.
 
-    The disk is a stack of horizontal runs, narrow at its ends and wide in the middle: one run is widened step by step
-    and laid down at +-dy, about 4 * radius passes instead of the pi * radius^2 of the disk's area.
+    The disk is a stack of horizontal runs, narrow at its ends and wide in the middle: one run is widened
+    step by step and laid down at +-dy, about 4 * radius passes instead of the pi * radius^2 of the disk's
+    area.
     """
     height = mask.shape[0]
     run, reach = mask.copy(), 0
@@ -87,9 +88,9 @@ class Statistics:
 def statistics(values: Sequence[float]) -> Statistics:
     """Mean, recall and decay of one value per frame, at least one.
 
-    The four quarters share their border frames: with N frames they run from border i to border i + 1, both included,
-    borders = round(linspace(1, N, 5)) - 1. (The DAVIS code stores the borders in 8 bits, which wraps beyond 256
-    frames; these do not.)
+    Neighbouring quarters share their border frame: of N frames, quarter i runs from border i to border i +
+    1, both included, borders = round(linspace(1, N, 5)) - 1. (The DAVIS code keeps them in 8 bits, which
+    wrap beyond 256 frames; these do not.)
     """
     frames = np.asarray(values, dtype=np.float64)
     borders = np.round(np.linspace(1, len(frames), 5) + 1e-10).astype(int) - 1
@@ -104,7 +105,7 @@ def statistics(values: Sequence[float]) -> Statistics:
 def _without_void(prediction: Mask, truth: Mask, void: Mask | None) -> tuple[Mask, Mask]:
     if prediction.shape != truth.shape:
         raise ValueError(
-            f"the predicted mask has shape {prediction.shape}, the true one {truth.shape}: resize the prediction"
+            f"the predicted mask has shape {prediction.shape}, the true one {truth.shape}: resize one of them"
         )
     if void is None:
         return prediction, truth
@@ -114,8 +115,8 @@ def _without_void(prediction: Mask, truth: Mask, void: Mask | None) -> tuple[Mas
 def _window(mask: Mask) -> tuple[slice, slice]:
     """The rows and columns that hold True pixels, and one more on each side where the frame has it.
 
-    The margin keeps `boundary` the same as on the whole frame: its rules for the last row and column then apply to
-    empty pixels, or to the frame's own last row and column.
+    The margin keeps `boundary` the same as on the whole frame: its rules for the last row and column then
+    apply to empty pixels, or to the frame's own last row and column.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):

@@ -3,10 +3,10 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from revseg.data.atomic import replacing
 from revseg.evaluation.davis import Report, Score, average
 
 MEASURES = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
@@ -20,10 +20,11 @@ def table(report: Report) -> str:
         if scope != "sequence" or len(report.sequences[name]) > 1
     ]
     width = max(len(label) for label, _ in rows)
-    lines = [" " * width + "".join(f"{measure:>10}" for measure in MEASURES)]
-    lines += [f"{label:<{width}}" + "".join(f"{number:10.3f}" for number in _values(score)) for label, score in rows]
-    lines.insert(-1, "-" * len(lines[0]))
-    return "\n".join(lines)
+    header = " " * width + "".join(f"{measure:>10}" for measure in MEASURES)
+    *lines, last = [
+        label.ljust(width) + "".join(f"{number:10.3f}" for number in _values(score)) for label, score in rows
+    ]
+    return "\n".join([header, *lines, "-" * len(header), last])
 
 
 def write_csv(report: Report, path: Path) -> None:
@@ -67,10 +68,5 @@ def _as_json(score: Score) -> dict[str, object]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a full disk leaves the old file as it was."""
-    temporary = path.with_name(path.name + ".part")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -38,12 +38,13 @@ class NetworkConfig:
     """The grid of exact states is 2^-grid_bits; null: 12, and 8 for int16 (range +-128)."""
 
     def __post_init__(self) -> None:
-        for name in ("channels", "classes", "step_size"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"network.{name} is {getattr(self, name)}; give a positive number")
-        if self.levels < 0:
-            raise ValueError(f"network.levels is {self.levels}; give 0 or more")
-        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+        for name, least in (("channels", 1), ("classes", 2), ("levels", 0), ("kernel_size", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"network.{name} is {value}; give a whole number of at least {least}")
+        if not 0 < self.step_size < float("inf"):
+            raise ValueError(f"network.step_size is {self.step_size}; give a positive number")
+        if self.kernel_size % 2 == 0:
             raise ValueError(f"network.kernel_size is {self.kernel_size}; give an odd number, so that K keeps the size")
         self._spread("depth", self.levels + 1, 0)
         self._spread("rank", self.levels + 1, 1)
@@ -83,5 +84,8 @@ class NetworkConfig:
             if getattr(self, name) not in values:
                 raise ValueError(f"network.{name} is {getattr(self, name)}; with arithmetic={self.arithmetic} "
                                  f"choose one of {', '.join(values)}")
+        if self.grid_bits is not None and self.arithmetic == "float":
+            raise ValueError(f"network.grid_bits is {self.grid_bits} but arithmetic=float has no grid; "
+                             "set arithmetic=exact or leave grid_bits out")
         if self.grid_bits is not None and not 0 <= self.grid_bits <= 20:
             raise ValueError(f"network.grid_bits is {self.grid_bits}; give 0 to 20, or null for the container's default")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from revseg.network.network import RevSegNet
+from revseg.network.network import RevSegNet, check_volume
 from revseg.network.placement import Placement, features, frames_at_once, open_state
 
 Offset = tuple[int, int, int]
@@ -42,12 +42,17 @@ def spread_offsets(multiple: tuple[int, int, int], count: int) -> list[Offset]:
 
 def _probabilities(net: RevSegNet, volume: Tensor, offset: Offset) -> Iterator[tuple[int, Tensor]]:
     batch = volume[None]
+    check_volume(batch)
     placement = Placement.of(net, batch, offset)
-    state = open_state(net, batch, placement)
-    net.sequence.forward_(state, net.sequence.detached())
+    own_dtypes = torch.autocast(volume.device.type, enabled=False)
+    with own_dtypes:
+        state = open_state(net, batch, placement)
+        net.sequence.forward_(state, net.sequence.detached())
     channels = 2 * net.config.channels + net.config.classes
     count = frames_at_once(placement, channels, 1, net.sequence.budget(volume.device))
     frames = volume.shape[1]
     for start in range(0, frames, count):
         stop = min(start + count, frames)
-        yield start, net.head(features(state, placement, start, stop))[0].softmax(-1).movedim(-1, 0)
+        with own_dtypes:  # not around the yield, where it would reach into the caller's code
+            part = net.head(features(net, state, placement, start, stop))[0].softmax(-1).movedim(-1, 0)
+        yield start, part

@@ -80,7 +80,7 @@ def _sequence(config: NetworkConfig) -> ReversibleSequence:
     layers: list[SymmetricLayer] = []
     for plan in blocks_of(config):
         if plan.kind == "leapfrog":
-            blocks.append(Leapfrog(len(layers), plan.rank, config.kernel_size))
+            blocks.append(Leapfrog(len(layers)))
             layers.append(SymmetricLayer(plan.channels, plan.rank, config.kernel_size))
         else:
             blocks.append((Coarsen if plan.kind == "coarsen" else Refine)(plan.halve_time))

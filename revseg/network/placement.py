@@ -39,14 +39,15 @@ def frames_at_once(placement: Placement, channels: int, batch: int, budget: int)
     return max(1, budget // (batch * height * width * channels * 16))
 
 
-def opening_inputs(volume: Tensor, placement: Placement, start: int, stop: int) -> Tensor:
+def opening_inputs(net: RevSegNet, volume: Tensor, placement: Placement, start: int, stop: int) -> Tensor:
     """Normalised frames [start, stop) of the padded volume, zero where there is no video: (N, t, H', W', 3)."""
     (frames, height, width), (t, h, w) = placement.size, placement.offset
-    inputs = torch.zeros(len(volume), stop - start, *placement.padded[1:], 3, device=volume.device)
+    dtype = net.opening.weight.dtype
+    inputs = torch.zeros(len(volume), stop - start, *placement.padded[1:], 3, dtype=dtype, device=volume.device)
     first, last = max(start, t), min(stop, t + frames)
     if first < last:
         pixels = volume[:, :, first - t : last - t].movedim(1, -1)
-        inputs[:, first - start : last - start, h : h + height, w : w + width] = normalise(pixels)
+        inputs[:, first - start : last - start, h : h + height, w : w + width] = normalise(pixels, dtype)
     return inputs
 
 
@@ -58,11 +59,12 @@ def open_state(net: RevSegNet, volume: Tensor, placement: Placement) -> Pair:
     count = frames_at_once(placement, net.config.channels + 3, len(volume), sequence.budget(volume.device))
     for start in range(0, placement.padded[0], count):
         stop = min(start + count, placement.padded[0])
-        fields[:, start:stop] = sequence.grid.store(net.opening(opening_inputs(volume, placement, start, stop)))
+        fields[:, start:stop] = sequence.grid.store(net.opening(opening_inputs(net, volume, placement, start, stop)))
     return Pair(fields, fields.clone(), sequence.grid)
 
 
-def features(state: Pair, placement: Placement, start: int, stop: int) -> Tensor:
+def features(net: RevSegNet, state: Pair, placement: Placement, start: int, stop: int) -> Tensor:
     """Input of the head for the video's frames [start, stop): (N, t, H, W, 2C), values."""
-    parts = [state.grid.load(placement.crop(fields, start, stop)) for fields in (state.prev, state.curr)]
+    dtype = net.head.weight.dtype
+    parts = [state.grid.load(placement.crop(fields, start, stop), dtype) for fields in (state.prev, state.curr)]
     return torch.cat(parts, -1)

@@ -49,6 +49,8 @@ def training_step(net: RevSegNet, volume: Tensor, labels: Tensor, labelled_frame
     if labels.shape != (len(volume), len(labelled_frames), *volume.shape[3:]):
         raise ValueError(f"labels of shape {tuple(labels.shape)} do not fit {len(labelled_frames)} labelled frames of a volume "
                          f"{tuple(volume.shape)}; give (N, L, H, W)")
+    if not labelled_frames or not 0 <= min(labelled_frames) <= max(labelled_frames) < volume.shape[2]:
+        raise ValueError(f"the labelled frames are {list(labelled_frames)}; give at least one, from 0 to {volume.shape[2] - 1}")
     placement = Placement.of(net, volume, offset)
     parameters = net.sequence.parameters_of_layers()
     fixed = [part.detach() for part in parameters]
@@ -94,7 +96,7 @@ class _Labelled:
 
     def _features(self, run: range) -> Tensor:
         frames = [self.frames[i] for i in run]
-        return torch.cat([features(self.state, self.placement, frame, frame + 1) for frame in frames], 1)
+        return torch.cat([features(self.net, self.state, self.placement, frame, frame + 1) for frame in frames], 1)
 
     def _statistics(self, loss: Loss, inputs: Tensor, run: range) -> Tensor:
         logits = self.net.head(inputs)
@@ -119,5 +121,5 @@ def _opening_gradient(net: RevSegNet, volume: Tensor, placement: Placement, adjo
     count = frames_at_once(placement, net.config.channels + 3, len(volume), net.sequence.budget(volume.device))
     for start in range(0, placement.padded[0], count):
         stop = min(start + count, placement.padded[0])
-        y = net.opening(opening_inputs(volume, placement, start, stop))
+        y = net.opening(opening_inputs(net, volume, placement, start, stop))
         y.backward((adjoint.curr[:, start:stop].to(y.dtype) - adjoint.prev[:, start:stop].to(y.dtype)))

@@ -19,15 +19,24 @@ Source: Lensink, Peters, Haber, arXiv:1905.10484; Peters, Haber, Lensink, arXiv:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from revseg.reversible.convolution import kernel_gradient
 from revseg.reversible.grid import Grid
 from revseg.reversible.haar import coarsen_, refine_
-from revseg.reversible.layer import PreparedLayer
-from revseg.reversible.slab import Slab, slabs
+
+
+class Layer(Protocol):
+    """f(y) = h^2 K^T relu(K y + b) prepared for one pass: ``PreparedLayer``, ``WideLayer`` or ``FusedLayer``."""
+
+    def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int) -> list[Tensor]:
+        """prev <- 2 curr - prev - f(curr) on fields (T, H, W, C); the magnitudes reached, in grid units, where exact."""
+
+    def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
+                 budget: int) -> tuple[Tensor, Tensor]:
+        """The same step, and on u the step with f linearised at curr; returns d(loss)/dK and d(loss)/db, new tensors."""
 
 
 @dataclass
@@ -46,70 +55,46 @@ class Pair:
         if magnitude is not None:
             self.range = magnitude if self.range is None else torch.maximum(self.range, magnitude)
 
+    def watch_fields_(self) -> None:
+        self.watch_(self.grid.magnitude(self.prev))
+        self.watch_(self.grid.magnitude(self.curr))
+
 
 class Leapfrog:
     """One step of the two-step recurrence with the layer ``index`` of the sequence."""
 
-    def __init__(self, index: int, rank: int, kernel_size: int) -> None:
-        self.index, self.rank, self.radius = index, rank, kernel_size // 2
+    def __init__(self, index: int) -> None:
+        self.index = index
 
-    def forward_(self, state: Pair, layer: PreparedLayer, budget: int) -> None:
+    def forward_(self, state: Pair, layer: Layer, budget: int) -> None:
         """next = 2 curr - prev - f(curr), written over prev; then (prev, curr) <- (curr, next)."""
         self._step_(state, layer, budget)
         state.swap_()
 
-    def inverse_(self, state: Pair, layer: PreparedLayer, budget: int) -> None:
+    def inverse_(self, state: Pair, layer: Layer, budget: int) -> None:
         """prev = 2 curr - next - f(curr): the recurrence is symmetric in time, so the same step run on (next, curr)."""
         state.swap_()
         self._step_(state, layer, budget)
 
-    def adjoint_(self, state: Pair, adjoint: Pair, layer: PreparedLayer, budget: int) -> tuple[Tensor, Tensor]:
+    def adjoint_(self, state: Pair, adjoint: Pair, layer: Layer, budget: int) -> tuple[Tensor, Tensor]:
         """Undo the step on the state and carry the adjoint back through it; returns d(loss)/dK and d(loss)/db.
 
         8 convolutions in all, counting the 2 of forward: K y, K u, K^T a, K^T d and two kernel gradients.
         """
-        state.swap_()  # prev <- next, curr
-        total: list[Tensor] = []
-        for sample in range(len(state.curr)):
-            for slab in self._slabs(state.curr, budget):
-                parts = self._adjoint_slab(state, adjoint, layer, sample, slab)
-                total = [old.add_(new) for old, new in zip(total, parts, strict=True)] if total else list(parts)
+        state.swap_()  # (next, curr), as in inverse_
+        kernel, bias = None, None
+        for fields in zip(state.prev, state.curr, adjoint.prev, adjoint.curr, strict=True):
+            of_kernel, of_bias = layer.adjoint_(*fields, state.grid, adjoint.grid, budget)
+            kernel = of_kernel if kernel is None else kernel.add_(of_kernel)
+            bias = of_bias if bias is None else bias.add_(of_bias)
+        assert kernel is not None and bias is not None
         adjoint.swap_()
-        return total[0], total[1]
+        return kernel, bias
 
-    def _slabs(self, fields: Tensor, budget: int) -> list[Slab]:
-        return list(slabs(tuple(fields.shape[1:]), self.rank, self.radius, budget))
-
-    def _step_(self, state: Pair, layer: PreparedLayer, budget: int) -> None:
-        for sample in range(len(state.curr)):
-            prev, curr = state.prev[sample], state.curr[sample]
-            for slab in self._slabs(state.curr, budget):
-                hidden = slab.clear_halo_(layer.hidden(slab.read(curr, layer.dtype), slab.padding))
-                force = layer.transposed(hidden, slab.padding)
-                state.watch_(state.grid.leapfrog_(slab.core(prev), slab.core(curr), force))
-
-    def _adjoint_slab(
-        self, state: Pair, adjoint: Pair, layer: PreparedLayer, sample: int, slab: Slab
-    ) -> tuple[Tensor, Tensor]:
-        prev, curr = state.prev[sample], state.curr[sample]
-        u_prev, u_curr = adjoint.prev[sample], adjoint.curr[sample]
-        padding = slab.padding
-        y = slab.read(curr, layer.dtype)
-        hidden = slab.clear_halo_(layer.hidden(y, padding))
-        # The same call on the same input as in _step_: the same bits, so the inverse is exact.
-        state.grid.leapfrog_(slab.core(prev), slab.core(curr), layer.transposed(hidden, padding))
-        u = slab.read(u_curr, layer.dtype)
-        # relu' is zero wherever hidden is, so the halo outside the field stays zero.
-        d = torch.ops.aten.threshold_backward(layer.linear(u, padding), hidden, 0)
-        adjoint.grid.leapfrog_(slab.core(u_prev), slab.core(u_curr), layer.transposed(d, padding))
-        # f appears in the loss as -<u, h^2 K^T relu(K y + b)>: once through K^T, once through K. d carries the grid's unit,
-        # which y, in grid units, cancels.
-        outer, inner = slab.inner(hidden), slab.inner(d)
-        through_transposed = kernel_gradient(slab.inner(u), outer, layer.size, padding)
-        through_layer = kernel_gradient(slab.inner(y), inner, layer.size, padding)
-        scale = -(layer.step_size**2)
-        bias = inner.sum((0, 1, 2), dtype=through_layer.dtype).mul_(scale / layer.unit)
-        return through_transposed.add_(through_layer).mul_(scale), bias
+    def _step_(self, state: Pair, layer: Layer, budget: int) -> None:
+        for prev, curr in zip(state.prev, state.curr, strict=True):
+            for magnitude in layer.step_(prev, curr, state.grid, budget):
+                state.watch_(magnitude)
 
 
 class Coarsen:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# A quarter of what the container can represent: 2 curr - prev then cannot leave it before the range check sees it.
-# int16 sums are formed in int32, so int16 may use its whole range.
-LARGEST_INTEGER = {torch.float32: 2**22, torch.int32: 2**29, torch.int16: 2**15 - 1}
+# float32: a quarter of the integers that it holds, so that 2 curr - prev is exact before the range check sees it.
+# int32 and int16 sums are formed in floating point, where one more integer is left to mark what went out of range.
+# int32 values leave the sequence as float32, which holds 2^24 exactly.
+LARGEST_INTEGER = {torch.float32: 2**22, torch.int32: 2**24 - 1, torch.int16: 2**15 - 2}
 DEFAULT_BITS = {torch.float32: 12, torch.int32: 12, torch.int16: 8}
 
 
@@ -53,14 +54,18 @@ class Grid:
         return float("inf") if self.bits is None else LARGEST_INTEGER[self.dtype] * self.unit
 
     def store(self, values: Tensor) -> Tensor:
-        """Values -> container, rounded to the nearest grid point (integer containers saturate at ``limit``)."""
+        """Values -> container, rounded to the nearest grid point."""
         if not self.exact:
             return values.to(self.dtype)
         wide = values if values.dtype == torch.float64 else values.float()
-        scaled = torch.round(wide / self.unit)
-        if not self.dtype.is_floating_point:
-            scaled.clamp_(-LARGEST_INTEGER[self.dtype], LARGEST_INTEGER[self.dtype])
-        return scaled.to(self.dtype)
+        return self.saturate_(torch.round(wide / self.unit)).to(self.dtype)
+
+    def saturate_(self, integers: Tensor) -> Tensor:
+        """What an integer container cannot hold, nan included, becomes one more than its limit, which the range check sees."""
+        if self.exact and not self.dtype.is_floating_point:
+            beyond = LARGEST_INTEGER[self.dtype] + 1
+            integers.nan_to_num_(nan=beyond).clamp_(-beyond, beyond)
+        return integers
 
     def load(self, stored: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Container -> values, always a copy."""
@@ -79,7 +84,15 @@ class Grid:
             # lerp(prev, curr, 2) = curr + (curr - prev): one pass, exact for integers below 2^24.
             following = prev.lerp_(curr, 2.0).sub_(force)
         else:
-            following = curr.to(torch.int32, copy=True).mul_(2).sub_(prev).sub_(force.to(torch.int32))
+            # In floating point, exact here: an overflow or nan of the force is then seen below instead of wrapping.
+            wide = torch.float64 if self.dtype == torch.int32 else torch.float32
+            following = curr.to(wide).mul_(2).sub_(prev).sub_(force)
             prev.copy_(following)
-        low, high = torch.aminmax(following)
+        return self.magnitude(following)
+
+    def magnitude(self, stored: Tensor) -> Tensor | None:
+        """Largest magnitude in grid units as a 0-d tensor, nan if there is one; None in floating point."""
+        if not self.exact:
+            return None
+        low, high = torch.aminmax(stored)
         return torch.maximum(-low.double(), high.double())

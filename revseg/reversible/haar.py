@@ -23,33 +23,69 @@ import torch
 from torch import Tensor
 
 from revseg.reversible.grid import Grid
+from revseg.reversible.kernels import dispatch
 
 SHEAR = math.tan(math.pi / 8)
 ROTATION = math.sin(math.pi / 4)
 
 
+# Working copies of this size stay in a core's cache through all the shears.
+STRIP_BYTES = 1 << 20
+
+
 def coarsen_(field: Tensor, halve_time: bool, grid: Grid, group_bytes: int) -> Tensor:
     """(T, H, W, C) -> (T/2 or T, H/2, W/2, 8C or 4C), in the same memory; ``field`` must not be used afterwards."""
     coarse = field.view(coarse_shape(field.shape, halve_time))
-    for fine_part, coarse_part in _groups(field, coarse, group_bytes):
-        phases = _gather(_phases_of(fine_part, halve_time))  # a copy: coarse_part overwrites the memory of fine_part
-        _rotate_(phases, grid)
-        _scatter_(_join(coarse_part, halve_time), phases)
+    fused = dispatch.usable_for_haar(field, grid)
+    for fine_part, coarse_part in _groups(field, coarse, group_bytes if fused else STRIP_BYTES):
+        if fused:
+            dispatch.coarsen_group_(fine_part, coarse_part, halve_time, grid.exact)
+        else:
+            _coarsen_group_(fine_part, coarse_part, halve_time, grid)
     return coarse
 
 
 def refine_(coarse: Tensor, halve_time: bool, grid: Grid, group_bytes: int) -> Tensor:
     """The inverse of ``coarsen_`` and, in floating point, its adjoint: the transform is orthonormal."""
     field = coarse.view(fine_shape(coarse.shape, halve_time))
-    for fine_part, coarse_part in _groups(field, coarse, group_bytes):
-        phases = _gather(_join(coarse_part, halve_time))
-        _rotate_back_(phases, grid)
-        _scatter_(_phases_of(fine_part, halve_time), phases)
+    fused = dispatch.usable_for_haar(field, grid)
+    for fine_part, coarse_part in _groups(field, coarse, group_bytes if fused else STRIP_BYTES):
+        if fused:
+            dispatch.refine_group_(coarse_part, fine_part, halve_time, grid.exact)
+        else:
+            _refine_group_(coarse_part, fine_part, halve_time, grid)
     return field
+
+
+def _coarsen_group_(fine: Tensor, coarse: Tensor, halve_time: bool, grid: Grid) -> None:
+    strips = _strips(coarse)
+    source = fine.clone() if len(strips) > 1 else fine  # coarse rows overwrite fine rows that later strips need
+    for top, bottom in strips:
+        phases = _gather(_phases_of(source[:, 2 * top : 2 * bottom], halve_time))
+        _rotate_(phases, grid)
+        _scatter_(_join(coarse[:, top:bottom], halve_time), grid.saturate_(phases))
+
+
+def _refine_group_(coarse: Tensor, fine: Tensor, halve_time: bool, grid: Grid) -> None:
+    strips = _strips(coarse)
+    source = coarse.clone() if len(strips) > 1 else coarse
+    for top, bottom in strips:
+        phases = _gather(_join(source[:, top:bottom], halve_time))
+        _rotate_back_(phases, grid)
+        _scatter_(_phases_of(fine[:, 2 * top : 2 * bottom], halve_time), grid.saturate_(phases))
+
+
+def _strips(coarse: Tensor) -> list[tuple[int, int]]:
+    """Rows of the coarse frames, about STRIP_BYTES at a time."""
+    height = coarse.shape[1]
+    rows = max(1, STRIP_BYTES * height // (coarse.numel() * 4))
+    return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
 def coarse_shape(shape: torch.Size, halve_time: bool) -> tuple[int, int, int, int]:
     frames, height, width, channels = shape
+    if height % 2 or width % 2 or (halve_time and frames % 2):
+        raise ValueError(f"a field of {frames} x {height} x {width} cannot be halved; pad T, H and W to multiples of 2 per level")
     return (frames // 2, height // 2, width // 2, 8 * channels) if halve_time else (
         frames, height // 2, width // 2, 4 * channels)
 
@@ -112,27 +148,30 @@ def _pairs(phases: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _rotate_(phases: Tensor, grid: Grid) -> None:
+    if not grid.exact:
+        _multiply_(phases, transposed=False)
+        return
     for low, high in _pairs(phases):
-        if grid.exact:
-            low.add_((high * SHEAR).round_())
-            high.sub_((low * ROTATION).round_())
-            low.add_((high * SHEAR).round_())
-        else:
-            _butterfly_(low, high, 1)
+        low.add_((high * SHEAR).round_())
+        high.sub_((low * ROTATION).round_())
+        low.add_((high * SHEAR).round_())
 
 
 def _rotate_back_(phases: Tensor, grid: Grid) -> None:
+    if not grid.exact:
+        _multiply_(phases, transposed=True)
+        return
     for low, high in reversed(list(_pairs(phases))):
-        if grid.exact:
-            low.sub_((high * SHEAR).round_())
-            high.add_((low * ROTATION).round_())
-            low.sub_((high * SHEAR).round_())
-        else:
-            _butterfly_(low, high, -1)
+        low.sub_((high * SHEAR).round_())
+        high.add_((low * ROTATION).round_())
+        low.sub_((high * SHEAR).round_())
 
 
-def _butterfly_(low: Tensor, high: Tensor, sign: int) -> None:
-    """low <- (low + sign high)/sqrt 2, high <- (high - sign low)/sqrt 2."""
-    difference = torch.sub(high, low, alpha=sign)
-    low.add_(high, alpha=sign).mul_(ROTATION)
-    torch.mul(difference, ROTATION, out=high)
+def _multiply_(phases: Tensor, transposed: bool) -> None:
+    """All axes at once: the orthonormal 8 x 8 (or 4 x 4) matrix of the transform times the phases."""
+    axis = torch.tensor([[1.0, 1.0], [-1.0, 1.0]], dtype=phases.dtype, device=phases.device) * ROTATION
+    matrix = torch.kron(axis, axis)
+    if phases.shape[0] == 2:
+        matrix = torch.kron(axis, matrix)
+    flat = phases.view(len(matrix), -1)
+    flat.copy_((matrix.t() if transposed else matrix) @ flat)

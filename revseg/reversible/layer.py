@@ -10,7 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from revseg.reversible.convolution import Convolution
+from revseg.reversible.convolution import Convolution, kernel_gradient
+from revseg.reversible.grid import Grid
+from revseg.reversible.slab import Slab, slabs
 
 
 class SymmetricLayer(nn.Module):
@@ -34,7 +36,8 @@ class SymmetricLayer(nn.Module):
         matrix = self.kernel.flatten(1)
         with torch.no_grad(), torch.autocast(matrix.device.type, enabled=False):
             # The leading left singular vector u. d sigma = u^T dK v, so u may be held fixed in sigma = ||K^T u||.
-            left = torch.linalg.eigh(matrix @ matrix.t()).eigenvectors[:, -1]
+            # eigh refuses nan; sigma below keeps it, so that the range check reports it.
+            left = torch.linalg.eigh((matrix @ matrix.t()).nan_to_num_()).eigenvectors[:, -1]
         sigma = torch.linalg.vector_norm((left[:, None] * matrix).sum(0))
         return self.kernel / sigma.clamp(min=1.0)
 
@@ -49,13 +52,52 @@ class PreparedLayer:
     """
 
     def __init__(self, kernel: Tensor, bias: Tensor, step_size: float, unit: float, dtype: torch.dtype) -> None:
-        self.size = kernel.shape[-1]
+        self.rank, self.size = kernel.shape[0], kernel.shape[-1]
         self.step_size, self.unit, self.dtype = step_size, unit, dtype
         # K^T as an ordinary convolution with the flipped, transposed kernel: F.conv_transpose3d is 10 times slower on CPU.
         flipped = kernel.flip(2, 3, 4).transpose(0, 1)
         self._forward = Convolution((kernel * unit).to(dtype), bias.to(dtype))
         self._linear = Convolution(self._forward.kernel)
         self._transposed = Convolution((flipped * (step_size**2 / unit)).to(dtype))
+
+    def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int) -> list[Tensor]:
+        """prev <- 2 curr - prev - f(curr) on fields (T, H, W, C); returns the magnitudes reached."""
+        reached = []
+        for slab in self._slabs(curr, grid, budget):
+            hidden = slab.clear_halo_(self.hidden(slab.read(curr, self.dtype), slab.padding))
+            force = self.transposed(hidden, slab.padding)
+            reached.append(grid.leapfrog_(slab.core(prev), slab.core(curr), force))
+        return [magnitude for magnitude in reached if magnitude is not None]
+
+    def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
+                 budget: int) -> tuple[Tensor, Tensor]:
+        """Step the state and, linearised, the adjoint; returns d(loss)/dK and d(loss)/db."""
+        kernel, bias = None, None
+        for slab in self._slabs(curr, grid, budget):
+            parts = self._adjoint_slab(slab, (prev, curr), (u_prev, u_curr), grid, adjoint_grid)
+            kernel = parts[0] if kernel is None else kernel.add_(parts[0])
+            bias = parts[1] if bias is None else bias.add_(parts[1])
+        assert kernel is not None and bias is not None
+        scale = -(self.step_size**2)
+        return kernel.mul_(scale), bias.mul_(scale / self.unit)
+
+    def _adjoint_slab(self, slab: Slab, state: tuple[Tensor, Tensor], adjoint: tuple[Tensor, Tensor],
+                      grid: Grid, adjoint_grid: Grid) -> tuple[Tensor, Tensor]:
+        padding = slab.padding
+        y = slab.read(state[1], self.dtype)
+        a = slab.clear_halo_(self.hidden(y, padding))
+        # The same call on the same input as in step_: the same bits, so the inverse is exact.
+        grid.leapfrog_(slab.core(state[0]), slab.core(state[1]), self.transposed(a, padding))
+        u = slab.read(adjoint[1], self.dtype)
+        # relu' is zero wherever a is, so the halo outside the field stays zero.
+        d = torch.ops.aten.threshold_backward(self.linear(u, padding), a, 0)
+        adjoint_grid.leapfrog_(slab.core(adjoint[0]), slab.core(adjoint[1]), self.transposed(d, padding))
+        # f is in the loss as -<u, h^2 K^T relu(K y + b)>: once through K^T, once through K. d carries the grid's unit,
+        # which y, in grid units, cancels; b has nothing to cancel it.
+        a, d = slab.inner(a), slab.inner(d)
+        kernel = kernel_gradient(slab.inner(u), a, self.size, padding)
+        kernel += kernel_gradient(slab.inner(y), d, self.size, padding)
+        return kernel, d.sum((0, 1, 2), dtype=kernel.dtype)
 
     def hidden(self, field: Tensor, padding: tuple[int, int, int]) -> Tensor:
         """relu(K y + b): (t, h, w, C) -> (t', h', w', rank)."""
@@ -68,3 +110,14 @@ class PreparedLayer:
     def transposed(self, hidden: Tensor, padding: tuple[int, int, int]) -> Tensor:
         """h^2 K^T a / unit: (t, h, w, rank) -> (t', h', w', C)."""
         return self._transposed(hidden, padding)
+
+    def _slabs(self, field: Tensor, grid: Grid, budget: int) -> list[Slab]:
+        per_position = position_bytes(field.shape[-1], self.rank, self.dtype, grid.dtype)
+        return list(slabs(tuple(field.shape), self.size // 2, per_position, budget))
+
+
+def position_bytes(channels: int, rank: int, convolution_dtype: torch.dtype, state_dtype: torch.dtype) -> int:
+    """Temporaries of a slab per position, at their peak in the backward pass."""
+    item = convolution_dtype.itemsize
+    wide = 0 if state_dtype.is_floating_point else 8  # floating-point copy of curr
+    return channels * (3 * item + wide) + rank * 3 * item

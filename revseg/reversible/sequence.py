@@ -11,16 +11,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from revseg.reversible.block import Coarsen, Leapfrog, Pair, Refine
+from revseg.reversible.block import Coarsen, Layer, Leapfrog, Pair, Refine
 from revseg.reversible.grid import Grid
+from revseg.reversible.kernels import dispatch
 from revseg.reversible.layer import PreparedLayer, SymmetricLayer
+from revseg.reversible.wide import WideLayer, is_wide
 
 Block = Leapfrog | Coarsen | Refine
 
-# Temporaries of one slab. On CPU they should stay in the last-level cache; on a GPU they should fill it with work.
-SLAB_BYTES = {"cpu": 24 << 20, "cuda": 512 << 20}
+# Temporaries of one slab: small beside the states, large enough that halos cost little and a GPU is filled with work.
+SLAB_BYTES = {"cpu": 64 << 20, "cuda": 256 << 20}
 
 
 class ReversibleSequence(nn.Module):
@@ -64,11 +65,13 @@ class ReversibleSequence(nn.Module):
     def forward_(self, state: Pair, parameters: Sequence[Tensor]) -> None:
         """Run the blocks on ``state`` in place and check its range."""
         budget = self.budget(state.curr.device)
+        state.watch_fields_()
         for block in self.blocks:
             if isinstance(block, Leapfrog):
                 block.forward_(state, self._prepare(block, parameters), budget)
             else:
                 block.forward_(state, budget)
+                state.watch_fields_()  # smooth fields grow by sqrt 2 per halved axis
         self._check_range(state)
 
     def inverse_(self, state: Pair, parameters: Sequence[Tensor]) -> None:
@@ -110,9 +113,14 @@ class ReversibleSequence(nn.Module):
         prev, curr = (pair.grid.load(part, dtype).permute(0, 4, 1, 2, 3) for part in (pair.prev, pair.curr))
         return prev, curr
 
-    def _prepare(self, block: Leapfrog, parameters: Sequence[Tensor]) -> PreparedLayer:
+    def _prepare(self, block: Leapfrog, parameters: Sequence[Tensor]) -> Layer:
         kernel, bias = parameters[2 * block.index], parameters[2 * block.index + 1]
-        return PreparedLayer(kernel, bias, self.step_size, self.grid.unit, self.convolution_dtype)
+        rank, channels, size = kernel.shape[:3]
+        layout = dispatch.Layout(channels, rank, size, self.convolution_dtype, self.grid, self.adjoint_dtype)
+        if dispatch.usable(kernel.device, layout):
+            return dispatch.prepare(kernel, bias, self.step_size, self.grid.unit)
+        kind = WideLayer if is_wide(channels, rank) else PreparedLayer
+        return kind(kernel, bias, self.step_size, self.grid.unit, self.convolution_dtype)
 
     def _check_range(self, state: Pair) -> None:
         if state.range is None:
@@ -139,8 +147,10 @@ class _ReversibleFunction(torch.autograd.Function):
         return sequence.values(state)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            # Without this, a second derivative through a loss that is linear in the state would silently be zero.
+            raise RuntimeError("the reversible sequence can be differentiated only once; take its gradients without create_graph=True")
         prev, curr, *parameters = ctx.saved_tensors  # a second backward without retain_graph ends here, with torch's message
         sequence: ReversibleSequence = ctx.sequence
         if torch._C._autograd._get_current_graph_task_keep_graph():

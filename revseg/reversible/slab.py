@@ -75,33 +75,36 @@ def _clear_outside_(part: Tensor, t0: int, t1: int, h0: int, h1: int) -> Tensor:
     return part
 
 
-def slabs(shape: tuple[int, ...], rank: int, radius: int, budget: int) -> Iterator[Slab]:
-    """Slabs of a field (T, H, W, C) whose temporaries take about ``budget`` bytes."""
-    frames, height, width, channels = shape
-    length, rows = slab_size(shape, rank, radius, budget)
+def slabs(shape: tuple[int, ...], radius: int, position_bytes: int, budget: int) -> Iterator[Slab]:
+    """Slabs of a field (T, H, W, C) whose temporaries, ``position_bytes`` per position, take about ``budget`` bytes."""
+    frames, height = shape[:2]
+    length, rows = slab_size(shape, radius, position_bytes, budget)
     for start in range(0, frames, length):
         for top in range(0, height, rows):
             yield Slab(start, min(start + length, frames), top, min(top + rows, height), frames, height, radius)
 
 
-def slab_size(shape: tuple[int, ...], rank: int, radius: int, budget: int) -> tuple[int, int]:
-    """Frames and rows of a slab.
+def slab_size(shape: tuple[int, ...], radius: int, position_bytes: int, budget: int) -> tuple[int, int]:
+    """Frames and rows of a slab: of those that fit the budget, the size that computes the least halo."""
+    frames, height, width = shape[:3]
+    halo = 4 * radius
+    best, best_waste = (1, min(height, 8)), float("inf")  # even if it does not fit: a slab cannot be much smaller
+    for count in range(1, frames + 1):
+        length = -(-frames // count)  # equal slabs: 9 frames in slabs of 8 would end with one that is nearly all halo
+        rows = budget // (width * position_bytes * (length + halo))
+        rows = height if rows >= height else _equal_parts(height, rows - halo)
+        if rows < 1:
+            continue
+        waste = (1 + 2 * radius / length) * (1.0 if rows == height else SPLIT_COST * (1 + 2 * radius / rows))
+        if waste < best_waste:
+            best, best_waste = (length, rows), waste
+    return best
 
-    Whole frames while a slab of ``MIN_FRAMES`` fits: a shorter one would mostly compute its halo. Below that, rows are split.
-    """
-    frames, height, width, channels = shape
-    row_bytes = width * (channels + rank) * TEMPORARY_BYTES
-    length = budget // (row_bytes * height) - 2 * radius
-    if length >= min(MIN_FRAMES, frames):
-        # Equal slabs: 9 frames in slabs of 8 would end with one that is nearly all halo.
-        count = -(-frames // min(length, frames))
-        return -(-frames // count), height
-    length = min(MIN_FRAMES, frames)
-    rows = budget // (row_bytes * (length + 2 * radius)) - 2 * radius
-    return length, min(height, max(rows, MIN_FRAMES))
+
+def _equal_parts(size: int, longest: int) -> int:
+    """Largest part of ``size`` cut into equal parts no longer than ``longest``; 0 if that is impossible."""
+    return -(-size // -(-size // longest)) if longest > 0 else 0
 
 
-# Bytes per element that live at once in the backward pass of a slab: low-precision copies of state and adjoint, hidden
-# activations and their adjoints, the float32 force.
-TEMPORARY_BYTES = 16
-MIN_FRAMES = 4
+# A slab of part of the rows is not contiguous within the field: its reads, updates and gradients cost more.
+SPLIT_COST = 1.15

@@ -1,0 +1,71 @@
+"""revseg-predict: segment a video with a trained network.
+
+    revseg-predict VIDEO [checkpoint=FILE] [output=DIR] [offsets=8] [height=96]
+
+VIDEO: a file, or a folder of frames. Writes masks/00000.png, ... (palette PNG at the video's own size), and
+overlay.mp4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from revseg.cli import run
+from revseg.data.video import read_video
+from revseg.device import choose_device
+from revseg.prediction.output import Source, write_prediction
+from revseg.prediction.segment import segment
+from revseg.training.checkpoint import load, network_from
+from revseg.training.run_folder import newest_checkpoint
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    video: str = "???"
+    """The video: a file, or a folder of JPEG or PNG frames; may be given without video=."""
+    checkpoint: str | None = None
+    """What to segment with; null: that of the newest run in runs/."""
+    output: str | None = None
+    """Folder for masks/ and overlay.mp4; null: predictions/ and the video's name."""
+    height: int | None = None
+    """Height that the frames are resized to for the network; null: that of the training."""
+    offsets: int = 1
+    """Placements on the network's grid that are averaged over; 4 or 8 are a little better, and as many times
+    slower."""
+    max_frames: int | None = None
+    """Only the first frames; null: all."""
+    on_error: str = "stop"
+    """At a frame that cannot be decoded: stop, or skip it."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
+
+    def __post_init__(self) -> None:
+        for name in ("height", "offsets", "max_frames"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} is {value}; give a positive number")
+
+
+def predict(config: PredictConfig) -> None:
+    device = choose_device(config.device)
+    path = Path(config.checkpoint) if config.checkpoint else newest_checkpoint(Path("runs"))
+    checkpoint = load(path)
+    print(f"checkpoint: {path} (step {checkpoint.step})")
+    height = config.height or checkpoint.height
+    video = read_video(config.video, height=height, max_frames=config.max_frames, on_error=config.on_error)
+    net = network_from(checkpoint, device)
+    output = Path(config.output) if config.output else Path("predictions") / Path(config.video).stem
+    masks = segment(net, video.volume, video.native_size, config.offsets)
+    note = {"checkpoint": str(path), "offsets": config.offsets, "height": video.volume.shape[2]}
+    source = Source(Path(config.video), video.frame_rate, video.names, config.on_error)
+    write_prediction(masks, source, output, note)
+    print(f"{len(video.names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
+
+
+def main() -> None:
+    run(predict, config="predict", positional="video")
+
+
+if __name__ == "__main__":
+    main()

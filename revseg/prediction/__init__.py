@@ -1,0 +1,1 @@
+"""From a trained network to what a user keeps: masks and an overlay."""

@@ -1,0 +1,79 @@
+"""A symmetric layer's passes over a slab, made of the kernels: ``PreparedLayer``'s counterpart on the GPU.
+
+Besides states and adjoints only a slab's bfloat16 hidden activations exist: no low-precision copy of the
+state, no float32 force. States do not depend on the slabs: each position is summed in the same order wherever
+its tile lies.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from revseg.reversible.grid import Grid
+from revseg.reversible.kernels.gradient import kernel_gradient
+from revseg.reversible.kernels.hidden import forward_weight, gated, hidden
+from revseg.reversible.kernels.leapfrog import leapfrog_, transposed_weight
+from revseg.reversible.kernels.tile import padded_rank, tile_of
+from revseg.reversible.slab import Slab, slabs
+
+
+class FusedLayer:
+    """A layer's weights in the kernels' layouts, made once per pass.
+
+    kernel (rank, C, 3, 3, 3), bias (rank,), float32; ``unit`` of the state's grid, 1 in floating point.
+    """
+
+    def __init__(self, kernel: Tensor, bias: Tensor, step_size: float, unit: float) -> None:
+        self.rank, self.channels = kernel.shape[:2]
+        padded = padded_rank(self.rank)
+        self.position_bytes = 2 * padded * torch.bfloat16.itemsize  # a and d
+        self._scale = -(step_size**2)
+        self._unit = unit
+        self._forward = forward_weight(kernel * unit, padded)
+        self._transposed = transposed_weight(kernel * (step_size**2 / unit), padded)
+        self._bias = torch.zeros(padded, dtype=torch.bfloat16, device=kernel.device)
+        self._bias[: self.rank] = bias
+        names = ("hidden", "leapfrog", "gradient")
+        self._tiles = {name: tile_of(name, self.channels, padded) for name in names}
+
+    def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int) -> list[Tensor]:
+        """See ``revseg.reversible.block.Layer``."""
+        reached = [self.step_slab_(prev, curr, slab, grid.exact) for slab in self._slabs(curr, budget)]
+        return [magnitude for magnitude in reached if magnitude is not None]
+
+    def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
+                 budget: int) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """See ``revseg.reversible.block.Layer``."""
+        parts = [self.adjoint_slab_(prev, curr, u_prev, u_curr, slab, grid.exact) for slab in self._slabs(curr, budget)]
+        return torch.stack([kernel for kernel, _ in parts]).sum(0), torch.stack([bias for _, bias in parts]).sum(0)
+
+    def step_slab_(self, prev: Tensor, curr: Tensor, slab: Slab, exact: bool) -> Tensor | None:
+        """prev <- 2 curr - prev - h^2 K^T relu(K curr + b) / unit on a slab of (T, H, W, C), in grid units.
+
+        Returns the largest magnitude, 0-d, where ``exact``.
+        """
+        with torch.cuda.device_of(prev):
+            return self._leapfrog_(prev, curr, self._hidden(curr, slab), slab, exact)
+
+    def adjoint_slab_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, slab: Slab,
+                 exact: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """Undo the step on the state and carry the adjoint back; the slab's d(loss)/dK and d(loss)/db."""
+        with torch.cuda.device_of(prev):
+            a = self._hidden(curr, slab)
+            self._leapfrog_(prev, curr, a, slab, exact)
+            d = gated(u_curr, self._forward, a, slab, self._tiles["hidden"])
+            self._leapfrog_(u_prev, u_curr, d, slab, False)
+            kernel = kernel_gradient(curr, u_curr, a, d, slab, self._tiles["gradient"])[: self.rank]
+            # d carries the grid's unit: y, in grid units, cancels it in the kernel's gradient, but not here.
+            bias = d[1:-1, 1:-1, :, : self.rank].sum((0, 1, 2), dtype=torch.float32)
+            return kernel.mul_(self._scale), bias.mul_(self._scale / self._unit)
+
+    def _slabs(self, field: Tensor, budget: int) -> list[Slab]:
+        return list(slabs(tuple(field.shape), 1, self.position_bytes, budget))
+
+    def _hidden(self, curr: Tensor, slab: Slab) -> Tensor:
+        return hidden(curr, self._forward, self._bias, slab, self._tiles["hidden"])
+
+    def _leapfrog_(self, prev: Tensor, curr: Tensor, a: Tensor, slab: Slab, exact: bool) -> Tensor | None:
+        return leapfrog_(prev, curr, a, self._transposed, slab, self._tiles["leapfrog"], exact)

@@ -1,0 +1,92 @@
+"""revseg-train: train a network, evaluate it, segment what it is for.
+
+    revseg-train experiment=demo                                                a made-up video, no download
+    revseg-train experiment=few_frames data.video=my.mp4 data.masks=labels/     one video, a few labelled
+    frames revseg-train experiment=davis data.root=DAVIS                               a dataset
+
+Watch it with: tensorboard --logdir runs. The same run_dir again goes on with a run that was stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+import torch
+
+from revseg.cli import run
+from revseg.config import TrainConfig
+from revseg.device import choose_device
+from revseg.network.network import RevSegNet
+from revseg.settings import differences, to_yaml
+from revseg.training.davis import Davis
+from revseg.training.experiment import Experiment
+from revseg.training.few_frames import FewFrames
+from revseg.training.memory import peak_memory
+from revseg.training.run_folder import RunFolder
+from revseg.training.source import load_one
+from revseg.training.trainer import Trainer
+
+
+def train(config: TrainConfig) -> None:
+    device = choose_device(config.device)
+    folder = RunFolder.create(config.run_dir or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}_{config.task}")
+    check_same_run(config, folder)
+    experiment = open_experiment(config, folder)
+    net = new_network(config).to(device)
+    trainer = Trainer(
+        net, experiment, folder, config.training, config.augment, config.seed, config.data.height
+    )
+    begun = trainer.resume()
+    folder.write_config(to_yaml(config))
+    print(f"{'going on with' if begun else 'run'} {folder.path} on {device}, {trainer.progress}")
+    trainer.fit(description=to_yaml(config))
+    report(trainer, experiment, folder)
+
+
+def check_same_run(config: TrainConfig, folder: RunFolder) -> None:
+    """A run that was begun goes on with the same data; steps, rates and device may change."""
+    if not (folder.last.exists() and folder.config.exists()):
+        return
+    for key, (before, now) in differences(folder.config, config).items():
+        if key in ("task", "seed") or key.startswith("data.") and key != "data.root":
+            raise ValueError(
+                f"{folder.path} was begun with {key}={before}, not {now}; set it back, or change run_dir"
+            )
+
+
+def new_network(config: TrainConfig) -> RevSegNet:
+    torch.manual_seed(config.seed)
+    return RevSegNet(**asdict(config.network))
+
+
+def open_experiment(config: TrainConfig, folder: RunFolder) -> Experiment:
+    if config.task == "davis":
+        return Davis(config.data, config.network.classes, config.seed, config.offsets)
+    known = load_one(config.data, folder.path)
+    return FewFrames(
+        known, config.data.labelled_frames, config.network.classes, config.offsets, config.data.on_error
+    )
+
+
+def report(trainer: Trainer, experiment: Experiment, folder: RunFolder) -> None:
+    """Predictions and metrics.json."""
+    with trainer.averaged():
+        measured = experiment.finish(trainer.net, folder.predictions)
+    progress, peak = trainer.progress, peak_memory(trainer.device)
+    facts = {"steps": progress.step, "seconds": progress.seconds, "peak_memory_bytes": peak}
+    folder.write_metrics({**measured, **facts, "device": str(trainer.device)})
+    for name, value in measured.items():
+        if isinstance(value, float):
+            print(f"{name:>4} {value:.3f}")
+    print(
+        f"{progress.seconds:.0f} s of training, peak memory {peak / 1e9:.2f} GB; all of it in {folder.path}"
+    )
+
+
+def main() -> None:
+    run(train, config="train")
+
+
+if __name__ == "__main__":
+    main()

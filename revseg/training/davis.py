@@ -1,0 +1,83 @@
+"""Task davis: train on the videos of one split, one whole video a step; evaluate on another split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tqdm import tqdm
+
+from revseg.data.dataset import DavisDataset
+from revseg.data.masks import read_mask
+from revseg.data.sample import Sample
+from revseg.evaluation.davis import Report, Score, average, evaluate_masks
+from revseg.evaluation.report import table, write_csv, write_json
+from revseg.network.network import RevSegNet
+from revseg.prediction.output import Source, write_prediction
+from revseg.prediction.segment import segment
+from revseg.training.experiment import Evaluation, Picture
+from revseg.training.feed import shuffled_position
+from revseg.training.measures import Measures, check_classes, measure, object_ids
+from revseg.training.pictures import pictures
+from revseg.training.source import DataConfig, open_split
+
+
+class Davis:
+    """Two splits of a dataset. Whole videos are loaded when they are needed: memory holds a few at a time."""
+
+    def __init__(self, config: DataConfig, classes: int, seed: int, offsets: int) -> None:
+        self.config, self.classes, self.seed, self.offsets = config, classes, seed, offsets
+        self.training = open_split(config, config.training_split)
+        self.validation = open_split(config, config.validation_split)
+
+    def sample(self, index: int) -> Sample:
+        names = self.training.names
+        return self._load(self.training, names[shuffled_position(index, len(names), self.seed)])
+
+    def evaluate(self, net: RevSegNet) -> Evaluation:
+        """J, F and JF of the validation split at the size that is trained on."""
+        measures: dict[str, Measures] = {}
+        images: dict[str, Picture] = {}
+        for name in self.validation.names:
+            truth = self._load(self.validation, name)
+            masks = list(segment(net, truth.volume))
+            measures[name] = measure(masks, truth, object_ids(truth))
+            images |= pictures(masks, truth, name, count=1)
+        means = {key: fmean(one.named()[key] for one in measures.values()) for key in ("J", "F", "JF")}
+        scalars = {f"validation/{key}": value for key, value in means.items()}
+        scalars |= {f"validation sequences/{name}": one.JF for name, one in measures.items()}
+        return Evaluation(scalars, images, means["JF"])
+
+    def finish(self, net: RevSegNet, folder: Path) -> dict[str, Any]:
+        """Masks and overlays of the validation split, and its table at the videos' own size."""
+        scores = {}
+        for name in tqdm(self.validation.names, desc="validation", unit="video"):
+            sample = self._load(self.validation, name)
+            self._write(net, sample, folder / name)
+            scores[name] = self._scores(sample, folder / name)
+        # All frames count: none of these videos was given with the mask of its first frame.
+        report = Report("unsupervised", scores)
+        print(table(report))
+        write_csv(report, folder.parent / "validation.csv")
+        write_json(report, folder.parent / "validation.json")
+        overall = report.overall
+        sequences = {name: average(objects.values()).jf for name, objects in scores.items()}
+        return {"J": overall.J.mean, "F": overall.F.mean, "JF": overall.jf, "sequences": sequences}
+
+    def _write(self, net: RevSegNet, sample: Sample, folder: Path) -> None:
+        masks = segment(net, sample.volume, sample.native_size, self.offsets)
+        write_prediction(masks, Source(sample.source, sample.frame_rate, sample.frame_names), folder, {})
+
+    def _scores(self, sample: Sample, folder: Path) -> dict[int, Score]:
+        """Of the masks in `folder` against the annotation, both at the video's own size."""
+        names = [f"{sample.frame_names[frame]}.png" for frame in sample.labelled_frames]
+        annotations = self.validation.annotations / sample.name
+        predictions = (read_mask(folder / "masks" / name, "davis2017") for name in names)
+        labels = (read_mask(annotations / name, self.validation.encoding) for name in names)
+        return evaluate_masks(predictions, labels, object_ids(sample))
+
+    def _load(self, dataset: DavisDataset, name: str) -> Sample:
+        sample = dataset.load(name, height=self.config.height, max_frames=self.config.max_frames)
+        check_classes(sample, self.classes)
+        return sample

@@ -1,0 +1,40 @@
+"""What the network is fed: items made ahead in the background, so that decoding overlaps with the step."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+from zlib import crc32
+
+import numpy as np
+import torch
+
+Item = TypeVar("Item")
+
+
+def made_ahead(make: Callable[[int], Item], first: int, ahead: int) -> Generator[Item]:
+    """make(first), make(first + 1), ... without end, in order, ``ahead`` of them in the making."""
+    with ThreadPoolExecutor(max(1, ahead), thread_name_prefix="feed") as pool:
+        waiting = deque(pool.submit(make, first + i) for i in range(max(1, ahead)))
+        try:
+            while True:
+                item = waiting.popleft().result()
+                waiting.append(pool.submit(make, first + max(1, ahead)))
+                first += 1
+                yield item
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def generator_for(purpose: str, seed: int, number: int) -> torch.Generator:
+    """Random numbers that depend on nothing else: a resumed training repeats them."""
+    sequence = np.random.SeedSequence((crc32(purpose.encode()), seed, number))
+    return torch.Generator().manual_seed(int(sequence.generate_state(1)[0]))
+
+
+def shuffled_position(index: int, count: int, seed: int) -> int:
+    """Number `index` of an endless row of epochs, each of which is 0 to count - 1 in another order."""
+    epoch, position = divmod(index, count)
+    return int(torch.randperm(count, generator=generator_for("order of videos", seed, epoch))[position])

@@ -1,0 +1,71 @@
+"""Cross-entropy and Dice as functions of sums over pixels; void and unlabelled pixels count nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from revseg.data.sample import VOID
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """How much each part of the loss weighs."""
+
+    cross_entropy: float = 1.0
+    """Weight of the cross-entropy, mean over the labelled pixels."""
+    dice: float = 1.0
+    """Weight of 1 - Dice, mean over the objects."""
+
+    def __post_init__(self) -> None:
+        if min(self.cross_entropy, self.dice) < 0 or self.cross_entropy + self.dice == 0:
+            raise ValueError(
+                f"training.loss has cross_entropy={self.cross_entropy} and dice={self.dice}; "
+                "give weights of 0 or more, not both 0"
+            )
+
+
+class SegmentationLoss:
+    """Weighted sum of cross-entropy and Dice of the pixels that are not void; p = softmax(logits), y =
+    one-hot label:
+
+        cross-entropy = sum(-log p[label]) / count
+        Dice_c        = (2 sum(p_c y_c) + 1) / (sum(p_c) + sum(y_c) + 1),  mean over the objects c >= 1
+                        (Milletari et al., V-Net, arXiv:1606.04797; the 1 makes an absent object cost little)
+
+    The statistics of a set of pixels are, one after the other: count, sum(-log p), then per object the sums
+    of p y, p and y, and, for J, the pixels in intersection and union of the hard decision. They add up over
+    slabs.
+    """
+
+    def __init__(self, config: LossConfig | None = None) -> None:
+        self.config = config or LossConfig()
+
+    def statistics(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """logits (M, O), labels (M,) long -> sums, float32, (2 + 5 (O - 1),)."""
+        valid = labels != VOID
+        logits, labels = logits[valid].float(), labels[valid]
+        objects = logits.shape[1]
+        y = F.one_hot(labels, objects)[:, 1:]
+        p = logits.softmax(1)[:, 1:]
+        found = F.one_hot(logits.argmax(1), objects)[:, 1:]
+        error = F.cross_entropy(logits, labels, reduction="sum")
+        count = error.new_tensor([len(labels)])
+        sums = [(p * y).sum(0), p.sum(0), y.sum(0), (found & y).sum(0), (found | y).sum(0)]
+        return torch.cat([count, error[None], *(s.to(error.dtype) for s in sums)])
+
+    def value(self, statistics: Tensor) -> Tensor:
+        """The loss of summed statistics, 0-d."""
+        count, error = statistics[:2]
+        overlap, predicted, true = statistics[2:].view(5, -1)[:3]
+        dice = (2 * overlap + 1) / (predicted + true + 1)
+        return self.config.cross_entropy * error / count.clamp(min=1) + self.config.dice * (1 - dice.mean())
+
+
+def region_similarity(statistics: Tensor) -> float:
+    """J of the hard decision over all pixels together, not the mean over frames; mean over the objects."""
+    intersection, union = statistics[2:].detach().view(5, -1)[3:]
+    return torch.where(union > 0, intersection / union.clamp(min=1), 1.0).mean().item()

@@ -1,0 +1,108 @@
+"""Muon for the kernels K, AdamW for everything else; or AdamW for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+# Peak learning rates of the kernels and of everything else.
+RATES = {"muon": (0.02, 0.01), "adamw": (0.003, 0.003)}
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Which optimizer, and how fast."""
+
+    name: str = "muon"
+    """muon: orthogonalised updates for the kernels, AdamW for the rest; adamw: AdamW for all."""
+    kernel_rate: float | None = None
+    """Peak learning rate of the kernels; null: 0.02 for muon, 0.003 for adamw."""
+    rate: float | None = None
+    """Peak learning rate of everything else; null: 0.01 beside muon, 0.003 for adamw."""
+    momentum: float = 0.95
+    """Momentum of Muon."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of everything but the biases."""
+
+    def __post_init__(self) -> None:
+        if self.name not in RATES:
+            raise ValueError(f"training.optimizer.name is {self.name}; choose one of {', '.join(RATES)}")
+        if min(self.rates) <= 0:
+            raise ValueError(f"training.optimizer has the learning rates {self.rates}; give positive numbers")
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        kernel_rate, rate = RATES[self.name]
+        return (
+            kernel_rate if self.kernel_rate is None else self.kernel_rate,
+            rate if self.rate is None else self.rate,
+        )
+
+
+class Optimizer:
+    """One update of a network's parameters.
+
+    Muon (Jordan et al., kellerjordan.github.io/posts/muon) replaces a matrix's momentum by its nearest
+    orthogonal matrix: `K <- K - rate * orthogonal(momentum)`. A kernel (rank, C, k, k, k) is the matrix rank
+    x C k^3; torch's Muon takes nothing but matrices, so it is given views of the same storage: move the
+    network to its device before.
+    """
+
+    def __init__(self, net: nn.Module, config: OptimizerConfig) -> None:
+        self.config = config
+        self.parameters = [p for p in net.parameters() if p.requires_grad]
+        self._kernels, others = kernels_and_others(net)
+        self._views = [kernel.detach().view(len(kernel), -1) for kernel in self._kernels]
+        self._parts = [part for part in (self._for_kernels(), self._for_others(others)) if part is not None]
+        self._peaks = [[group["lr"] for group in part.param_groups] for part in self._parts]
+
+    def _for_kernels(self) -> torch.optim.Optimizer | None:
+        if not self._views:
+            return None
+        rate, decay = self.config.rates[0], self.config.weight_decay
+        if self.config.name == "adamw":
+            return torch.optim.AdamW(self._views, lr=rate, weight_decay=decay)
+        return torch.optim.Muon(self._views, lr=rate, weight_decay=decay, momentum=self.config.momentum)
+
+    def _for_others(self, others: list[nn.Parameter]) -> torch.optim.Optimizer:
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in others if p.ndim > 1], "weight_decay": self.config.weight_decay},
+            {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.config.rates[1])
+
+    def step(self, factor: float) -> None:
+        """Update with ``factor`` times the peak rates, then let the gradients go."""
+        for kernel, view in zip(self._kernels, self._views, strict=True):
+            view.grad = None if kernel.grad is None else kernel.grad.view_as(view)
+        for part, peaks in zip(self._parts, self._peaks, strict=True):
+            for group, peak in zip(part.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
+            part.step()
+        for tensor in (*self._views, *self.parameters):
+            tensor.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"name": self.config.name, "parts": [part.state_dict()["state"] for part in self._parts]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over momenta and step counts; rates and decay are those of this run, not the saved ones."""
+        if state["name"] != self.config.name:
+            raise ValueError(
+                f"training.optimizer.name is {self.config.name}, but the checkpoint was written with "
+                f"{state['name']}; set it back, or start anew with another run_dir"
+            )
+        for part, saved in zip(self._parts, state["parts"], strict=True):
+            part.load_state_dict({"state": saved, "param_groups": part.state_dict()["param_groups"]})
+
+
+def kernels_and_others(net: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Kernels of the symmetric layers, and all other parameters."""
+    kernels: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in net.named_parameters():
+        (kernels if name.endswith(".kernel") else others).append(parameter)
+    return kernels, others

@@ -1,0 +1,210 @@
+"""The loop: steps, evaluations, checkpoints; stopped and resumed at any step, it ends at the same weights."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+
+from revseg.data.augment import AugmentConfig, Augmented, augment
+from revseg.network.network import RevSegNet
+from revseg.network.step import StepResult, training_step
+from revseg.training import checkpoint as checkpoints
+from revseg.training.board import Board, StepReport
+from revseg.training.checkpoint import Checkpoint
+from revseg.training.ema import WeightAverage
+from revseg.training.experiment import Experiment
+from revseg.training.feed import generator_for, made_ahead
+from revseg.training.interruption import Interrupted, StopRequest
+from revseg.training.loss import LossConfig, SegmentationLoss, region_similarity
+from revseg.training.memory import peak_memory
+from revseg.training.optimizer import Optimizer, OptimizerConfig
+from revseg.training.progress import Progress
+from revseg.training.run_folder import RunFolder
+from revseg.training.schedule import schedule_named
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the weights are found."""
+
+    steps: int = 150
+    """Updates of the weights; each sees `accumulation` whole videos."""
+    minutes: float | None = None
+    """Stop after this time even if there are steps left; the schedule then follows the time. Such a run
+    cannot be repeated bit for bit."""
+    accumulation: int = 1
+    """Videos whose gradients are averaged for one update."""
+    schedule: str = "one-cycle"
+    """Course of the learning rate: one-cycle or cosine."""
+    clip: float = 1.0
+    """Largest norm of the gradient; a longer one is scaled down to it."""
+    ema: float | None = None
+    """Decay of the moving average of the weights that is predicted with, such as 0.99; null: none."""
+    evaluate_every: int = 50
+    """Steps between evaluations."""
+    checkpoint_every: int = 25
+    """Steps between checkpoints, and so the most that a killed run has to repeat."""
+    ahead: int = 2
+    """Videos that are decoded and augmented in the background while the network works."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+    def __post_init__(self) -> None:
+        schedule_named(self.schedule)
+        for name in ("steps", "accumulation", "clip", "evaluate_every", "checkpoint_every"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"training.{name} is {getattr(self, name)}; give a positive number")
+        if self.minutes is not None and self.minutes <= 0:
+            raise ValueError(
+                f"training.minutes is {self.minutes}; give a positive number, or null for no limit"
+            )
+
+
+class Trainer:
+    """Trains ``net`` on an experiment; everything that changes is in the checkpoint."""
+
+    def __init__(
+        self,
+        net: RevSegNet,
+        experiment: Experiment,
+        folder: RunFolder,
+        config: TrainingConfig,
+        augmentation: AugmentConfig,
+        seed: int,
+        height: int | None,
+    ) -> None:
+        self.net, self.experiment, self.folder, self.config = net, experiment, folder, config
+        self.augmentation, self.seed, self.height = augmentation, seed, height
+        self.device = next(net.parameters()).device
+        self.loss = SegmentationLoss(config.loss)
+        self.schedule = schedule_named(config.schedule)
+        self.optimizer = Optimizer(net, config.optimizer)
+        self.average = None if config.ema is None else WeightAverage(net, config.ema)
+        self.progress = Progress(config.steps, config.minutes)
+        self.best: float | None = None
+
+    def fit(self, description: str) -> None:
+        """Steps until the end, from where the progress stands. ``description``: the settings, for the log."""
+        if self.progress.finished:
+            return
+        board = Board(self.folder.tensorboard, self.progress.step, self.config.steps, description)
+        items = made_ahead(self._item, self.progress.step * self.config.accumulation, self.config.ahead)
+        with closing(board), closing(items), StopRequest.watched() as stop:
+            while not self.progress.finished:
+                with self.progress.timed():
+                    self._step(items, board)
+                    if self._due(self.config.evaluate_every):
+                        self._evaluate(board)
+                if self._due(self.config.checkpoint_every):
+                    checkpoints.save(self._checkpoint(), self.folder.last)
+                if stop.signum:
+                    break
+            else:
+                self._evaluate(board)
+            checkpoints.save(self._checkpoint(), self.folder.last)
+        if stop.signum:
+            raise Interrupted(stop.signum, self.progress.step, self.folder.path)
+
+    def resume(self) -> bool:
+        """Take over the last checkpoint of the run folder, if there is one."""
+        if not self.folder.last.exists():
+            return False
+        saved = checkpoints.load(self.folder.last)
+        checkpoints.check_same_architecture(saved, self.net.config, self.folder.last)
+        self.net.load_state_dict(saved.weights)
+        self.optimizer.load_state_dict(saved.optimizer)
+        if self.average is not None:
+            self.average.load(saved.average or saved.weights)
+        self.progress.step, self.progress.seconds, self.best = saved.step, saved.seconds, saved.best
+        return True
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """The weights to evaluate and predict with, for the duration of a with block."""
+        return nullcontext() if self.average is None else self.average.applied(self.net)
+
+    def _item(self, index: int) -> Augmented:
+        return augment(
+            self.experiment.sample(index),
+            self.augmentation,
+            generator_for("augmentation", self.seed, index),
+            self.net.multiple,
+        )
+
+    def _step(self, items: Iterator[Augmented], board: Board) -> None:
+        started = time.perf_counter()
+        batch = [next(items) for _ in range(self.config.accumulation)]
+        results = [self._add_gradients(item) for item in batch]
+        loss = sum(result.loss.item() for result in results) / len(results)
+        norm = self._clip(len(results))
+        self._require_finite(loss, norm)
+        factor = self.schedule(self.progress.fraction)
+        self.optimizer.step(factor)
+        self.progress.step += 1
+        if self.average is not None:
+            self.average.update(self.net, self.progress.step)
+        board.step(
+            self.progress.step,
+            StepReport(
+                loss=loss,
+                J=region_similarity(torch.stack([result.statistics for result in results]).sum(0)),
+                learning_rate=factor,
+                gradient_norm=norm,
+                state_range=max(result.state_range for result in results),
+                seconds=time.perf_counter() - started,
+                frames=sum(item.volume.shape[1] for item in batch),
+                peak_memory=peak_memory(self.device),
+            ),
+        )
+
+    def _add_gradients(self, item: Augmented) -> StepResult:
+        volume, labels = item.volume.to(self.device)[None], item.labels.to(self.device)[None]
+        try:
+            return training_step(self.net, volume, labels, item.labelled_frames, self.loss, item.offset)
+        except OverflowError as error:
+            raise OverflowError(f"step {self.progress.step + 1}: {error}") from error
+
+    def _clip(self, count: int) -> float:
+        """Mean over the accumulated videos, clipped; returns the norm before clipping."""
+        for parameter in self.optimizer.parameters:
+            if parameter.grad is not None:
+                parameter.grad.div_(count)
+        return torch.nn.utils.clip_grad_norm_(self.optimizer.parameters, self.config.clip).item()
+
+    def _require_finite(self, loss: float, norm: float) -> None:
+        """Before the update: a weight that is not finite would never be finite again."""
+        if math.isfinite(loss) and math.isfinite(norm):
+            return
+        raise FloatingPointError(
+            f"step {self.progress.step + 1}: the loss is {loss}, the gradient's norm {norm}; the weights "
+            f"were not changed, and the last checkpoint in {self.folder.path} is good: lower "
+            "training.optimizer.kernel_rate, training.optimizer.rate or network.step_size"
+        )
+
+    def _due(self, every: int) -> bool:
+        """At the end there is an evaluation and a checkpoint in any case."""
+        return self.progress.step % every == 0 and not self.progress.finished
+
+    def _evaluate(self, board: Board) -> None:
+        with self.averaged():
+            evaluation = self.experiment.evaluate(self.net)
+        board.evaluation(self.progress.step, evaluation)
+        if self.best is None or evaluation.score >= self.best:
+            self.best = evaluation.score
+            checkpoints.save(self._checkpoint(), self.folder.best)
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            self.net.config,
+            self.net.state_dict(),
+            None if self.average is None else self.average.weights,
+            self.optimizer.state_dict(),
+            self.progress.step,
+            self.progress.seconds,
+            self.best,
+            self.height,
+        )

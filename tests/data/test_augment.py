@@ -1,0 +1,195 @@
+"""Volume and labels change together, deterministically, and never as a whole in floating point."""
+
+import math
+import time
+from dataclasses import fields
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from revseg.data import augment as augment_module
+from revseg.data.augment import AugmentConfig, augment
+from revseg.data.sample import Sample
+
+OFF = {field.name: 0 for field in fields(AugmentConfig)} | {"offset": False}
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def make_sample(frames=10, height=32, width=48, labelled=(0, 3, 4)):
+    """A disk of label 1 in a ring of void, redder inside; frame t has blue 10 t."""
+    y, x = np.meshgrid(np.arange(height) - height / 2, np.arange(width) - width * 0.4, indexing="ij")
+    radius = np.hypot(y, x) / height
+    labels = np.where(radius < 0.2, 1, np.where(radius < 0.25, 255, 0)).astype(np.uint8)
+    volume = np.zeros((3, frames, height, width), np.uint8)
+    volume[0] = np.clip(250 - 600 * radius, 0, 255)
+    volume[2] = 10 * np.arange(frames)[:, None, None]
+    labels = torch.from_numpy(np.repeat(labels[None], len(labelled), 0))
+    return Sample(
+        "disk", torch.from_numpy(volume), labels, labelled, (64, 96), Fraction(24), Path("disk.mp4")
+    )
+
+
+def test_nothing():
+    sample = make_sample()
+    result = augment(sample, AugmentConfig(**OFF), generator(), (8, 8, 8))
+    assert torch.equal(result.volume, sample.volume)
+    assert torch.equal(result.labels, sample.labels)
+    assert result.labelled_frames == sample.labelled_frames
+    assert result.offset == (0, 0, 0)
+
+
+def test_deterministic():
+    sample, config = make_sample(), AugmentConfig(elastic=0.05)
+    one, two, other = (augment(sample, config, generator(seed), (8, 8, 8)) for seed in (1, 1, 2))
+    assert torch.equal(one.volume, two.volume)
+    assert torch.equal(one.labels, two.labels)
+    assert (one.labelled_frames, one.offset) == (two.labelled_frames, two.offset)
+    assert not torch.equal(one.volume, other.volume)
+
+
+def test_the_sample_stays_as_it_is():
+    sample, copy = make_sample(), make_sample()
+    for seed in range(5):
+        result = augment(sample, AugmentConfig(elastic=0.05), generator(seed))
+        assert result.volume.dtype == result.labels.dtype == torch.uint8
+        assert result.volume.shape == sample.volume.shape
+        assert result.labels.shape == sample.labels.shape
+    assert torch.equal(sample.volume, copy.volume)
+    assert torch.equal(sample.labels, copy.labels)
+
+
+def test_offsets_cover_the_grid():
+    config, random = AugmentConfig(**OFF | {"offset": True}), generator()
+    offsets = [augment(make_sample(), config, random, (2, 4, 1)).offset for _ in range(200)]
+    assert set(offsets) == {(t, h, 0) for t in range(2) for h in range(4)}
+    assert all(type(part) is int for part in offsets[0])
+
+
+def test_flip_in_width():
+    sample = make_sample()
+    result = augment(sample, AugmentConfig(**OFF | {"flip_width": 1}), generator())
+    assert torch.equal(result.volume, sample.volume.flip(3))
+    assert torch.equal(result.labels, sample.labels.flip(2))
+    assert result.labelled_frames == sample.labelled_frames
+
+
+def test_flip_in_time_renumbers():
+    sample = make_sample()
+    sample.labels[0, 0, 0] = 7
+    result = augment(sample, AugmentConfig(**OFF | {"flip_time": 1}), generator())
+    assert torch.equal(result.volume, sample.volume.flip(1))
+    assert result.labelled_frames == (5, 6, 9)
+    assert result.labels[:, 0, 0].tolist() == [0, 0, 7]  # that of frame 0, now frame 9
+
+
+def test_flip_probability():
+    config, random = AugmentConfig(**OFF | {"flip_time": 0.25}), generator()
+    flipped = sum(augment(make_sample(), config, random).labelled_frames != (0, 3, 4) for _ in range(400))
+    assert 70 < flipped < 130
+
+
+def test_gain_and_bias():
+    sample = make_sample()
+    result = augment(sample, AugmentConfig(**OFF | {"gain": 0.2, "bias": 0.1}), generator())
+    assert torch.equal(result.labels, sample.labels)
+    for channel in range(3):
+        old, new = sample.volume[channel].double().flatten(), result.volume[channel].double().flatten()
+        inside = (new > 0) & (new < 255)
+        if old[inside].unique().numel() < 2:
+            continue
+        slope, shift = np.polyfit(old[inside].numpy(), new[inside].numpy(), 1)
+        assert 0.79 < slope < 1.21
+        assert abs(shift) < 27
+        expected = (slope * old + shift).clamp(0, 255)
+        assert (expected - new).abs().max() < 1.1
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "strength",
+    [{"rotation": 30}, {"scale": 0.3}, {"shear": 0.2}, {"translation": 0.2}, {"elastic": 0.05}],
+    ids=lambda strength: next(iter(strength)),
+)
+def test_warp_moves_labels_with_pixels(strength, seed):
+    """Inside the disk it is red, far outside it is not, wherever the warp has put it."""
+    sample = make_sample(height=64, width=96)
+    result = augment(sample, AugmentConfig(**OFF | strength), generator(seed))
+    assert not torch.equal(result.volume, sample.volume)
+    red, label = result.volume[0, result.labelled_frames[0]], result.labels[0]
+    assert label.unique().tolist() in ([0, 1, 255], [0, 1])
+    assert red[label == 1].min() > 110
+    assert red[label == 0].max() < 125
+    assert torch.equal(result.volume[2], sample.volume[2])  # every frame is warped in the same way
+
+
+def test_rotation_keeps_circles():
+    """On a wide frame a rotation in units of half the frame would make them ellipses."""
+    sample = make_sample(height=64, width=128)
+    for seed in range(5):
+        disk = augment(sample, AugmentConfig(**OFF | {"rotation": 90}), generator(seed)).labels[0] == 1
+        rows, columns = disk.any(1).sum(), disk.any(0).sum()
+        assert abs(int(rows) - int(columns)) <= 2
+        assert abs(int(disk.sum()) / (math.pi * (0.2 * 64) ** 2) - 1) < 0.05
+
+
+def test_out_of_view_is_void():
+    sample = make_sample()
+    result = augment(sample, AugmentConfig(**OFF | {"translation": 0.4}), generator(3))
+    sides = [result.labels[0][edge] for edge in ((0,), (-1,), (slice(None), 0), (slice(None), -1))]
+    empty = [bool((side == 255).all()) for side in sides]
+    assert sum(empty) == 2  # one of top and bottom, one of left and right
+    assert (result.labels == 255).sum() > (sample.labels == 255).sum()
+    assert result.volume[2].float().std() > 0  # the volume has a mirror image there, no black
+
+
+def test_no_labels():
+    sample = make_sample().select([])
+    assert augment(sample, AugmentConfig(), generator()).labels.shape == (0, 32, 48)
+
+
+def test_chunks_give_the_same(monkeypatch):
+    config = AugmentConfig(elastic=0.05)
+    whole = augment(make_sample(), config, generator())
+    monkeypatch.setattr(augment_module, "CHUNK", 3 * 32 * 48 * 3)
+    parts = augment(make_sample(), config, generator())
+    assert torch.equal(parts.volume, whole.volume)
+    assert torch.equal(parts.labels, whole.labels)
+
+
+def test_never_the_whole_volume_in_floating_point():
+    sample = make_sample(200, 96, 171)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        augment(sample, AugmentConfig(elastic=0.05), generator())
+    largest = max(event.self_cpu_memory_usage for event in profile.events())
+    assert largest <= 2 * sample.volume.numel()  # a result or two of uint8; as float32 it is four
+
+
+def test_fast():
+    """Generous bounds, for slow machines: a copy in floating point or a loop over frames would exceed them."""
+    for (frames, height, width), seconds in (((40, 48, 88), 0.1), ((80, 96, 171), 0.5)):
+        sample, config = make_sample(frames, height, width), AugmentConfig()
+        durations = []
+        for seed in range(4):
+            start = time.perf_counter()
+            augment(sample, config, generator(seed), (8, 8, 8))
+            durations.append(time.perf_counter() - start)
+        assert min(durations) < seconds
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"flip_time": 2}, r"augment\.flip_time is 2: give a number from 0 to 1"),
+        ({"gain": -0.1}, r"augment\.gain is -0\.1: give a number from 0 to 1"),
+        ({"rotation": 200}, r"augment\.rotation is 200: give 0 to 180 degrees"),
+    ],
+)
+def test_nonsense(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        AugmentConfig(**settings)

@@ -1,0 +1,80 @@
+"""Settings: what they spread to, and the sentence with which each impossible combination is refused."""
+
+import dataclasses
+
+import pytest
+
+from revseg.network.config import NetworkConfig
+
+
+def test_one_number_is_spread_over_the_levels():
+    config = NetworkConfig(levels=2, depth=3, rank=8, coarsen_time=False)
+    assert config.depths == (3, 3, 3)
+    assert config.ranks == (8, 8, 8)
+    assert config.halves_time == (False, False)
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_one_entry_per_level_finest_first(kind):
+    config = NetworkConfig(
+        levels=2, depth=kind((0, 1, 2)), rank=kind((4, 8, 16)), coarsen_time=kind((False, True))
+    )
+    assert config.depths == (0, 1, 2)
+    assert config.ranks == (4, 8, 16)
+    assert config.halves_time == (False, True)
+
+
+def test_the_defaults_are_valid_and_survive_asdict():
+    config = NetworkConfig()
+    assert NetworkConfig(**dataclasses.asdict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"channels": 0}, "network.channels is 0; give a whole number of at least 1"),
+        ({"channels": 2.5}, "network.channels is 2.5; give a whole number"),
+        ({"classes": 1}, "network.classes is 1; give a whole number of at least 2"),
+        ({"levels": -1}, "network.levels is -1; give a whole number of at least 0"),
+        ({"kernel_size": 0}, "network.kernel_size is 0; give a whole number of at least 1"),
+        ({"kernel_size": 4}, "network.kernel_size is 4; give an odd number"),
+        ({"step_size": 0}, "network.step_size is 0; give a positive number"),
+        ({"step_size": -0.5}, "network.step_size is -0.5; give a positive number"),
+        ({"step_size": float("nan")}, "network.step_size is nan; give a positive number"),
+        ({"step_size": float("inf")}, "network.step_size is inf; give a positive number"),
+        (
+            {"levels": 2, "depth": (1, 1)},
+            "network.depth has 2 entries but network.levels=2 needs 3; give one number or 3",
+        ),
+        (
+            {"levels": 1, "rank": [1, 2, 3], "depth": 1},
+            "network.rank has 3 entries but network.levels=1 needs 2",
+        ),
+        ({"coarsen_time": (True,)}, "network.coarsen_time has 1 entries but network.levels=3 needs 3"),
+        ({"depth": -1}, "network.depth is -1; every entry must be a whole number of at least 0"),
+        ({"depth": (0, 1, 1.5, 1)}, r"network.depth is \(0, 1, 1.5, 1\); every entry must be a whole number"),
+        ({"rank": 0}, "network.rank is 0; every entry must be a whole number of at least 1"),
+        ({"arithmetic": "fixed"}, "network.arithmetic is fixed; .* choose one of exact, float"),
+        (
+            {"convolution_dtype": "float16"},
+            "network.convolution_dtype is float16; .* choose one of auto, bfloat16",
+        ),
+        (
+            {"state_dtype": "float64"},
+            "network.state_dtype is float64; with arithmetic=exact choose one of float32, int32, int16",
+        ),
+        (
+            {"state_dtype": "int16", "arithmetic": "float"},
+            "network.state_dtype is int16; with arithmetic=float choose one of float32",
+        ),
+        ({"adjoint_dtype": "int16"}, "network.adjoint_dtype is int16; .* choose one of float32, bfloat16"),
+        ({"grid_bits": 30}, "network.grid_bits is 30; give 0 to 20"),
+        (
+            {"grid_bits": 8, "arithmetic": "float"},
+            "grid_bits is 8 but arithmetic=float has no grid; set arithmetic=exact or leave",
+        ),
+    ],
+)
+def test_what_is_impossible_is_refused_with_what_to_change(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        NetworkConfig(**settings)

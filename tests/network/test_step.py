@@ -1,0 +1,190 @@
+"""The training step at the memory floor gives the gradients of the plain way: net(volume), loss, backward."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from revseg import RevSegNet
+from revseg.network.network import normalise
+from revseg.network.step import training_step
+
+VOID = 255
+SETTINGS = {"channels": 2, "classes": 3, "levels": 2, "depth": (1, 1, 1), "rank": 3, "step_size": 0.5}
+
+
+class PlainLoss:
+    """Cross-entropy and a Dice of sums over the pixels that are not void; in the dtype of the logits."""
+
+    def statistics(self, logits, labels):
+        logits, labels = logits[labels != VOID], labels[labels != VOID]
+        error, p, y = (
+            F.cross_entropy(logits, labels, reduction="sum"),
+            logits.softmax(1)[:, 1],
+            (labels == 1).to(logits),
+        )
+        return torch.stack([error, torch.ones_like(y).sum(), (p * y).sum(), p.sum(), y.sum()])
+
+    def value(self, statistics):
+        error, count, overlap, predicted, true = statistics
+        return error / count + 1 - (2 * overlap + 1) / (predicted + true + 1)
+
+
+def network(**settings):
+    torch.manual_seed(0)
+    net = RevSegNet(**{**SETTINGS, **settings})
+    for name, parameter in net.named_parameters():
+        if name.endswith("bias") or name.startswith("head"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    return net.double() if net.config.state_dtype == "float64" else net
+
+
+def double(**settings):
+    return network(arithmetic="float", state_dtype="float64", **settings)
+
+
+def data(batch=2, size=(6, 7, 9), frames=(1, 4, 5), seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    volume = torch.randint(0, 256, (batch, 3, *size), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, 3, (batch, len(frames), *size[1:]), dtype=torch.uint8, generator=generator)
+    labels[:, :, 0, :3] = VOID
+    return volume, labels, frames
+
+
+def plainly(net, volume, labels, frames, offset=(0, 0, 0)):
+    """Loss and gradients of net(volume) under autograd; for an offset the video lies in a larger volume."""
+    (t, h, w), (frame_count, height, width) = offset, volume.shape[2:]
+    placed = torch.zeros(len(volume), 3, t + frame_count, h + height, w + width, dtype=torch.float64)
+    placed[:, :, t:, h:, w:] = normalise(volume, torch.float64)
+    logits = net(placed)[:, :, t:, h:, w:][:, :, list(frames)]
+    loss = PlainLoss()
+    value = loss.value(loss.statistics(logits.movedim(1, -1).flatten(0, -2), labels.flatten().long()))
+    return value.detach(), torch.autograd.grad(value, tuple(net.parameters()))
+
+
+def gradients(net, *arguments, **keywords):
+    net.zero_grad()
+    result = training_step(net, *arguments, loss=PlainLoss(), **keywords)
+    return result, [parameter.grad.clone() for parameter in net.parameters()]
+
+
+def assert_close(got, expected, tolerance):
+    for one, other in zip(got, expected, strict=True):
+        assert other.norm() > 0
+        assert (one - other).abs().max() <= tolerance * other.abs().max()
+
+
+@pytest.mark.parametrize("slab_bytes", [1, 20_000, None])
+@pytest.mark.parametrize("offset", [(0, 0, 0), (3, 1, 2)])
+@pytest.mark.parametrize("settings", [{}, {"coarsen_time": (False, True), "depth": (2, 0, 1)}])
+def test_gradients_equal_plain_autograd_whatever_the_slabs(settings, offset, slab_bytes):
+    net, batch = double(**settings), data()
+    net.sequence.slab_bytes = slab_bytes
+    expected_loss, expected = plainly(net, *batch, offset)
+    result, got = gradients(net, *batch, offset=offset)
+    assert result.loss.item() == pytest.approx(expected_loss.item(), rel=1e-12)
+    assert_close(got, expected, 1e-9)
+
+
+@pytest.mark.parametrize("convolution", ["float32", "bfloat16"])
+@pytest.mark.parametrize("adjoint", ["float32", "bfloat16"])
+@pytest.mark.parametrize("container", ["float32", "int32", "int16"])
+def test_exact_arithmetic_gives_nearly_the_same_gradients(container, adjoint, convolution):
+    net = network(state_dtype=container, adjoint_dtype=adjoint, convolution_dtype=convolution)
+    net.sequence.slab_bytes = 20_000
+    reference = double()
+    reference.load_state_dict(net.state_dict())
+    _, expected = plainly(reference, *data())
+    result, got = gradients(net, *data())
+    tolerance = 0.05 if "bfloat16" not in (adjoint, convolution) and container != "int16" else 0.2
+    largest = max(part.norm() for part in expected)
+    for one, other in zip(got, expected, strict=True):  # some are small differences of large sums
+        assert (one - other).norm() < tolerance * max(other.norm(), largest / 100)
+    assert 0.1 < result.state_range < net.sequence.grid.limit
+
+
+def test_exact_gradients_are_those_of_the_network_under_autograd():
+    """Both ways run the same blocks on the same grid: only sums over pixels and frames differ in order."""
+    net = network(convolution_dtype="float32")
+    volume, labels, frames = data()
+    _, got = gradients(net, volume, labels, frames)
+    logits, loss = net(volume)[:, :, list(frames)], PlainLoss()
+    value = loss.value(loss.statistics(logits.movedim(1, -1).flatten(0, -2), labels.flatten().long()))
+    expected = torch.autograd.grad(value, tuple(net.parameters()))
+    for one, other in zip(got, expected, strict=True):
+        assert (one - other).norm() < 1e-3 * other.norm()
+
+
+def test_gradients_accumulate():
+    net, first, second = double(), data(seed=1), data(seed=2)
+    separate = [gradients(net, *batch)[1] for batch in (first, second)]
+    net.zero_grad()
+    for batch in (first, second):
+        training_step(net, *batch, loss=PlainLoss())
+    for parameter, one, other in zip(net.parameters(), *separate, strict=True):
+        assert torch.allclose(parameter.grad, one + other, rtol=1e-10, atol=1e-14)
+
+
+def test_void_pixels_and_unlabelled_frames_count_nothing():
+    """A frame of void pixels changes nothing, nor does the order of the frames."""
+    net, (volume, labels, frames) = double(), data()
+    _, got = gradients(net, volume, labels, frames)
+    _, reordered = gradients(net, volume, labels.flip(1), frames[::-1])
+    assert_close(reordered, got, 1e-10)
+    added = torch.cat([labels, torch.full_like(labels[:, :1], VOID)], 1)
+    _, with_void_frame = gradients(net, volume, added, (*frames, 0))
+    assert_close(with_void_frame, got, 1e-10)
+
+
+def test_statistics_are_those_of_all_labelled_pixels():
+    net, (volume, labels, frames) = double(), data()
+    result, _ = gradients(net, volume, labels, frames)
+    assert result.statistics[1].item() == (labels != VOID).sum().item()
+    assert result.statistics[4].item() == (labels == 1).sum().item()
+    assert not result.loss.requires_grad
+    assert not result.statistics.requires_grad
+
+
+def test_float_volumes_are_taken_as_normalised():
+    net, (volume, labels, frames) = double(), data()
+    _, got = gradients(net, volume, labels, frames)
+    _, other = gradients(net, normalise(volume, torch.float64), labels, frames)
+    assert_close(got, other, 1e-12)
+
+
+def test_autocast_changes_nothing():
+    net, batch = network(convolution_dtype="float32"), data()
+    _, expected = gradients(net, *batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        _, got = gradients(net, *batch)
+    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize("depth", [0, (0, 0, 1)])
+def test_a_network_of_few_or_no_blocks_trains(depth):
+    net, batch = double(depth=depth), data()
+    _, expected = plainly(net, *batch)
+    assert_close(gradients(net, *batch)[1], expected, 1e-9)
+
+
+def test_a_state_out_of_range_stops_and_leaves_no_gradient():
+    net, (volume, labels, frames) = network(state_dtype="int16"), data()
+    with torch.no_grad():
+        net.opening.weight.mul_(1e4)
+    with pytest.raises(OverflowError, match="lower network.step_size"):
+        training_step(net, volume, labels, frames, PlainLoss())
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("frames", [(), (-1, 4, 5), (1, 4, 6)])
+def test_frames_that_do_not_exist_are_refused(frames):
+    volume, labels, _ = data()
+    with pytest.raises(ValueError, match="give at least one, from 0 to 5"):
+        training_step(network(), volume, labels[:, : len(frames)], frames, PlainLoss())
+
+
+def test_labels_of_another_shape_are_refused():
+    volume, labels, frames = data()
+    with pytest.raises(ValueError, match=r"do not fit 3 labelled frames .* give \(N, L, H, W\)"):
+        training_step(network(), volume, labels[:, :2], frames, PlainLoss())
+    with pytest.raises(ValueError, match=r"give \(N, 3, T, H, W\)"):
+        training_step(network(), volume[0], labels, frames, PlainLoss())

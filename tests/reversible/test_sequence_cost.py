@@ -1,0 +1,93 @@
+"""What the sequence costs: memory independent of depth, eight convolutions per block and step."""
+
+import gc
+import math
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.reversible.sequences import build, exact, loss_of, start
+
+
+def saved_and_alive(sequence, state):
+    """Bytes of the tensors kept between forward and backward, weights aside: (saved, alive)."""
+    parameters = sequence.parameters_of_layers()
+    weights = {part.untyped_storage().data_ptr() for part in (*sequence.parameters(), *parameters)}
+    before, saved = _alive(), {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+    ):
+        patch.setattr(sequence, "parameters_of_layers", lambda: parameters)
+        outputs = sequence(*state)
+    alive = {pointer: size for pointer, size in _alive().items() if pointer not in before}
+    assert outputs[0].requires_grad
+    return sorted(saved.values()), sorted(alive.values())
+
+
+def _alive():
+    gc.collect()
+    tensors = [thing for thing in gc.get_objects() if type(thing) is torch.Tensor]
+    return {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+
+
+def test_memory_between_forward_and_backward_does_not_grow_with_depth():
+    measured = []
+    for depths in ((0, 1, 0, 2), (8, 8, 8, 16)):
+        sequence = build(depths, grid=exact(torch.float32), convolution=torch.float32, slab_bytes=60_000)
+        measured.append((len(sequence.layers), saved_and_alive(sequence, start(sequence, (1, 2, 8, 8, 8)))))
+    (few, (saved, alive)), (many, (saved_deep, alive_deep)) = measured
+    assert (few, many) == (4, 64)
+    assert saved == saved_deep
+    assert alive == alive_deep
+    field = 2 * 8**3 * 4
+    assert saved == [field, field]  # the final state
+    assert set(alive) == {field}
+    assert len(alive) <= 4  # and the outputs
+
+
+class _Convolutions(TorchDispatchMode):
+    """Counts calls of convolutions and of their kernel gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += "convolution" in func.overloadpacket.__name__
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("convolution", [torch.float32, torch.bfloat16, torch.float64])
+def test_eight_convolutions_per_block_and_step(convolution):
+    """2 forward; K y, K u, K^T a, K^T d and two kernel gradients backward. One slab, so one call each."""
+    sequence = build((2, 3), grid=exact(torch.float32), convolution=convolution, slab_bytes=1 << 30)
+    state = start(sequence, (1, 2, 4, 8, 8))
+    with _Convolutions() as counter:
+        outputs = sequence(*state)
+        assert counter.count == 2 * len(sequence.layers)
+        loss_of(*outputs).backward()
+    assert counter.count == 8 * len(sequence.layers)
+
+
+def test_floating_point_operations_are_those_of_eight_convolutions():
+    """kernel_size 1 has no halo, so that the units come out even whatever the slabs."""
+    rank, shape = 3, (2, 2, 4, 8, 8)
+    sequence = build((2, 3), rank=rank, size=1, slab_bytes=20_000)
+    unit = (
+        2 * rank * math.prod(shape)
+    )  # one multiplication and one addition; C times positions is the same on every level
+    with FlopCounterMode(display=False) as counter:
+        loss_of(*sequence(*start(sequence, shape))).backward()
+    counts = counter.get_flop_counts()["Global"]  # leaves out the norms of the kernels
+    convolutions = counts[torch.ops.aten.convolution] + counts[torch.ops.aten.convolution_backward]
+    assert convolutions == 8 * unit * len(sequence.layers)

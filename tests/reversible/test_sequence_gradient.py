@@ -1,0 +1,133 @@
+"""Gradients of the sequence: those of plain autograd, and in exact arithmetic those of stored states."""
+
+import numpy as np
+import pytest
+import torch
+
+from revseg.reversible.block import Leapfrog, Pair
+from revseg.reversible.grid import Grid
+from tests.reversible.sequences import build, exact, gradients, loss_of, plain, start
+
+
+@pytest.mark.parametrize("slab_bytes", [1, 30_000, 1 << 30])
+@pytest.mark.parametrize(
+    ("depths", "halves_time", "size"),
+    [
+        ((1, 2, 1), (True, True), 3),
+        ((0, 1, 2), (False, True), 3),
+        ((2,), (), 5),
+        ((1, 1), (True,), 1),
+        ((0, 0), (True,), 3),
+    ],
+)
+def test_gradients_equal_plain_autograd(depths, halves_time, size, slab_bytes):
+    sequence = build(depths, size=size, halves_time=halves_time, slab_bytes=slab_bytes)
+    inputs = [part.requires_grad_() for part in start(sequence, (2, 2, 4, 12, 8))]
+    outputs, expected_outputs = sequence(*inputs), plain(sequence, *inputs, depths, halves_time)
+    for got, expected in zip(outputs, expected_outputs, strict=True):
+        assert torch.allclose(got, expected, rtol=0, atol=1e-11)
+    expected_gradients = gradients(sequence, expected_outputs, inputs)
+    for got, expected in zip(gradients(sequence, outputs, inputs), expected_gradients, strict=True):
+        assert expected.norm() > 0
+        assert (got - expected).abs().max() <= 1e-9 * expected.abs().max()
+
+
+def test_gradcheck():
+    sequence = build((1, 1), channels=1, rank=2)
+    names = [name for name, _ in sequence.named_parameters()]
+
+    def run(prev, curr, *parameters):
+        return torch.func.functional_call(sequence, dict(zip(names, parameters, strict=True)), (prev, curr))
+
+    inputs = [part.requires_grad_() for part in start(sequence, (1, 1, 2, 2, 4))]
+    parameters = [p.detach().clone().requires_grad_() for p in sequence.parameters()]
+    assert torch.autograd.gradcheck(run, (*inputs, *parameters))
+
+
+@pytest.mark.parametrize("what", ["kernel", "bias", "prev", "curr"])
+def test_taylor_remainder_is_of_second_order(what):
+    """|L(p + e v) - L(p) - e <g, v>| = O(e^2): the slope of its logarithm over log e."""
+    sequence = build((1, 1, 1))
+    state = dict(zip(("prev", "curr"), start(sequence, (1, 2, 4, 8, 8)), strict=True))
+    place = state[what].requires_grad_() if what in state else getattr(sequence.layers[2], what)
+    loss = loss_of(*sequence(**state))
+    (gradient,) = torch.autograd.grad(loss, place)
+    direction, base = torch.randn_like(place), place.detach().clone()
+    direction /= direction.norm()
+    steps, remainders = [0.1 * 2.0**-k for k in range(8)], []
+    with torch.no_grad():
+        for step in steps:
+            place.copy_(base + step * direction)
+            remainders.append(
+                abs((loss_of(*sequence(**state)) - loss - step * (gradient * direction).sum()).item())
+            )
+    slope = np.polyfit(np.log(steps), np.log(remainders), 1)[0]
+    assert slope >= 1.9
+
+
+def with_stored_states(sequence, state, grads):
+    """Gradients of a version that keeps every state: each adjoint step gets the one that forward had."""
+    parameters, budget = sequence.detached(), sequence.budget(torch.device("cpu"))
+    pair, stored = sequence.pair(*state, sequence.grid), []
+    for block in sequence.blocks:
+        stored.append((pair.prev.clone(), pair.curr.clone()))
+        if isinstance(block, Leapfrog):
+            block.forward_(pair, sequence._prepare(block, parameters), budget)
+        else:
+            block.forward_(pair, budget)
+    adjoint = sequence.pair(-grads[0], grads[1], Grid(sequence.adjoint_dtype, None))
+    result = [torch.empty(0)] * len(parameters)
+    for block in reversed(sequence.blocks):
+        prev, curr = stored.pop()
+        if isinstance(block, Leapfrog):
+            # Of the state after the step the adjoint needs curr alone; what it recovers is thrown away.
+            after = Pair(curr, torch.full_like(prev, 3), sequence.grid)
+            layer = sequence._prepare(block, parameters)
+            result[2 * block.index], result[2 * block.index + 1] = block.adjoint_(
+                after, adjoint, layer, budget
+            )
+            block.inverse_(pair, layer, budget)
+        else:
+            block.adjoint_(adjoint, budget)
+            block.inverse_(pair, budget)
+        assert torch.equal(pair.prev, prev)
+        assert torch.equal(pair.curr, curr)
+    u_prev, u_curr = sequence.values(adjoint)
+    return [-u_prev, u_curr, *result]
+
+
+@pytest.mark.parametrize("adjoint", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("container", [torch.float32, torch.int16])
+@pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
+def test_exact_gradients_are_those_of_stored_states_bit_for_bit(convolution, container, adjoint):
+    sequence = build(
+        (1, 2, 2, 4), grid=exact(container), convolution=convolution, adjoint=adjoint, slab_bytes=60_000
+    )
+    inputs = [part.requires_grad_() for part in start(sequence, (1, 2, 8, 16, 16))]
+    outputs = sequence(*inputs)
+    grads = [torch.randn_like(part) for part in outputs]
+    parameters = sequence.parameters_of_layers()
+    function = type(outputs[0].grad_fn)
+    assert "Reversible" in function.__name__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sequence, "parameters_of_layers", lambda: parameters)
+        outputs = sequence(*inputs)
+    got = torch.autograd.grad(outputs, (*inputs, *parameters), grads)
+    detached = [part.detach() for part in inputs]
+    for one, other in zip(got, with_stored_states(sequence, detached, grads), strict=True):
+        assert one.abs().max() > 0
+        assert torch.equal(one, other)
+
+
+def test_exact_gradients_are_close_to_floating_point_ones():
+    """Rounding passes gradients straight through: a fine grid gives the gradients of no grid."""
+    sequence, reference = (
+        build((1, 1, 1), grid=Grid(torch.float32, 17), convolution=torch.float32),
+        build((1, 1, 1)),
+    )
+    state = start(sequence, (1, 2, 4, 8, 8))
+    inputs = [part.clone().requires_grad_() for part in state]
+    doubles = [part.double().requires_grad_() for part in state]
+    expected = gradients(reference, reference(*doubles), doubles)
+    for one, other in zip(gradients(sequence, sequence(*inputs), inputs), expected, strict=True):
+        assert (one - other).norm() < 0.005 * other.norm()

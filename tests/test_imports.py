@@ -1,0 +1,103 @@
+"""Which folder of revseg may import which: a lower one never imports a higher one.
+
+reversible -> network -> prediction -> training -> config -> command line -> entry points; data needs nothing
+of ours, evaluation only data.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "revseg"
+
+LIBRARY = {"revseg", "device", "reversible", "network", "data", "evaluation", "prediction", "training"}
+COMMAND_LINE = {"cli", "settings", "usage"}
+ENTRY_POINTS = {"train", "predict", "evaluate", "plan"}
+MAY_IMPORT = {
+    "reversible": {"reversible"},
+    "network": {"reversible", "network"},
+    "revseg": {"reversible", "network"},  # revseg/__init__.py
+    "device": set(),
+    "data": {"data"},
+    "evaluation": {"data", "evaluation"},
+    "prediction": LIBRARY - {"training"},
+    "training": LIBRARY,
+    "config": LIBRARY | {"config"},
+}
+MAY_IMPORT |= {name: MAY_IMPORT["config"] | COMMAND_LINE for name in COMMAND_LINE}
+MAY_IMPORT |= {name: MAY_IMPORT["cli"] | ENTRY_POINTS for name in ENTRY_POINTS}
+
+CONFIGURATION = {"hydra", "omegaconf"}
+MAY_NOT_USE = {
+    "reversible": CONFIGURATION | {"av", "imageio", "tensorboard", "tqdm"},
+    "network": CONFIGURATION | {"av", "imageio", "tensorboard", "tqdm"},
+    "data": CONFIGURATION | {"tensorboard"},
+    "evaluation": CONFIGURATION | {"torch", "av", "imageio", "tensorboard"},
+    "prediction": CONFIGURATION,
+    "training": CONFIGURATION,
+}
+
+
+def imported_names(source: str, package: list[str]) -> set[str]:
+    """Dotted names of all that a module imports, anywhere in it; `package` is the folder it lies in."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    return names
+
+
+def part_of(name: str) -> str:
+    """The part of revseg that a name lies in: revseg.data.masks -> data, revseg.RevSegNet -> revseg."""
+    part = name.split(".")[1] if "." in name else "revseg"
+    return part if part in MAY_IMPORT and part != "revseg" else "revseg"
+
+
+def violations(source: str, path: Path) -> list[str]:
+    """path: of the module, relative to the folder that holds the package."""
+    module = path.with_suffix("").parts
+    part = part_of(".".join(module))
+    names = imported_names(source, list(path.parent.parts))
+    ours = {name for name in names if name.split(".")[0] == "revseg"}
+    higher = {name for name in ours if part_of(name) not in MAY_IMPORT[part]}
+    foreign = {name for name in names - ours if MAY_NOT_USE.get(part, set()) & set(name.split("."))}
+    return sorted(higher | foreign)
+
+
+def test_every_part_has_a_rule() -> None:
+    parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
+    assert parts - {"__init__", "__main__"} <= set(MAY_IMPORT), "add the new part to MAY_IMPORT"
+
+
+def test_no_lower_folder_imports_a_higher_one() -> None:
+    found = {
+        str(path.relative_to(PACKAGE.parent)): wrong
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if (wrong := violations(path.read_text(encoding="utf-8"), path.relative_to(PACKAGE.parent)))
+    }
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "expected"),
+    [
+        ("reversible/grid.py", "import torch\nfrom revseg.reversible import haar", []),
+        ("reversible/grid.py", "from revseg.network.plan import Plan", ["revseg.network.plan.Plan"]),
+        ("reversible/grid.py", "from .. import data", ["revseg.data"]),
+        ("reversible/grid.py", "from ..network.plan import Plan", ["revseg.network.plan.Plan"]),
+        ("network/network.py", "def f():\n    import omegaconf", ["omegaconf"]),
+        ("network/network.py", "from torch.utils import tensorboard", ["torch.utils.tensorboard"]),
+        ("data/video.py", "import av\nfrom revseg import RevSegNet", ["revseg.RevSegNet"]),
+        ("evaluation/davis.py", "from revseg.data.masks import read_mask", []),
+        ("training/trainer.py", "import revseg.config", ["revseg.config"]),
+        ("config.py", "from revseg.train import train", ["revseg.train.train"]),
+        ("__init__.py", "from revseg.network.network import RevSegNet", []),
+    ],
+)
+def test_the_check_itself(path: str, source: str, expected: list[str]) -> None:
+    assert violations(source, Path("revseg") / path) == expected

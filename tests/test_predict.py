@@ -1,0 +1,157 @@
+"""revseg-predict from the command line to masks and overlay."""
+
+import shutil
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from revseg import RevSegNet
+from revseg.data.masks import PASCAL_PALETTE
+from revseg.data.video import VideoWriter, read_video
+from revseg.predict import main
+from revseg.training.checkpoint import Checkpoint, save
+
+FRAMES, HEIGHT, WIDTH = 7, 34, 51
+TIMES = [Fraction(n, 30) for n in (0, 1, 2, 5, 6, 9, 10)]
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """Of odd width and of a frame rate that varies."""
+    path = tmp_path / "video.mp4"
+    random = np.random.default_rng(0)
+    with VideoWriter(path, 30) as writer:
+        for seconds in TIMES:
+            writer.write(random.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8), seconds)
+    return path
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """Of an untrained network, in a run folder."""
+    torch.manual_seed(0)
+    net = RevSegNet(channels=2, levels=1, depth=1, rank=3)
+    torch.nn.init.normal_(net.head.weight)
+    path = tmp_path / "runs" / "old" / "checkpoints" / "last.pt"
+    save(Checkpoint(net.config, net.state_dict(), None, {}, 5, 1.0, None, 16), path)
+    return path
+
+
+@pytest.fixture
+def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Called as from a shell in the folder that holds `runs`."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["revseg-predict", "device=cpu", *arguments])
+        main()
+
+    return call
+
+
+def refusal(predict, capsys, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        predict(*arguments)
+    assert stop.value.code == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    return sentence
+
+
+def test_masks_and_overlay(predict, video: Path, checkpoint: Path, capsys) -> None:
+    predict(str(video))
+    assert f"checkpoint: {Path('runs/old/checkpoints/last.pt')} (step 5)" in capsys.readouterr().out
+    output = Path("predictions/video")
+    masks = sorted((output / "masks").iterdir())
+    assert [path.name for path in masks] == [f"{index:05d}.png" for index in range(FRAMES)]
+    with Image.open(masks[0]) as image:
+        assert (image.mode, image.size) == ("P", (WIDTH, HEIGHT))
+        assert image.getpalette() == PASCAL_PALETTE.ravel().tolist()
+    overlay = read_video(output / "overlay.mp4")
+    assert overlay.volume.shape == (3, FRAMES, HEIGHT, WIDTH)
+    assert [float(seconds) for seconds in overlay.timestamps] == pytest.approx(TIMES, abs=1e-4)
+    with av.open(str(output / "overlay.mp4")) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+
+
+@pytest.mark.parametrize("name", ["a b.mp4", "a=b, c.mp4", "it's [x] {ü} ${y}.mp4", "-x.mp4"])
+def test_names(name: str, predict, video: Path, checkpoint: Path) -> None:
+    video.rename(video.parent / name)
+    predict("--", name) if name.startswith("-") else predict(name)
+    assert len(list(Path("predictions", Path(name).stem, "masks").iterdir())) == FRAMES
+
+
+def test_newest_run_is_the_default(predict, video: Path, checkpoint: Path, tmp_path: Path, capsys) -> None:
+    shutil.copytree(tmp_path / "runs" / "old", tmp_path / "runs" / "new")
+    (tmp_path / "runs" / "new" / "checkpoints" / "last.pt").touch()
+    predict(str(video))
+    assert str(Path("runs/new/checkpoints/last.pt")) in capsys.readouterr().out
+
+
+def test_height_and_offsets_change_the_masks(predict, video: Path, checkpoint: Path) -> None:
+    for name, setting in (
+        ("trained", "height=16"),
+        ("default", "height=null"),
+        ("more", "height=34"),
+        ("mean", "offsets=4"),
+    ):
+        predict(str(video), f"output={name}", setting)
+
+    def masks(name: str) -> np.ndarray:
+        return np.stack([np.array(Image.open(path)) for path in sorted(Path(name, "masks").iterdir())])
+
+    assert np.array_equal(masks("trained"), masks("default"))
+    assert not np.array_equal(masks("trained"), masks("more"))
+    assert not np.array_equal(masks("trained"), masks("mean"))
+
+
+def test_shorter_video_into_the_same_folder(predict, video: Path, checkpoint: Path) -> None:
+    predict(str(video), "output=out")
+    predict(str(video), "output=out", "max_frames=3")
+    assert len(list(Path("out/masks").iterdir())) == 3
+    assert read_video("out/overlay.mp4").volume.shape[1] == 3
+
+
+def test_folder_of_frames_keeps_its_names(predict, checkpoint: Path) -> None:
+    Path("frames").mkdir()
+    for name in ("b7", "b8"):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(f"frames/{name}.png")
+    predict("frames")
+    assert sorted(path.name for path in Path("predictions/frames/masks").iterdir()) == ["b7.png", "b8.png"]
+
+
+def test_labels_of_the_user_are_not_overwritten(predict, video: Path, checkpoint: Path, capsys) -> None:
+    Path("mine/masks").mkdir(parents=True)
+    Path("mine/masks/00000.png").write_bytes(b"drawn by hand")
+    assert "choose another folder with output=" in refusal(predict, capsys, str(video), "output=mine")
+    assert Path("mine/masks/00000.png").read_bytes() == b"drawn by hand"
+    assert sorted(path.name for path in Path("mine").iterdir()) == ["masks"]
+
+
+def test_the_video_itself_is_not_overwritten(predict, video: Path, checkpoint: Path, capsys) -> None:
+    predict(str(video), "output=out")
+    before = Path("out/overlay.mp4").read_bytes()
+    assert "lies where the prediction goes" in refusal(predict, capsys, "out/overlay.mp4", "output=out")
+    assert Path("out/overlay.mp4").read_bytes() == before
+
+
+def test_bad_input(predict, video: Path, checkpoint: Path, capsys, tmp_path: Path) -> None:
+    assert "missing.mp4 does not exist" in refusal(predict, capsys, "missing.mp4")
+    assert "not a revseg checkpoint" in refusal(predict, capsys, str(video), f"checkpoint={video}")
+    assert "there.pt: No such file" in refusal(predict, capsys, str(video), "checkpoint=there.pt")
+    Path("file").touch()
+    assert "cannot write file/out" in refusal(predict, capsys, str(video), "output=file/out")
+    assert "offsets is 0" in refusal(predict, capsys, str(video), "offsets=0")
+    assert "device is gpu" in refusal(predict, capsys, str(video), "device=gpu")
+    Path("cut.mp4").write_bytes(video.read_bytes()[:300])
+    assert "cut.mp4" in refusal(predict, capsys, "cut.mp4")
+    assert not Path("predictions").exists()
+
+
+def test_no_run(predict, video: Path, capsys) -> None:
+    assert "train first (revseg-train), or give checkpoint=FILE" in refusal(predict, capsys, str(video))

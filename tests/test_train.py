@@ -1,0 +1,247 @@
+"""revseg-train from the command line to the run folder; killed, stopped and resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from revseg.train import main
+from revseg.training.loss import SegmentationLoss
+from tests.little import FRAMES, HEIGHT, WIDTH, arguments, write_video
+
+ROOT = Path(__file__).parents[1]
+
+
+def train(*given: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["revseg-train", *given])
+        main()
+
+
+def train_killed(code: str, given: list[str]) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, after `code` has prepared its end."""
+    program = f"import os, signal, sys\nfrom revseg.train import main\n{code}\nmain()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-c", program, *given], env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def checkpoint(run_dir: Path) -> dict:
+    return torch.load(run_dir / "checkpoints" / "last.pt", weights_only=True)
+
+
+def assert_same_state(one: dict, other: dict) -> None:
+    """Weights, average and optimizer, bit for bit."""
+    assert one["step"] == other["step"]
+    assert one["best"] == other["best"]
+    for key in ("weights", "average"):
+        torch.testing.assert_close(one[key], other[key], rtol=0, atol=0)
+    torch.testing.assert_close(one["optimizer"]["parts"], other["optimizer"]["parts"], rtol=0, atol=0)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("video")
+    write_video(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run_dir(video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "a run"
+    train(*arguments(video, folder, "training.steps=100"))
+    return folder
+
+
+def test_learns(run_dir: Path) -> None:
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    assert metrics["labelled"]["J"] > 0.9
+    assert metrics["J"] > 0.85 > metrics["baseline"]["J"]
+    assert metrics["labelled_frames"] == [0, 4, 7]
+    assert metrics["steps"] == 100
+    assert metrics["seconds"] > 0
+    assert metrics["peak_memory_bytes"] > 1e6
+
+
+def test_predictions(run_dir: Path) -> None:
+    masks = sorted((run_dir / "predictions" / "masks").iterdir())
+    assert [path.name for path in masks] == [f"{index:05d}.png" for index in range(FRAMES)]
+    with Image.open(masks[3]) as image:
+        assert (image.mode, image.size) == ("P", (WIDTH, HEIGHT))
+    with av.open(str(run_dir / "predictions" / "overlay.mp4")) as container:
+        sizes = [(frame.width, frame.height) for frame in container.decode(video=0)]
+    assert sizes == [(WIDTH, HEIGHT)] * FRAMES
+
+
+def test_tensorboard(run_dir: Path) -> None:
+    events = EventAccumulator(str(run_dir / "tensorboard"), size_guidance={"images": 0}).Reload()
+    tags = events.Tags()
+    assert {
+        "training/loss",
+        "training/learning_rate",
+        "training/gradient_norm",
+        "training/state_range",
+        "memory/peak_GB",
+        "speed/frames_per_second",
+        "labelled/J",
+        "unlabelled/J",
+        "unlabelled/F",
+        "unlabelled/JF",
+    } <= set(tags["scalars"])
+    assert [event.step for event in events.Scalars("training/loss")] == list(range(1, 101))
+    assert len(tags["images"]) == 4
+    assert [event.step for event in events.Images(tags["images"][0])] == [50, 100]
+    assert tags["tensors"] == ["config/text_summary"]
+
+
+def test_finished_run_goes_on_with_more_steps(run_dir: Path, video: Path, capsys) -> None:
+    before = checkpoint(run_dir)["step"]
+    train(*arguments(video, run_dir, f"training.steps={before + 2}"))
+    assert f"going on with {run_dir}" in capsys.readouterr().out
+    assert checkpoint(run_dir)["step"] == before + 2
+
+
+KILLED = {
+    "between two steps": """
+from revseg.training.trainer import Trainer
+step = Trainer._step
+def killed(self, *rest):
+    step(self, *rest)
+    if self.progress.step == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+Trainer._step = killed
+""",
+    "while it saves": """
+import pathlib
+write = pathlib.Path.write_bytes
+saved = []
+def killed(self, content):
+    saved.append(self)
+    if len(saved) == 3:
+        write(self, content[: len(content) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write(self, content)
+pathlib.Path.write_bytes = killed
+""",
+}
+
+
+@pytest.mark.parametrize("when", KILLED)
+def test_killed_and_resumed_is_equal_bit_for_bit(when: str, video: Path, tmp_path: Path) -> None:
+    settings = ["training.steps=10", "training.checkpoint_every=3", "training.evaluate_every=4"]
+    more = ["training.ema=0.9", "training.accumulation=2"]
+    threads = torch.get_num_threads()
+    code = f"import torch; torch.set_num_threads({threads})\n{KILLED[when]}"
+    straight, killed = (
+        arguments(video, tmp_path / name, *settings, *more) for name in ("straight", "killed")
+    )
+    train(*straight)
+    assert train_killed(code, killed).returncode == -signal.SIGKILL
+    assert 0 < checkpoint(tmp_path / "killed")["step"] < 10
+    train(*killed)
+    assert_same_state(checkpoint(tmp_path / "straight"), checkpoint(tmp_path / "killed"))
+    assert sorted(path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()) == [
+        "best.pt",
+        "last.pt",
+    ]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_stopped_saves_and_says_how_to_go_on(name: str, video: Path, tmp_path: Path) -> None:
+    signum = signal.Signals[name]
+    code = f"""
+from revseg.training.trainer import Trainer
+step = Trainer._step
+def stopped(self, *rest):
+    if self.progress.step == 2:
+        os.kill(os.getpid(), signal.{name})
+    step(self, *rest)
+Trainer._step = stopped
+"""
+    given = arguments(video, tmp_path / "my run")
+    done = train_killed(code, given)
+    assert done.returncode == 128 + signum
+    assert checkpoint(tmp_path / "my run")["step"] == 3
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"revseg: stopped by {name} after step 3")
+    assert last.endswith(f"'run_dir={tmp_path / 'my run'}'")
+    assert "Traceback" not in done.stderr
+
+
+def refusal(capsys, *given: str) -> str:
+    """The sentence that revseg-train stops with."""
+    with pytest.raises(SystemExit) as stop:
+        train(*given)
+    assert stop.value.code == 1
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_another_architecture_is_refused(run_dir: Path, video: Path, capsys) -> None:
+    sentence = refusal(capsys, *arguments(video, run_dir, "network.rank=5", "network.channels=3"))
+    assert "network.channels=3 (there 2), network.rank=[5, 5] (there [4, 4])" in sentence
+
+
+def test_other_data_are_refused(run_dir: Path, video: Path, capsys) -> None:
+    before = checkpoint(run_dir)
+    sentence = refusal(capsys, *arguments(video, run_dir, "data.labelled_frames=2"))
+    assert "was begun with data.labelled_frames=3, not 2" in sentence
+    assert_same_state(before, checkpoint(run_dir))
+
+
+def test_not_finite_stops_before_the_update(video: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    value, calls = SegmentationLoss.value, []
+
+    def broken(self: SegmentationLoss, statistics: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return value(self, statistics) * (float("nan") if len(calls) == 5 else 1)
+
+    monkeypatch.setattr(SegmentationLoss, "value", broken)
+    sentence = refusal(capsys, *arguments(video, tmp_path / "run", "training.checkpoint_every=4"))
+    assert "step 5: the loss is nan" in sentence
+    assert checkpoint(tmp_path / "run")["step"] == 4
+    assert all(tensor.isfinite().all() for tensor in checkpoint(tmp_path / "run")["weights"].values())
+
+
+def test_several_objects(tmp_path: Path, capsys) -> None:
+    write_video(tmp_path, objects=2)
+    given = arguments(tmp_path, tmp_path / "run", "training.steps=1")
+    assert "show object 2, but network.classes=2" in refusal(capsys, *given)
+    train(*given, "network.classes=3")
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["J"] is not None
+
+
+def test_nothing_to_train_on(capsys, tmp_path: Path) -> None:
+    assert "experiment=demo, which needs neither" in refusal(capsys, f"run_dir={tmp_path}")
+
+
+def test_run_dir_that_cannot_be_written(capsys, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    sentence = refusal(capsys, "experiment=demo", f"run_dir={tmp_path / 'file' / 'run'}")
+    assert "cannot write" in sentence
+    assert "run_dir=" in sentence
+
+
+def test_davis(davis_root: Path, tmp_path: Path, capsys) -> None:
+    data = [f"data.root={davis_root}", "data.height=24", "data.max_frames=3"]
+    more = ["experiment=davis", "network.levels=2", "network.depth=[0,1,1]", "device=cpu", "training.steps=3"]
+    train(*data, *more, f"run_dir={tmp_path}")
+    assert "all (unsupervised)" in capsys.readouterr().out
+    content = json.loads((tmp_path / "validation.json").read_text())
+    names = (davis_root / "ImageSets" / "2016" / "val.txt").read_text().split()
+    assert list(content["sequences"]) == names
+    assert json.loads((tmp_path / "metrics.json").read_text())["JF"] == pytest.approx(
+        content["overall"]["JF"]
+    )
+    for name in names:
+        masks = sorted((tmp_path / "predictions" / name / "masks").iterdir())
+        assert [path.name for path in masks] == ["00000.png", "00001.png", "00002.png"]
