@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import torch
 
 
@@ -17,3 +20,14 @@ def choose_device(name: str) -> torch.device:
             f"device is {name}, but torch sees {torch.cuda.device_count()} GPUs; choose auto or cpu"
         )
     return torch.device(name)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a run may take: what is free on the GPU, or what the operating system can give without swapping."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else ():
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -20,7 +20,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -181,7 +181,7 @@ def _nearest(word: str, known: list[str]) -> str:
 def _in_grammar(argument: str) -> str:
     try:
         OverridesParser.create().parse_override(argument)
-    except OverrideParseException as error:
+    except HydraException as error:
         raise ValueError(
             f"{argument}: the value cannot be read; give a number, true, false, null or [a,b,c]"
         ) from error

@@ -1,11 +1,11 @@
-"""Memory and speed of revseg beside its peers, measured side by side; writes a page with tables, plots and the raw numbers.
+"""Memory and speed of revseg beside its peers, side by side: a page with tables, plots, raw numbers.
 
     python scripts/benchmark.py                      # CPU: about 12 minutes on 2 cores
     python scripts/benchmark.py --device cuda        # under 8 minutes on an H200
-    python scripts/benchmark.py --quick              # a trial of everything on tiny volumes: its numbers mean nothing
+    python scripts/benchmark.py --quick              # a trial on tiny volumes: its numbers mean nothing
     python scripts/benchmark.py --rows depth floor   # only some rows
 
-The peers come with `pip install 'revseg[bench]'`; those that are absent are listed as such. What is measured is kept in
+The peers come with `pip install 'revseg[bench]'`; absent ones are listed as such. What is measured is kept in
 docs/benchmarks/<device>.json, and a second call measures only what is missing.
 """
 
@@ -100,7 +100,7 @@ def parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error(
-            "--device cuda needs a GPU that PyTorch can use, and there is none; leave it out to measure the CPU"
+            "--device cuda needs a GPU that PyTorch can use and finds none; leave it out for the CPU"
         )
     return arguments
 

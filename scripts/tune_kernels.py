@@ -4,9 +4,9 @@
     python scripts/tune_kernels.py --output kernels.json
 
 One level of a 480p video of 100 frames after another (4 channels at level 0): starting from the present tile,
-one setting is varied at a time and the fastest kept. Beside each time: achieved TFLOP/s and GB/s, and the share
-of the roofline (the larger of least bytes over bandwidth and operations over peak) that it reaches. Then the
-blocks as a whole, fused and through PyTorch. Under 4 minutes on one GPU.
+one setting is varied at a time and the fastest kept. Beside each time: TFLOP/s and GB/s reached, and the share of
+the roofline (the larger of least bytes over bandwidth and operations over peak). Then whole blocks, fused and
+through PyTorch. Under 4 minutes on one GPU.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from revseg.reversible.kernels.tile import Tile, padded_rank, tile_of
 from revseg.reversible.layer import PreparedLayer
 from revseg.reversible.sequence import SLAB_BYTES
 from revseg.reversible.slab import Slab
+from revseg.reversible.wide import WideLayer, is_wide
 
 # Dense bfloat16 FLOP/s and bytes/s by a part of the device's name.
 PEAKS = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.0e12)}
@@ -159,9 +160,10 @@ def compare_blocks(level: Level, peaks: tuple[float, float]) -> dict[str, Any]:
     kernel = torch.randn(level.rank, level.channels, 3, 3, 3, device="cuda") * 0.1
     kernel, bias = kernel * (level.channels * 27) ** -0.5, torch.zeros(level.rank, device="cuda")
     block, budget = Leapfrog(0), SLAB_BYTES["cuda"]
+    pytorch = WideLayer if is_wide(level.channels, level.rank) else PreparedLayer
     layers = {
         "fused": dispatch.prepare(kernel, bias, STEP_SIZE, level.grid.unit),
-        "pytorch": PreparedLayer(kernel, bias, STEP_SIZE, level.grid.unit, torch.bfloat16),
+        "pytorch": pytorch(kernel, bias, STEP_SIZE, level.grid.unit, torch.bfloat16),
     }
     (k_work, k_bytes), (t_work, t_bytes) = level.work("hidden"), level.work("leapfrog")
     roofline = max((k_work + t_work) / peaks[0], (k_bytes + t_bytes) / peaks[1]) * 1e3

@@ -1,8 +1,13 @@
 """Fixtures that several folders of tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Before torch loads OpenMP: where other programs share the cores, threads that spin at every small
+# operation make the tests ten times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.fixture(scope="session")

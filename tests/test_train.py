@@ -221,7 +221,8 @@ def test_several_objects(tmp_path: Path, capsys) -> None:
 
 
 def test_nothing_to_train_on(capsys, tmp_path: Path) -> None:
-    assert "experiment=demo, which needs neither" in refusal(capsys, f"run_dir={tmp_path}")
+    assert "or experiment=demo, which needs neither" in refusal(capsys, f"run_dir={tmp_path}")
+    assert "data.masks is not set" in refusal(capsys, f"run_dir={tmp_path}", "data.video=my.mp4")
 
 
 def test_run_dir_that_cannot_be_written(capsys, tmp_path: Path) -> None:

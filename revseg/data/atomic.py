@@ -15,9 +15,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     folders are made. Raises OSError in one sentence when the folder cannot be written or the disk is full.
     """
     path = Path(path)
-    temporary = (
-        path.parent / f".{secrets.token_hex(6)}.partial"
-    )  # not the name itself: it may be as long as allowed
+    temporary = path.parent / f".{secrets.token_hex(6)}.partial"  # without its name, which may be long
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -28,9 +26,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if error.errno is None:  # one of our sentences already
             raise
         reason = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise OSError(
-            f"cannot write {path}: {reason}; free space there or choose another output folder"
-        ) from error
+        remedy = "free space there or choose another output folder"
+        raise OSError(f"cannot write {path}: {reason}; {remedy}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -4,6 +4,7 @@ The volume stays uint8: whatever needs floating point is done a few frames at a 
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -72,34 +73,24 @@ def augment(
     multiple: of the network, along (T, H, W): the offset is drawn below it. What a warp brings into view from
     outside the frame is a mirror image in the volume, and void in the labels.
     """
-    offset = tuple(
-        int(torch.randint(size, (), generator=generator)) if config.offset else 0 for size in multiple
-    )
-    flip_width, flip_time = (
-        _uniform(generator, 0, 1) < share for share in (config.flip_width, config.flip_time)
-    )
+    offset = tuple(int(torch.randint(size, (), generator=generator)) for size in multiple)
+    chances = torch.tensor([config.flip_width, config.flip_time])
+    mirrored, backwards = (torch.rand(2, generator=generator) < chances).tolist()
     gain = 1 + config.gain * _symmetric(generator, 3)
     bias = 255 * config.bias * _symmetric(generator, 3)
+    grid = _sampling_grid(config, sample.height, sample.width, generator) if config.warps else None
+
     volume, labels, frames = sample.volume, sample.labels, sample.labelled_frames
-    grid = (
-        _sampling_grid(config, sample.height, sample.width, generator).to(volume.device)
-        if config.warps
-        else None
-    )
-    if grid is not None or config.gain or config.bias:
-        volume = _resample(volume, grid, gain.to(volume.device), bias.to(volume.device))
+    if config.warps or config.gain or config.bias:
+        volume = _resample(volume, grid, gain, bias)
     if grid is not None:
         labels = _resample_labels(labels, grid)
-    if flip_width:
+    if mirrored:
         volume, labels = volume.flip(3), labels.flip(2)
-    if flip_time:
+    if backwards:
         volume, labels = volume.flip(1), labels.flip(0)
         frames = tuple(sample.frames - 1 - frame for frame in reversed(frames))
-    return Augmented(volume, labels, frames, offset)  # type: ignore[arg-type]
-
-
-def _uniform(generator: Generator, low: float, high: float) -> float:
-    return low + (high - low) * float(torch.rand((), generator=generator))
+    return Augmented(volume, labels, frames, offset if config.offset else (0, 0, 0))  # type: ignore[arg-type]
 
 
 def _symmetric(generator: Generator, *shape: int) -> Tensor:
@@ -109,56 +100,50 @@ def _symmetric(generator: Generator, *shape: int) -> Tensor:
 
 def _sampling_grid(config: AugmentConfig, height: int, width: int, generator: Generator) -> Tensor:
     """Where each output pixel comes from: (1, H, W, 2) in [-1, 1], as `grid_sample` takes it."""
-    turn, size, shear, *shift = _symmetric(generator, 5).tolist()
-    angle, zoom = math.radians(config.rotation * turn), (1 + config.scale) ** size
-    cos, sin, tan = math.cos(angle) / zoom, math.sin(angle) / zoom, config.shear * shear
-    aspect = (
-        width / height
-    )  # rotate in pixels, not in units of half the frame: else a circle becomes an ellipse
-    affine = torch.tensor(
-        [
-            [cos + sin * tan, (sin + cos * tan) / aspect, 2 * config.translation * shift[0]],
-            [-sin * aspect, cos, 2 * config.translation * shift[1]],
-        ]
-    )
-    grid = F.affine_grid(affine[None], [1, 1, height, width], align_corners=False)
+    turn, size, shear, right, down = _symmetric(generator, 5).tolist()
+    angle, zoom, tan = math.radians(config.rotation * turn), (1 + config.scale) ** size, config.shear * shear
+    cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
+    aspect = width / height  # half a frame is the unit on both axes: without this, circles become ellipses
+    x = [cos + sin * tan, (sin + cos * tan) / aspect, 2 * config.translation * right]
+    y = [-sin * aspect, cos, 2 * config.translation * down]
+    grid = F.affine_grid(torch.tensor([[x, y]]), [1, 1, height, width], align_corners=False)
     if config.elastic:
-        coarse = (
-            _symmetric(generator, 1, 2, 4, 4)
-            * torch.tensor([1 / aspect, 1]).view(1, 2, 1, 1)
-            * config.elastic
-        )
+        coarse = 2 * config.elastic * _symmetric(generator, 1, 2, 4, 4)
+        coarse[:, 0] /= aspect
         smooth = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
-        grid = grid + 2 * smooth.permute(0, 2, 3, 1)
+        grid = grid + smooth.permute(0, 2, 3, 1)
     return grid
 
 
 def _resample(volume: Tensor, grid: Tensor | None, gain: Tensor, bias: Tensor) -> Tensor:
     """The volume seen through the grid, with gain and bias of each channel."""
     result = torch.empty_like(volume)
-    _, frames, height, width = volume.shape
-    count = max(1, CHUNK // (3 * height * width))
-    for start in range(0, frames, count):
-        part = volume[:, start : start + count].float()
-        if (
-            grid is not None
-        ):  # frames as channels: the weights of a position are computed once for all of them
-            planes = part.reshape(1, -1, height, width)
-            part = F.grid_sample(planes, grid, padding_mode="reflection", align_corners=False).view_as(part)
-        part = part.mul_(gain.view(3, 1, 1, 1)).add_(bias.view(3, 1, 1, 1) + 0.5).clamp_(0, 255)
-        result[:, start : start + count] = part
+    gain, bias = (part.to(volume.device).view(3, 1, 1, 1) for part in (gain, bias + 0.5))  # 0.5: to round
+    for some in _chunks(volume.shape[1], 3 * volume[0, 0].numel()):
+        part = volume[:, some].float()
+        if grid is not None:
+            # Frames as channels: the weights of a position are computed once for all of them.
+            part = _sample(part.flatten(0, 1), grid, "bilinear", "reflection").view_as(part)
+        result[:, some] = part.mul_(gain).add_(bias).clamp_(0, 255)
     return result
 
 
 def _resample_labels(labels: Tensor, grid: Tensor) -> Tensor:
     """The nearest label; void where the grid leaves the frame."""
     result = torch.empty_like(labels)
-    inside = F.grid_sample(
-        torch.ones_like(labels[:1], dtype=torch.float)[None], grid, mode="nearest", align_corners=False
-    )
-    count = max(1, CHUNK // labels[0].numel()) if len(labels) else 1
-    for start in range(0, len(labels), count):
-        planes = labels[None, start : start + count].float()
-        part = F.grid_sample(planes, grid, mode="nearest", align_corners=False)
-        result[start : start + count] = part[0].masked_fill_(inside[0] == 0, VOID)
+    outside = _sample(torch.ones(1, *labels.shape[1:], device=labels.device), grid, "nearest", "zeros") == 0
+    for some in _chunks(len(labels), labels[:1].numel()):
+        result[some] = _sample(labels[some].float(), grid, "nearest", "zeros").masked_fill_(outside, VOID)
     return result
+
+
+def _sample(planes: Tensor, grid: Tensor, mode: str, padding: str) -> Tensor:
+    """(C, H, W) -> (C, H, W)."""
+    grid = grid.to(planes.device)
+    return F.grid_sample(planes[None], grid, mode, padding, align_corners=False)[0]
+
+
+def _chunks(frames: int, size: int) -> Iterator[slice]:
+    """Frames of `size` values each, a few at a time."""
+    count = max(1, CHUNK // max(1, size))
+    return (slice(start, start + count) for start in range(0, frames, count))

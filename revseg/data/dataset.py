@@ -58,9 +58,8 @@ class DavisDataset:
 
     def _split(self, split: str) -> list[str]:
         # DAVIS-2016 as published: ImageSets/480p/train.txt, the paths of a frame and its mask on each line.
-        lists = [
-            self.root / "ImageSets" / part / f"{split}.txt" for part in (str(self.year), self.resolution)
-        ]
+        folders = self.root / "ImageSets" / str(self.year), self.root / "ImageSets" / self.resolution
+        lists = [folder / f"{split}.txt" for folder in folders]
         path = next((path for path in lists if path.is_file()), None)
         if path is None:
             there = [str(path.relative_to(self.root)) for path in sorted(self.root.glob("ImageSets/*/*.txt"))]
@@ -107,6 +106,7 @@ def classes_of(labels: Tensor) -> int:
 def _sample(
     name: str, source: Path, video: Video, masks: Path, encoding: str, max_frames: int | None
 ) -> Sample:
+    """A video with its masks, resized as it was."""
     files = _masks_by_frame(masks, video, source, max_frames)
     labels = torch.empty(len(files), *video.volume.shape[2:], dtype=torch.uint8)
     for row, path in zip(labels, files.values(), strict=True):
@@ -126,9 +126,7 @@ def _sample(
 def _masks_by_frame(masks: Path, video: Video, source: Path, max_frames: int | None) -> dict[int, Path]:
     """Of each labelled frame its position in the volume and its mask, in order."""
     if not masks.is_dir():
-        raise ValueError(
-            f"folder of masks {masks} does not exist: make it, with a PNG for each labelled frame"
-        )
+        raise ValueError(f"folder of masks {masks} does not exist: make it, with a PNG per labelled frame")
     positions = {_key(name): position for position, name in enumerate(video.names)}
     cut = len(video.names) == max_frames
     found: dict[int, Path] = {}
@@ -136,9 +134,7 @@ def _masks_by_frame(masks: Path, video: Video, source: Path, max_frames: int | N
         key = _key(path.stem)
         if key in positions:
             if positions[key] in found:
-                raise ValueError(
-                    f"{found[positions[key]]} and {path} are masks of one frame: remove one of them"
-                )
+                raise ValueError(f"{path} and {found[positions[key]]} are masks of one frame: remove one")
             found[positions[key]] = path
         elif key not in map(_key, video.lost) and not (cut and _follows(key, video.names[-1])):
             raise ValueError(
@@ -165,9 +161,6 @@ def _follows(key: int | str, last: str) -> bool:
 
 
 def _suggest(name: str, there: list[str]) -> str:
-    near = difflib.get_close_matches(name, there, 1)
-    return (
-        f"did you mean {near[0]!r}?"
-        if near
-        else f"choose one of {', '.join(there) or 'none, the folder is empty'}"
-    )
+    if near := difflib.get_close_matches(name, there, 1):
+        return f"did you mean {near[0]!r}?"
+    return f"choose one of {', '.join(there)}" if there else "there is none"

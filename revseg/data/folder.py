@@ -20,9 +20,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 def image_files(folder: Path) -> list[Path]:
     """The frames in order: by number where the names are numbers, else by name."""
-    files = [
-        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    ]
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    files = [path for path in visible if path.suffix.lower() in SUFFIXES]
     if not files:
         raise ValueError(f"folder {folder} has no frame: put JPEG or PNG images in it, one per frame")
     numbered = all(path.stem.isdecimal() for path in files)

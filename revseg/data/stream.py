@@ -30,10 +30,9 @@ def open_file(path: Path) -> InputContainer:
         options = {"protocol_whitelist": "file,crypto,data"}
         container = av.open(str(path.absolute()), options=options, metadata_errors="ignore")
     except av.FFmpegError as error:
-        raise ValueError(
-            f"{path} is not a video, or it is truncated ({error.strerror}): get a whole copy, or convert it "
-            "with ffmpeg"
-        ) from error
+        problem = "cannot be read" if isinstance(error, OSError) else "is not a video, or it is truncated"
+        remedy = "get a whole copy, or convert it with ffmpeg"
+        raise ValueError(f"{path} {problem} ({error.strerror}): {remedy}") from error
     if container.format.name == "tty":  # FFmpeg shows a text file as a video of its text
         container.close()
         raise ValueError(f"{path} is a text file, not a video: give a video file or a folder of frames")
@@ -76,19 +75,16 @@ def _end_of_index(stream: VideoStream) -> int:
 def _promised_seconds(stream: VideoStream) -> float:
     """Duration by the header of a Matroska file, else 0. Its index does not list all frames."""
     found = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))
-    return (
-        sum(float(part) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True))
-        if found
-        else 0
-    )
+    hours, minutes, seconds = map(float, found.groups() if found else (0, 0, 0))
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _numbered(packets: Packets, losses: Losses) -> Iterator[tuple[int, av.VideoFrame]]:
     """Frames with their numbers, which those that get lost take as well.
 
     Threads report an error some packets late. But frames come out in order of time: what is earlier than the
-    frame that comes out, and did not itself, is lost, once there was an error (until then it was not
-    to be shown). Should it come out after all, out of order, it stays lost.
+    frame that comes out, and did not come out itself, is lost, if there was an error; if there was none, it
+    was not to be shown. Should it come out after all, out of order, it stays lost.
     """
     number, errors, damaged = 0, 0, False
     sent, lost = set[int](), set[int]()

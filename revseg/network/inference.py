@@ -14,7 +14,9 @@ Offset = tuple[int, int, int]
 
 
 @torch.no_grad()
-def predict_probabilities(net: RevSegNet, volume: Tensor, offsets: Sequence[Offset] = ((0, 0, 0),)) -> Iterator[tuple[int, Tensor]]:
+def predict_probabilities(
+    net: RevSegNet, volume: Tensor, offsets: Sequence[Offset] = ((0, 0, 0),)
+) -> Iterator[tuple[int, Tensor]]:
     """Softmax probabilities of a video (3, T, H, W), averaged over placements on the padded grid.
 
     Yields (first frame, (O, t, H, W) float32) in order. With several offsets the running sum of all frames is kept, in float16.

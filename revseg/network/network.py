@@ -84,12 +84,12 @@ def _sequence(config: NetworkConfig) -> ReversibleSequence:
             layers.append(SymmetricLayer(plan.channels, plan.rank, config.kernel_size))
         else:
             blocks.append((Coarsen if plan.kind == "coarsen" else Refine)(plan.halve_time))
-    return ReversibleSequence(blocks, layers, step_size=config.step_size, grid=_grid(config),
-                              convolution_dtype=_convolution_dtype(config),
-                              adjoint_dtype=_adjoint_dtype(config))
+    return ReversibleSequence(blocks, layers, step_size=config.step_size, grid=grid_of(config),
+                              convolution_dtype=convolution_dtype_of(config),
+                              adjoint_dtype=_adjoint_dtype(config), slab_bytes=config.slab_bytes)
 
 
-def _grid(config: NetworkConfig) -> Grid:
+def grid_of(config: NetworkConfig) -> Grid:
     dtype = getattr(torch, config.state_dtype)
     if config.arithmetic == "float":
         return Grid(dtype, None)
@@ -100,7 +100,7 @@ def _adjoint_dtype(config: NetworkConfig) -> torch.dtype:
     return torch.float64 if config.state_dtype == "float64" else getattr(torch, config.adjoint_dtype)
 
 
-def _convolution_dtype(config: NetworkConfig) -> torch.dtype:
+def convolution_dtype_of(config: NetworkConfig) -> torch.dtype:
     if config.convolution_dtype != "auto":
         return getattr(torch, config.convolution_dtype)
     # The approximate inverse of arithmetic=float repeats its convolutions' errors: it gets the precision of its states.

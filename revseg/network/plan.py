@@ -50,7 +50,9 @@ def multiple_of(config: NetworkConfig) -> tuple[int, int, int]:
     return 2 ** sum(config.halves_time), 2**config.levels, 2**config.levels
 
 
-def padded_size(config: NetworkConfig, size: tuple[int, int, int], offset: tuple[int, int, int] = (0, 0, 0)) -> tuple[int, int, int]:
+def padded_size(
+    config: NetworkConfig, size: tuple[int, int, int], offset: tuple[int, int, int] = (0, 0, 0)
+) -> tuple[int, int, int]:
     """Smallest divisible (T, H, W) that holds a volume of ``size`` placed at ``offset``."""
     t, h, w = (-(-(n + o) // m) * m for n, o, m in zip(size, offset, multiple_of(config), strict=True))
     return t, h, w

@@ -1,7 +1,7 @@
 """One training step at the memory floor: two states, two adjoints, and a slab of everything else.
 
-The head and the loss see only labelled frames, a few at a time, so the logits of a whole volume never exist. The loss is a
-function of sums over pixels, value(sum of statistics), so it takes two passes over the slabs: one for the sums, one for the gradient.
+The head and the loss see only labelled frames, a few at a time: the logits of a whole volume never exist. The loss is a
+function of sums over pixels, value(sum of statistics), so it takes two passes: one for the sums, one for the gradient.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ class _Labelled:
         return loss.statistics(logits.flatten(0, -2), self.labels[:, run.start : run.stop].flatten().long())
 
     def _zero_adjoint(self) -> Pair:
-        fields = [torch.zeros(self.state.curr.shape, dtype=self.net.sequence.adjoint_dtype, device=self.labels.device)
-                  for _ in range(2)]
-        return Pair(*fields, Grid(self.net.sequence.adjoint_dtype, None))
+        dtype = self.net.sequence.adjoint_dtype
+        u_prev = torch.zeros(self.state.curr.shape, dtype=dtype, device=self.labels.device)
+        return Pair(u_prev, torch.zeros_like(u_prev), Grid(dtype, None))
 
     def _add(self, adjoint: Pair, gradient: Tensor, run: range) -> None:
         """Into (u_prev, u_curr) = (-g_prev, g_curr)."""
@@ -122,4 +122,4 @@ def _opening_gradient(net: RevSegNet, volume: Tensor, placement: Placement, adjo
     for start in range(0, placement.padded[0], count):
         stop = min(start + count, placement.padded[0])
         y = net.opening(opening_inputs(net, volume, placement, start, stop))
-        y.backward((adjoint.curr[:, start:stop].to(y.dtype) - adjoint.prev[:, start:stop].to(y.dtype)))
+        y.backward(adjoint.curr[:, start:stop].to(y.dtype) - adjoint.prev[:, start:stop].to(y.dtype))

@@ -87,7 +87,8 @@ class Leapfrog:
             of_kernel, of_bias = layer.adjoint_(*fields, state.grid, adjoint.grid, budget)
             kernel = of_kernel if kernel is None else kernel.add_(of_kernel)
             bias = of_bias if bias is None else bias.add_(of_bias)
-        assert kernel is not None and bias is not None
+        assert kernel is not None
+        assert bias is not None
         adjoint.swap_()
         return kernel, bias
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+
 def as_field(slab: Tensor) -> Tensor:
     """(1, C, t, h, w) channels-last -> (t, h, w, C)."""
     return slab.permute(0, 2, 3, 4, 1)[0]

@@ -19,7 +19,7 @@ from torch import Tensor
 # int32 and int16 sums are formed in floating point, where one more integer is left to mark what went out of range.
 # int32 values leave the sequence as float32, which holds 2^24 exactly.
 LARGEST_INTEGER = {torch.float32: 2**22, torch.int32: 2**24 - 1, torch.int16: 2**15 - 2}
-DEFAULT_BITS = {torch.float32: 12, torch.int32: 12, torch.int16: 8}
+DEFAULT_BITS = {torch.float32: 12, torch.int32: 12, torch.int16: 6}
 
 
 @dataclass(frozen=True)

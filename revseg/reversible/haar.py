@@ -29,15 +29,15 @@ SHEAR = math.tan(math.pi / 8)
 ROTATION = math.sin(math.pi / 4)
 
 
-# Working copies of this size stay in a core's cache through all the shears.
-STRIP_BYTES = 1 << 20
+# Working copies: on CPU they stay in a core's cache through all the shears, on a GPU they fill it with work.
+STRIP_BYTES = {"cpu": 1 << 20, "cuda": 64 << 20}
 
 
 def coarsen_(field: Tensor, halve_time: bool, grid: Grid, group_bytes: int) -> Tensor:
     """(T, H, W, C) -> (T/2 or T, H/2, W/2, 8C or 4C), in the same memory; ``field`` must not be used afterwards."""
     coarse = field.view(coarse_shape(field.shape, halve_time))
     fused = dispatch.usable_for_haar(field, grid)
-    for fine_part, coarse_part in _groups(field, coarse, group_bytes if fused else STRIP_BYTES):
+    for fine_part, coarse_part in _groups(field, coarse, min(group_bytes, dispatch.HAAR_GROUP_BYTES) if fused else STRIP_BYTES):
         if fused:
             dispatch.coarsen_group_(fine_part, coarse_part, halve_time, grid.exact)
         else:
@@ -49,7 +49,7 @@ def refine_(coarse: Tensor, halve_time: bool, grid: Grid, group_bytes: int) -> T
     """The inverse of ``coarsen_`` and, in floating point, its adjoint: the transform is orthonormal."""
     field = coarse.view(fine_shape(coarse.shape, halve_time))
     fused = dispatch.usable_for_haar(field, grid)
-    for fine_part, coarse_part in _groups(field, coarse, group_bytes if fused else STRIP_BYTES):
+    for fine_part, coarse_part in _groups(field, coarse, min(group_bytes, dispatch.HAAR_GROUP_BYTES) if fused else STRIP_BYTES):
         if fused:
             dispatch.refine_group_(coarse_part, fine_part, halve_time, grid.exact)
         else:
@@ -76,9 +76,9 @@ def _refine_group_(coarse: Tensor, fine: Tensor, halve_time: bool, grid: Grid) -
 
 
 def _strips(coarse: Tensor) -> list[tuple[int, int]]:
-    """Rows of the coarse frames, about STRIP_BYTES at a time."""
+    """Rows of the coarse frames, about STRIP_BYTES of float32 at a time."""
     height = coarse.shape[1]
-    rows = max(1, STRIP_BYTES * height // (coarse.numel() * 4))
+    rows = max(1, STRIP_BYTES[coarse.device.type] * height // (coarse.numel() * 4))
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 

@@ -2,7 +2,8 @@
 
 K is a k x k x k convolution from C channels to ``rank`` channels. Over flattened tensors it is a block matrix with ``rank``
 block rows, so K^T relu(K y + b) is symmetric and of low block rank: rank C k^3 parameters instead of C^2 k^3.
-Source: Peters, Haber, Lensink, "Symmetric block-low-rank layers for fully reversible multilevel neural networks", arXiv:1912.12137.
+Source: Peters, Haber, Lensink, "Symmetric block-low-rank layers for fully reversible multilevel neural networks",
+arXiv:1912.12137.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ class PreparedLayer:
             parts = self._adjoint_slab(slab, (prev, curr), (u_prev, u_curr), grid, adjoint_grid)
             kernel = parts[0] if kernel is None else kernel.add_(parts[0])
             bias = parts[1] if bias is None else bias.add_(parts[1])
-        assert kernel is not None and bias is not None
+        assert kernel is not None
+        assert bias is not None
         scale = -(self.step_size**2)
         return kernel.mul_(scale), bias.mul_(scale / self.unit)
 

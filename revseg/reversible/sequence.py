@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from revseg.reversible.block import Coarsen, Layer, Leapfrog, Pair, Refine
 from revseg.reversible.grid import Grid
+from revseg.reversible.heap import release_freed
 from revseg.reversible.kernels import dispatch
 from revseg.reversible.layer import PreparedLayer, SymmetricLayer
 from revseg.reversible.wide import WideLayer, is_wide
@@ -57,7 +58,11 @@ class ReversibleSequence(nn.Module):
 
     def parameters_of_layers(self) -> list[Tensor]:
         """(normalised kernel, bias) of each layer, flat, with their autograd graph."""
-        return [part for layer in self.layers for part in (layer.normalised_kernel(), layer.bias)]  # type: ignore[operator]
+        parts: list[Tensor] = []
+        for layer in self.layers:
+            assert isinstance(layer, SymmetricLayer)
+            parts += [layer.normalised_kernel(), layer.bias]
+        return parts
 
     def detached(self) -> list[Tensor]:
         return [part.detach() for part in self.parameters_of_layers()]
@@ -71,6 +76,7 @@ class ReversibleSequence(nn.Module):
                 block.forward_(state, self._prepare(block, parameters), budget)
             else:
                 block.forward_(state, budget)
+                release_freed(state.curr)
                 state.watch_fields_()  # smooth fields grow by sqrt 2 per halved axis
         self._check_range(state)
 
@@ -96,6 +102,7 @@ class ReversibleSequence(nn.Module):
             else:
                 block.inverse_(state, budget)
                 block.adjoint_(adjoint, budget)
+                release_freed(state.curr)
         return gradients
 
     def budget(self, device: torch.device) -> int:
@@ -103,9 +110,11 @@ class ReversibleSequence(nn.Module):
 
     def pair(self, prev: Tensor, curr: Tensor, grid: Grid) -> Pair:
         """(N, C, T, H, W) values -> fields of their own memory."""
-        fields = [grid.store(part.permute(0, 2, 3, 4, 1)).clone(memory_format=torch.contiguous_format)
-                  for part in (prev, curr)]
-        return Pair(*fields, grid)
+
+        def field(values: Tensor) -> Tensor:
+            return grid.store(values.permute(0, 2, 3, 4, 1)).clone(memory_format=torch.contiguous_format)
+
+        return Pair(field(prev), field(curr), grid)
 
     def values(self, pair: Pair) -> tuple[Tensor, Tensor]:
         """Fields -> (N, C, T, H, W) values, in channels-last memory."""
@@ -150,7 +159,7 @@ class _ReversibleFunction(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             # Without this, a second derivative through a loss that is linear in the state would silently be zero.
-            raise RuntimeError("the reversible sequence can be differentiated only once; take its gradients without create_graph=True")
+            raise RuntimeError("the reversible sequence can be differentiated only once; leave out create_graph=True")
         prev, curr, *parameters = ctx.saved_tensors  # a second backward without retain_graph ends here, with torch's message
         sequence: ReversibleSequence = ctx.sequence
         if torch._C._autograd._get_current_graph_task_keep_graph():

@@ -20,8 +20,8 @@ class StepReport:
     loss: float
     J: float
     """Of all labelled pixels of the step together."""
-    learning_rate: float
-    """As a factor of the peak rates."""
+    learning_rates: list[float]
+    """Of the kernels, and of everything else."""
     gradient_norm: float
     state_range: float
     """Largest magnitude of the network's state; nan in floating point."""
@@ -43,7 +43,8 @@ class Board:
         scalars = {
             "training/loss": report.loss,
             "training/J": report.J,
-            "training/learning_rate": report.learning_rate,
+            "training/learning_rate": report.learning_rates[1],
+            "training/learning_rate_of_kernels": report.learning_rates[0],
             "training/gradient_norm": report.gradient_norm,
             "training/state_range": report.state_range,
             "speed/frames_per_second": report.frames / report.seconds,

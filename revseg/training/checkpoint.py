@@ -1,7 +1,7 @@
 """The state of a training on disk. The only file that names its keys.
 
 Written so that at every moment, power cuts included, the name holds a whole checkpoint: temporary file,
-fsync, rename, fsync of the folder. Loaded with ``weights_only=True``: a checkpoint from elsewhere cannot run
+fsync, rename, fsync of the folder. Loaded with `weights_only=True`: a checkpoint from elsewhere cannot run
 code.
 """
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class WeightAverage:
     """average <- d average + (1 - d) weights after every step, d = min(decay, (1 + step) / (10 + step)).
 
-    The smaller d of the first steps forgets the initial weights sooner than ``decay`` would.
+    The smaller d of the first steps forgets the initial weights sooner than `decay` would.
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:

@@ -26,7 +26,7 @@ class Evaluation:
 
 
 class Experiment(Protocol):
-    """``FewFrames`` or ``Davis``."""
+    """`FewFrames` or `Davis`."""
 
     def sample(self, index: int) -> Sample:
         """What training item number `index` is made from; depends on nothing else. Called from several
@@ -36,4 +36,4 @@ class Experiment(Protocol):
         """Of the network as it is now."""
 
     def finish(self, net: RevSegNet, folder: Path) -> dict[str, Any]:
-        """Predictions into ``folder``; returns the final measures."""
+        """Predictions into `folder`; returns the final measures."""

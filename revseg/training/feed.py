@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 
 
 def made_ahead(make: Callable[[int], Item], first: int, ahead: int) -> Generator[Item]:
-    """make(first), make(first + 1), ... without end, in order, ``ahead`` of them in the making."""
+    """make(first), make(first + 1), ... without end, in order, `ahead` of them in the making."""
     with ThreadPoolExecutor(max(1, ahead), thread_name_prefix="feed") as pool:
         waiting = deque(pool.submit(make, first + i) for i in range(max(1, ahead)))
         try:

@@ -29,7 +29,7 @@ class Measures:
 
 
 def measure(masks: Sequence[Mask], truth: Sample, objects: Sequence[int]) -> Measures:
-    """Mean over ``objects``, on the labelled frames of ``truth``. masks: one per frame of the video."""
+    """Mean over `objects`, on the labelled frames of `truth`. masks: one per frame of the video."""
     predictions = (masks[frame] for frame in truth.labelled_frames)
     scores = evaluate_masks(predictions, (labels.numpy() for labels in truth.labels), objects)
     score = average(scores.values())

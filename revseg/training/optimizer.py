@@ -75,7 +75,7 @@ class Optimizer:
         return torch.optim.AdamW(groups, lr=self.config.rates[1])
 
     def step(self, factor: float) -> None:
-        """Update with ``factor`` times the peak rates, then let the gradients go."""
+        """Update with `factor` times the peak rates, then let the gradients go."""
         for kernel, view in zip(self._kernels, self._views, strict=True):
             view.grad = None if kernel.grad is None else kernel.grad.view_as(view)
         for part, peaks in zip(self._parts, self._peaks, strict=True):

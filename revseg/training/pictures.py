@@ -15,7 +15,7 @@ from revseg.data.sample import Sample
 def pictures(
     masks: Sequence[NDArray[np.uint8]], truth: Sample, name: str = "segmentation", count: int = 4
 ) -> dict[str, NDArray[np.uint8]]:
-    """masks: one per frame of the video; shown are a few of the frames that ``truth`` has labels of."""
+    """masks: one per frame of the video; shown are a few of the frames that `truth` has labels of."""
     found = {}
     for position in evenly_spaced(len(truth.labelled_frames), min(count, len(truth.labelled_frames))):
         frame = truth.labelled_frames[position]

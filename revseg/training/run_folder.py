@@ -63,7 +63,7 @@ class RunFolder:
 
 
 def newest_checkpoint(runs: Path) -> Path:
-    """last.pt of the run in ``runs`` that was saved last."""
+    """last.pt of the run in `runs` that was saved last."""
     found = sorted(runs.glob("*/checkpoints/last.pt"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise ValueError(

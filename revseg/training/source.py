@@ -56,7 +56,8 @@ def open_split(config: DataConfig, split: str | None) -> DavisDataset:
     """A list of the dataset; None: all its sequences."""
     if config.root is None:
         raise ValueError(
-            "data.root is not set; give the folder of a dataset, see data/README.md on how to get one"
+            "there are no data: give data.video=... data.masks=..., or data.root=... (data/README.md says "
+            "how to get a dataset), or experiment=demo, which needs neither"
         )
     return DavisDataset(config.root, split, config.year, config.resolution, config.encoding)
 
@@ -74,15 +75,23 @@ def load_one(config: DataConfig, run_dir: Path) -> Sample:
                 f"data.masks is not set; give the folder with the masks of some frames of {config.video}"
             )
         return _load_own(config.video, config.masks, config)
-    if config.sequence is None:
-        raise ValueError(
-            "nothing to train on; give data.video=... data.masks=..., or data.root=... data.sequence=..., or "
-            "experiment=demo, which needs neither"
-        )
     dataset = open_split(config, None)
-    return dataset.load(config.sequence, height=config.height, max_frames=config.max_frames)
+    return dataset.load(_sequence(config), height=config.height, max_frames=config.max_frames)
+
+
+def path_of(config: DataConfig) -> Path:
+    """Of the one video of task few_frames."""
+    if config.video is not None:
+        return Path(config.video)
+    return open_split(config, None).frames / _sequence(config)
 
 
 def _load_own(video: str | Path, masks: str | Path, config: DataConfig) -> Sample:
     encoding = config.encoding or "davis2017"
     return load_own(video, masks, encoding, config.height, config.max_frames, config.on_error)
+
+
+def _sequence(config: DataConfig) -> str:
+    if config.sequence is None:
+        raise ValueError("data.sequence is not set; give the name of one of the dataset's sequences")
+    return config.sequence

@@ -66,7 +66,7 @@ class TrainingConfig:
 
 
 class Trainer:
-    """Trains ``net`` on an experiment; everything that changes is in the checkpoint."""
+    """Trains `net` on an experiment; everything that changes is in the checkpoint."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Trainer:
         self.best: float | None = None
 
     def fit(self, description: str) -> None:
-        """Steps until the end, from where the progress stands. ``description``: the settings, for the log."""
+        """Steps until the end, from where the progress stands. `description`: the settings, for the log."""
         if self.progress.finished:
             return
         board = Board(self.folder.tensorboard, self.progress.step, self.config.steps, description)
@@ -152,7 +152,7 @@ class Trainer:
             StepReport(
                 loss=loss,
                 J=region_similarity(torch.stack([result.statistics for result in results]).sum(0)),
-                learning_rate=factor,
+                learning_rates=[rate * factor for rate in self.config.optimizer.rates],
                 gradient_norm=norm,
                 state_range=max(result.state_range for result in results),
                 seconds=time.perf_counter() - started,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,7 +32,12 @@ class Case:
 
     @property
     def blocks(self) -> int:
-        return 2 * sum(self.depth[:-1]) + self.depth[-1]
+        return blocks_in(self.depth)
+
+    @property
+    def step_size(self) -> float:
+        """Leapfrog step: the default 1, less for more than 8 blocks, whose int16 states might overflow."""
+        return min(1.0, 8 / self.blocks)
 
     @property
     def voxels(self) -> int:
@@ -50,7 +56,11 @@ class Case:
         return asdict(self) | {"size": list(self.size), "depth": list(self.depth)}
 
 
+def blocks_in(depth: Sequence[int]) -> int:
+    return 2 * sum(depth[:-1]) + depth[-1]
+
+
 def depth_of(blocks: int) -> tuple[int, int, int]:
-    """``blocks`` blocks (even, at least 2) over two coarsenings, none on level 0: half of them on level 1, half on level 2."""
+    """``blocks`` blocks (even) over two coarsenings: none on level 0, half on level 1, half on level 2."""
     each_way = blocks // 4
     return 0, each_way, blocks - 2 * each_way

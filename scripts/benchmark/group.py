@@ -1,4 +1,4 @@
-"""Measurements side by side: one process each, their timed passes interleaved, so that what disturbs one disturbs all."""
+"""Measurements side by side: a process each, timed passes interleaved: what disturbs one disturbs all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The largest trainable volume in a given memory: how many frames of a fixed size train within ``limit`` bytes.
+"""The largest trainable volume: how many frames of a fixed size train within ``limit`` bytes.
 
 Peaks are measured, never forecast: the search walks along the line through the last two measured peaks, and
 keeps to the bracket between the longest video that fitted and the shortest that did not. All peers search at
@@ -14,7 +14,8 @@ from benchmark.case import Case, depth_of
 from benchmark.group import Group, Setting, run
 
 STEP = 8  # frames; a multiple of every network's
-PROBES = 5
+PROBES = 6
+FARTHEST = 32  # times what fitted: the line through two small videos may point anywhere
 
 
 @dataclass
@@ -38,15 +39,15 @@ class Search:
         if high is not None and high - low <= STEP:
             return None
         aim = self._aim()
-        if high is not None:
-            aim = min(max(aim, low + STEP), high - STEP) if aim else (low + high) // 2
-        elif not aim or aim <= low:
-            aim = low + STEP if aim else 2 * low
-        guess = max(STEP, aim // STEP * STEP)
+        if high is None:
+            aim = min(aim, FARTHEST * low) if aim else 2 * low
+        elif not 0 < aim < high:
+            aim = (low + high) // 2
+        guess = max(aim // STEP * STEP, low + STEP)
         return None if guess in self.peaks else guess
 
     def _aim(self) -> int:
-        """Where the line through the two longest measured videos meets the limit; 0 where there is no such line."""
+        """Where the line through the two longest measured videos meets the limit; 0 without such a line."""
         known = sorted((frames, peak) for frames, peak in self.peaks.items() if peak != float("inf"))[-2:]
         if len(known) < 2 or known[1][1] <= known[0][1]:
             return 0

@@ -120,7 +120,7 @@ def serve(connection: Connection, case: Case, device_name: str, threads: int) ->
     except torch.OutOfMemoryError:
         connection.send({"error": "out of memory"})
     except (RuntimeError, ValueError, ArithmeticError) as error:
-        short = str(error).splitlines()[0]
+        short = str(error).splitlines()[0][:150]
         connection.send(
             {
                 "error": "out of memory"
@@ -148,16 +148,14 @@ class Process:
         return "error" in self.result
 
     def wait(self) -> Reply:
-        """The next reply. A failed process has none; one that takes longer than ``patience`` seconds is ended."""
+        """The next reply. A process that takes longer than ``patience`` seconds is ended."""
         reply = {"error": f"took longer than {self.patience:.0f} s"}
         try:
             if self.connection.poll(self.patience):
                 reply = self.connection.recv()
         except (EOFError, ConnectionResetError):
             self.process.join(10)
-            reply = {
-                "error": f"the process ended with code {self.process.exitcode}"
-            }  # -9: killed for its memory
+            reply = {"error": f"the process ended with code {self.process.exitcode}"}  # -9: killed for memory
         if "error" in reply:
             self.process.kill()
             self.result["error"] = reply["error"]

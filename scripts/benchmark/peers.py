@@ -118,7 +118,7 @@ class Otherwise:
 
 
 class OtherNetwork:
-    """A network of another library: (1, C, T, H, W) -> (1, C', T, H, W) between an opening and a head where it needs them."""
+    """A network of another library, with opening and head where it needs them; fields (1, C, T, H, W)."""
 
     def __init__(
         self, body: nn.Module, channels: int | None, multiple: int, device: torch.device, autocast: bool
@@ -166,6 +166,7 @@ def network(case: Case, device: torch.device, **settings: str) -> RevSegNet:
     """The RevSegNet of a case, the same weights for every peer."""
     torch.manual_seed(0)
     return RevSegNet(
+        step_size=case.step_size,
         channels=case.channels,
         classes=CLASSES,
         levels=case.levels,
@@ -199,7 +200,7 @@ def _iunet(case: Case, device: torch.device, width: int) -> Model:
 
     if case.depth[-1] % 2:
         raise ValueError(
-            f"an iUNet visits its coarsest level twice, so depth {case.depth} cannot be matched; make the last even"
+            f"an iUNet visits its coarsest level twice and cannot match depth {case.depth}; make it even"
         )
     channels = width * case.channels
     architecture = (*case.depth[:-1], case.depth[-1] // 2)

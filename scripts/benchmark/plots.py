@@ -1,4 +1,4 @@
-"""PNG pictures of the rows: peak and step time against depth and against volume, and the largest trainable volume."""
+"""Pictures: peak and step time against depth and against volume, and the largest trainable volume."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmark.case import blocks_in
 from benchmark.peers import PEERS
 from benchmark.results import Results
 
@@ -81,7 +82,7 @@ def _save(figure: Any, path: Path) -> Path:
 
 
 def _blocks(case: Record) -> float:
-    return 2 * sum(case["depth"][:-1]) + case["depth"][-1]
+    return blocks_in(case["depth"])
 
 
 def _megavoxels(case: Record) -> float:

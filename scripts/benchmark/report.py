@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.case import blocks_in
+from benchmark.gpu_targets import gpu_lines
 from benchmark.peers import PEERS
 from benchmark.results import Results
-from benchmark.targets import Line, lines
+from benchmark.targets import Line, shared_lines
 
 Record = dict[str, Any]
 MB = 2**20
@@ -62,21 +64,19 @@ def _heading(results: Results) -> str:
     quick = "\n**A trial on tiny volumes: these numbers mean nothing.**\n" if setting["quick"] else ""
     return (
         f"## {kind}\n{quick}\n"
-        f"- machine: {machine}{setting['processor']}, {setting['threads']} threads of {setting['cores']} cores, "
-        f"{setting['system']}\n- versions: Python {setting['python']}, {versions}\n"
+        f"- machine: {machine}{setting['processor']}, "
+        f"{setting['threads']} threads of {setting['cores']} cores, {setting['system']}\n"
+        f"- versions: Python {setting['python']}, {versions}\n"
         f"- measured: {dates[0] if dates else '-'} to {dates[-1] if dates else '-'} (UTC)\n"
         f"- command: {', then '.join(f'`{command}`' for command in dict.fromkeys(results.commands))}\n"
     )
 
 
 def _targets(results: Results) -> str:
-    return "### Required and reached\n\n" + _table(
-        ("what", "where", "predicted", "required", "measured", "verdict"),
-        (
-            (line.what, line.where, line.predicted, _required(line), _measured(line), line.verdict)
-            for line in lines(results)
-        ),
-    )
+    lines = shared_lines(results) + (gpu_lines(results) if results.setting["device"] == "cuda" else [])
+    header = ("what", "where", "predicted", "required", "measured", "verdict")
+    rows = ((x.what, x.where, x.predicted, _required(x), _measured(x), x.verdict) for x in lines)
+    return "### Required and reached\n\n" + _table(header, rows)
 
 
 def _required(line: Line) -> str:
@@ -87,10 +87,10 @@ def _required(line: Line) -> str:
 
 
 def _measured(line: Line) -> str:
-    parts = []
-    for mode, value in line.measured.items():
-        note = f" ({line.notes[mode]})" if mode in line.notes else ""
-        parts.append(f"{mode}: {value:.3g} {line.unit}".strip() + note)
+    parts = [
+        f"{mode}: {value:.3g} {line.unit}".strip() + f" ({note})"
+        for mode, (value, note) in line.measured.items()
+    ]
     return "<br>".join(parts) or "-"
 
 
@@ -129,7 +129,7 @@ def _group_table(name: str, group: Record) -> str:
             "fastest to slowest",
             "frames/s",
             "forward GFLOP",
-            "ns per forward MFLOP",
+            "ms per forward GFLOP",
         ),
         (_group_row(case) for case in group["cases"]),
     )
@@ -137,7 +137,7 @@ def _group_table(name: str, group: Record) -> str:
 
 def _group_row(case: Record) -> tuple[str, ...]:
     title, size = PEERS[case["peer"]].title, "x".join(map(str, case["size"]))
-    blocks = "-" if case["peer"].startswith("monai") else str(2 * sum(case["depth"][:-1]) + case["depth"][-1])
+    blocks = "-" if case["peer"].startswith("monai") else str(blocks_in(case["depth"]))
     if "error" in case:
         return title, blocks, size, case["error"], "", "", "", "", "", ""
     seconds = case.get("seconds")
@@ -152,13 +152,16 @@ def _group_row(case: Record) -> tuple[str, ...]:
         f"{min(seconds):.3g} to {max(seconds):.3g}" if seconds else "-",
         f"{case['size'][0] / median:.3g}" if median else "-",
         f"{case['flops'] / 1e9:.4g}",
-        f"{median / case['flops'] * 1e15:.3g}" if median else "-",
+        f"{median / case['flops'] * 1e12:.3g}" if median else "-",
     )
 
 
 def _largest(_: str, group: Record) -> str:
     height, width = group["frame"]
-    caption = f"Frames of {width}x{height} that train with 16 blocks (MONAI: its own depth) in {group['limit'] / MB:.0f} MB, to 8 frames\n"
+    caption = (
+        f"Frames of {width}x{height} that train in {group['limit'] / MB:.0f} MB, to 8 frames; "
+        "16 blocks, MONAI with its own depth.\n"
+    )
     rows = []
     for case in group["cases"]:
         probes = ", ".join(

@@ -1,4 +1,4 @@
-"""What has been measured on one device, kept in a JSON file group by group, so that an interrupted run goes on."""
+"""What has been measured on one device, kept in a JSON file group by group: an interrupted run goes on."""
 
 from __future__ import annotations
 

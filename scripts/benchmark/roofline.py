@@ -63,7 +63,7 @@ class BlockMeasurement:
 
 
 def machine(device: torch.device, elements: int) -> tuple[float, float]:
-    """Bytes a second of a copy, operations a second of a matrix product; smaller ones where the case is small."""
+    """Bytes a second of a copy (no larger than the case needs), operations a second of a matrix product."""
     copied, side = MACHINE[device.type]
     source = torch.zeros(min(copied, max(elements, 1 << 20)), device=device)
     target = torch.empty_like(source)

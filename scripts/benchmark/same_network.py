@@ -1,6 +1,6 @@
 """revseg's network, with its own weights, run the ways a user without it would run it.
 
-    plain        autograd stores what it needs; the convolutions and Haar transforms are revseg's fast ones, on the whole volume
+    plain        autograd stores what it needs; revseg's convolutions and Haar transforms, on the whole volume
     checkpoint   the same, every block under torch.utils.checkpoint
     memcnn       the same, every block and every change of level inside memcnn's InvertibleModuleWrapper
     naive        float32, F.conv3d and F.conv_transpose3d on (N, C, T, H, W), autograd
@@ -236,4 +236,5 @@ def _haar(field: Tensor, halve_time: bool, coarser: bool) -> Tensor:
     """The in-place transform run on a copy."""
     transform = coarsen_ if coarser else refine_
     copy = field.clone(memory_format=torch.contiguous_format)
-    return transform(copy, halve_time, FLOAT, HAAR_BYTES.get(field.device.type, HAAR_BYTES["cpu"]))
+    transformed = transform(copy, halve_time, FLOAT, HAAR_BYTES.get(field.device.type, HAAR_BYTES["cpu"]))
+    return copy.new_empty(0).set_(transformed)  # no view: memcnn detaches in place

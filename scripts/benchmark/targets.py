@@ -1,22 +1,52 @@
-"""The lines of the "must reach" table: predicted, required, measured, and by how much a line is met or missed."""
+"""The lines of the "must reach" table that hold on every device: required, predicted, measured."""
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from benchmark.case import blocks_in
 from benchmark.results import Results
 
 Record = dict[str, Any]
 MODES = {"revseg": "fp32", "revseg-int16": "int16"}
-# Bytes of one state and one adjoint (two fields each) per channel and voxel.
+# Bytes of one state (two fields) and of one adjoint per channel and voxel.
 BYTES = {"revseg": (8, 8), "revseg-int16": (4, 4)}
+NAN = float("nan")
+
+
+@dataclass
+class Line:
+    """One line. ``required`` is an upper bound, a lower one with ``at_least``, nan for a report only."""
+
+    what: str
+    where: str
+    required: float
+    unit: str = ""
+    predicted: str = "-"
+    at_least: bool = False
+    measured: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """mode -> number in ``unit``, and what is to be said about it"""
+
+    @property
+    def verdict(self) -> str:
+        if not self.measured:
+            return "not measured"
+        if self.required != self.required:
+            return "reported"
+        verdicts = [f"{mode}: {self._judge(value)}" for mode, (value, _) in self.measured.items()]
+        return "<br>".join(verdicts)
+
+    def _judge(self, value: float) -> str:
+        share = value / self.required
+        met = share >= 1 if self.at_least else share <= 1
+        return f"met, {share:.2f} of the number" if met else f"**missed** by {100 * abs(share - 1):.0f} %"
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Median over the rounds, and the smallest and largest round."""
+    """Of times: median over the rounds, smallest and largest round."""
 
     median: float
     low: float
@@ -26,278 +56,120 @@ class Ratio:
         return f"{self.median:.3g} [{self.low:.3g} to {self.high:.3g}]"
 
 
-@dataclass(frozen=True)
-class Line:
-    what: str
-    where: str
-    predicted: str
-    required: float
-    unit: str
-    measured: dict[str, float]
-    """mode -> number in ``unit``; empty where it was not measured"""
-    notes: dict[str, str]
-    """mode -> spread and the like"""
-    at_least: bool = False
-
-    @property
-    def verdict(self) -> str:
-        if not self.measured:
-            return "not measured"
-        if self.required != self.required:  # nan: a line that only reports
-            return "reported"
-        parts = []
-        for mode, value in self.measured.items():
-            factor = value / self.required
-            met = factor >= 1 if self.at_least else factor <= 1
-            name = f"{mode} " if len(self.measured) > 1 else ""
-            parts.append(f"{name}{'**met**' if met else '**missed**'} ({factor:.2f} of the number)")
-        return "; ".join(parts)
-
-
-def lines(results: Results) -> list[Line]:
-    device = results.setting["device"]
-    shared = [
-        _per_block(results),
-        _floor(results),
-        _stored(results),
-        _time(
-            results,
-            "step time / plain autograd, same convolutions, 16 blocks",
-            "plain",
-            1.2,
-            "1.33 without, 1.17 with kept activations",
-        ),
-        _time(
-            results,
-            "step time / torch.utils.checkpoint per block, 16 blocks",
-            "checkpoint",
-            0.9,
-            "1.00: both do 8 units of work",
-        ),
-        _per_flop(results),
-        _layers30(results),
-    ]
-    if device == "cpu":
-        return [
-            *shared,
-            _time(
-                results,
-                "step time / naive fp32 version, 16 blocks",
-                "naive",
-                1 / 6,
-                "1/15 to 1/6: DESIGN.md section 4",
-            ),
-        ]
-    return [*shared, *_one_step(results), _four_k(results), _inference(results), *_roofline(results)]
-
-
 def rounds(numerator: Record, denominator: Record) -> Ratio:
-    """Ratio of times, round by round: both were measured next to each other in every round."""
+    """Round by round: in each round the two were measured right after each other."""
     each = [a / b for a, b in zip(numerator["seconds"], denominator["seconds"], strict=False)]
     return Ratio(statistics.median(each), min(each), max(each))
 
 
+def timed(record: Record | None) -> Record | None:
+    return record if record and record.get("seconds") else None
+
+
+def with_peak(record: Record | None) -> Record | None:
+    return record if record and record.get("peak") else None
+
+
 def floor_bytes(record: Record) -> int:
     """2 states + 2 adjoints of the padded volume, in their mode's dtypes."""
-    frames, height, width = record["size"]
     multiple = 2 ** (len(record["depth"]) - 1)
     voxels = 1
-    for n in (frames, height, width):
+    for n in record["size"]:
         voxels *= -(-n // multiple) * multiple
     return sum(BYTES[record["peer"]]) * record["channels"] * voxels
 
 
-def _per_block(results: Results) -> Line:
-    measured, notes = {}, {}
-    for peer, mode in MODES.items():
-        records = sorted(
-            (r for r in results.groups.get(f"per-block/{peer}", {}).get("cases", []) if r.get("peak")),
-            key=_blocks,
-        )
-        if len(records) == 2:
-            few, many = records
-            added = _blocks(many) - _blocks(few)
-            state = BYTES[peer][0] * few["channels"] * few["size"][0] * few["size"][1] * few["size"][2]
-            # Weights aside: their normalised copies and those copies' gradients also exist during a step.
-            weights = 2 * (many["weights"] - few["weights"])
-            measured[mode] = 100 * (many["peak"] - few["peak"] - weights) / added / state
-            raw = 100 * (many["peak"] - few["peak"]) / added / state
-            notes[mode] = (
-                f"{raw:.2f} % with copies of the weights; state {state / 2**20:.0f} MB, {added} blocks added"
-            )
-    return Line(
-        "peak memory per added block", "states >= 256 MB", "0", 0.5, "% of one state", measured, notes
+def shared_lines(results: Results) -> list[Line]:
+    plain = Line(
+        "step time / plain autograd, same convolutions", "16 blocks", 1.2, predicted="1.33; fused less"
     )
-
-
-def _floor(results: Results) -> Line:
-    measured, notes = {}, {}
-    for peer, mode in MODES.items():
-        if record := _with_peak(results.find("floor", peer)):
-            least = floor_bytes(record)
-            measured[mode] = record["peak"] / least
-            notes[mode] = (
-                f"{(record['peak'] - record['input']) / least:.3f} without the uint8 input; floor {least / 2**20:.0f} MB"
-            )
-    predicted = "1 + slab + input (3 bytes a voxel)"
-    return Line("peak / floor (2 states + 2 adjoints)", "480p x 80", predicted, 1.20, "", measured, notes)
-
-
-def _stored(results: Results) -> Line:
-    measured, notes = {}, {}
-    small = _with_peak(results.find("stored", "revseg-int16"))
-    for peer, name in (("plain", "plain"), ("naive", "naive fp32")):
-        stored = _with_peak(results.find("stored", peer))
-        if small and stored:
-            measured[f"vs {name}"] = small["peak"] / stored["peak"]
-            notes[f"vs {name}"] = f"1/{stored['peak'] / small['peak']:.1f}"
-    return Line(
-        "peak of int16 mode / same network under autograd",
-        "32 blocks",
-        _stored_prediction(results),
-        1 / 15,
-        "",
-        measured,
-        notes,
+    checkpoint = Line(
+        "step time / `torch.utils.checkpoint` per block", "16 blocks", 0.9, predicted="1.0 (8 / 8 units)"
     )
-
-
-def _stored_prediction(results: Results) -> str:
-    """Plain autograd keeps, per block, the bfloat16 copy of curr and relu(K curr + b); at the end 2 states and 2 adjoints."""
-    record = results.find("stored", "plain")
-    if record is None:
-        return "-"
-    channels, rank = record["channels"], record["rank"]
-    kept = 16.0  # bytes per channel and voxel: 2 states, 2 adjoints in float32
-    for level, count in enumerate(record["depth"]):
-        last = level == len(record["depth"]) - 1
-        kept += count * (1 if last else 2) * 2 * (1 + rank / (channels * 8**level))
-    return f"1/{kept / sum(BYTES['revseg-int16']):.1f} with bf16 convolutions"
-
-
-def _time(results: Results, what: str, other: str, required: float, predicted: str) -> Line:
-    measured, notes = {}, {}
-    for peer, mode in MODES.items():
-        mine, theirs = (_timed(results.find("depth/16", name)) for name in (peer, other))
-        if mine and theirs:
-            ratio = rounds(mine, theirs)
-            measured[mode], notes[mode] = ratio.median, str(ratio)
-    return Line(what, "depth row", predicted, required, "", measured, notes)
-
-
-def _per_flop(results: Results) -> Line:
-    measured, notes = {}, {}
-    theirs = _timed(results.find("layers30", "iunets"))
-    for peer, mode in MODES.items():
-        mine = _timed(results.find("layers30", peer))
-        if mine and theirs:
-            raw, flops = rounds(mine, theirs), theirs["flops"] / mine["flops"]
-            measured[mode] = raw.median * flops
-            notes[mode] = f"raw times {raw}; iunets does {flops:.3f} of the operations"
-    return Line("step time per forward FLOP / that of iunets", "30 layers", "-", 0.5, "", measured, notes)
-
-
-def _layers30(results: Results) -> Line:
-    measured, notes = {}, {}
-    for other, width in (("iunets", "2C"), ("iunets-half", "C")):
-        theirs = _with_peak(results.find("layers30", other))
-        for peer, mode in MODES.items():
-            mine = _with_peak(results.find("layers30", peer))
-            if mine and theirs:
-                measured[f"{mode} vs {width}"] = mine["peak"] / theirs["peak"]
-                notes[f"{mode} vs {width}"] = (
-                    f"{mine['peak'] / 2**20:.0f} MB, {theirs['peak'] / 2**20:.0f} MB"
-                )
-    return Line("peak / iunets", "30 layers", "-", 0.3, "", measured, notes)
-
-
-def _one_step(results: Results) -> list[Line]:
-    times: dict[str, float] = {}
-    peaks: dict[str, float] = {}
-    notes = {}
-    for peer, mode in MODES.items():
-        record = _timed(results.find("one-step/480p", peer))
-        if record:
-            times[mode] = 1e3 * statistics.median(record["seconds"])
-            peaks[mode] = record["peak"] / 1e9
-            notes[mode] = f"{4 * record['flops'] / statistics.median(record['seconds']) / 1e12:.0f} TFLOP/s"
-    where = "480p x 100, (0, 2, 2, 2)"
+    naive = Line("step time / naive fp32 version", "16 blocks", 1 / 6, predicted="1/15 to 1/6")
     return [
-        Line("one train step", where, "15 ms at 790 TFLOP/s", 100, "ms", times, notes),
-        Line("peak of that step", where, "1.3 GB floor in int16 mode", 2.0, "GB", peaks, {}),
+        _per_block(results),
+        _floor(results),
+        _stored(results),
+        _ratio_of_times(results, plain, "plain"),
+        _ratio_of_times(results, checkpoint, "checkpoint"),
+        *_iunets(results),
+        _ratio_of_times(results, naive, "naive"),
     ]
 
 
-def _four_k(results: Results) -> Line:
-    record = _timed(results.find("one-step/4k", "revseg-int16"))
-    if record is None:
-        return Line(
-            "frames of 3840x2160 trained in 139 GB", "int16", "-", 400, "frames", {}, {}, at_least=True
-        )
-    note = f"{statistics.median(record['seconds']):.1f} s a step, peak {record['peak'] / 1e9:.0f} GB"
-    return Line(
-        "frames of 3840x2160 trained in 139 GB",
-        "int16",
-        f"{floor_bytes(record) / 1e9:.0f} GB floor",
-        400,
-        "frames",
-        {"int16": record["size"][0]},
-        {"int16": note},
-        at_least=True,
-    )
+def _per_block(results: Results) -> Line:
+    line = Line("peak memory per added block", "states >= 256 MB", 0.5, "% of one state", "0")
+    for peer, mode in MODES.items():
+        cases = results.groups.get(f"per-block/{peer}", {}).get("cases", [])
+        records = sorted(filter(with_peak, cases), key=lambda record: blocks_in(record["depth"]))
+        if len(records) != 2:
+            continue
+        few, many = records
+        state = BYTES[peer][0] * few["channels"] * few["size"][0] * few["size"][1] * few["size"][2]
+        blocks = blocks_in(many["depth"]) - blocks_in(few["depth"])
+        # Weights aside: their normalised copies, and the gradients of those, also exist during a step.
+        copies = 2 * (many["weights"] - few["weights"])
+        raw, share = ((many["peak"] - few["peak"] - aside) / blocks / state * 100 for aside in (0, copies))
+        note = f"{raw:.2f} % with copies of the weights; state {state / 2**20:.0f} MB, {blocks} blocks added"
+        line.measured[mode] = share, note
+    return line
 
 
-def _inference(results: Results) -> Line:
-    measured = {
-        mode: record["size"][0] / statistics.median(record["seconds"])
-        for peer, mode in MODES.items()
-        if (record := _timed(results.find("inference", peer)))
-    }
-    return Line(
-        "inference without decoding",
-        "480p, (0, 2, 2, 2)",
-        "29 GFLOP a frame",
-        3000,
-        "frames/s",
-        measured,
-        {},
-        at_least=True,
-    )
+def _floor(results: Results) -> Line:
+    line = Line("peak / floor (2 states + 2 adjoints)", "480p x 80", 1.2, "", "1 + slab + input")
+    for peer, mode in MODES.items():
+        if record := with_peak(results.find("floor", peer)):
+            least = floor_bytes(record)
+            without = (record["peak"] - record["input"]) / least
+            note = f"{without:.3f} without the uint8 input; floor {least / 2**20:.0f} MB"
+            line.measured[mode] = record["peak"] / least, note
+    return line
 
 
-def _roofline(results: Results) -> list[Line]:
-    lines = []
-    for level in range(4):
-        measured = {}
-        for record in results.groups.get("roofline", {}).get("cases", []):
-            if record["channels"] == 4 * 8**level and "error" not in record:
-                for way in ("forward", "backward"):
-                    measured[f"{MODES[record['peer']]} {way}"] = (
-                        record[f"{way}_roofline"] / record[f"{way}_seconds"]
-                    )
-        required = 0.4 if level else float("nan")  # no block of the default network lies on level 0
-        lines.append(
-            Line(
-                f"achieved / roofline, level {level}",
-                f"{4 * 8**level} channels",
-                "-",
-                required,
-                "",
-                measured,
-                {},
-                at_least=True,
+def _stored(results: Results) -> Line:
+    line = Line("peak of int16 mode / same network under plain autograd", "32 blocks", 1 / 15)
+    small = with_peak(results.find("stored", "revseg-int16"))
+    for peer, name in (("plain", "plain autograd"), ("naive", "naive fp32")):
+        stored = with_peak(results.find("stored", peer))
+        if small and stored:
+            line.measured[f"/ {name}"] = (
+                small["peak"] / stored["peak"],
+                f"1/{stored['peak'] / small['peak']:.1f}",
             )
-        )
-    return lines
+    if plain := results.find("stored", "plain"):
+        line.predicted = f"1/{_stored_share(plain) / sum(BYTES['revseg-int16']):.1f} of plain autograd"
+    return line
 
 
-def _timed(record: Record | None) -> Record | None:
-    return record if record and record.get("seconds") else None
+def _stored_share(record: Record) -> float:
+    """Bytes per channel and voxel: 2 states, 2 adjoints, and for each block curr and hidden in bfloat16."""
+    kept = 16.0
+    for level, count in enumerate(record["depth"]):
+        visits = 1 if level == len(record["depth"]) - 1 else 2
+        kept += visits * count * 2 * (1 + record["rank"] / (record["channels"] * 8**level))
+    return kept
 
 
-def _with_peak(record: Record | None) -> Record | None:
-    return record if record and record.get("peak") else None
+def _ratio_of_times(results: Results, line: Line, other: str) -> Line:
+    for peer, mode in MODES.items():
+        mine, theirs = timed(results.find("depth/16", peer)), timed(results.find("depth/16", other))
+        if mine and theirs:
+            ratio = rounds(mine, theirs)
+            line.measured[mode] = ratio.median, str(ratio)
+    return line
 
 
-def _blocks(record: Record) -> int:
-    return 2 * sum(record["depth"][:-1]) + record["depth"][-1]
+def _iunets(results: Results) -> list[Line]:
+    time = Line("step time per forward FLOP / that of `iunets`", "30 layers", 0.5)
+    peak = Line("peak / `iunets`", "30 layers", 0.3)
+    for other, name in (("iunets", "2C"), ("iunets-half", "C")):
+        for peer, mode in MODES.items():
+            mine, theirs = timed(results.find("layers30", peer)), timed(results.find("layers30", other))
+            if mine and theirs:
+                raw, operations = rounds(mine, theirs), theirs["flops"] / mine["flops"]
+                note = f"raw times {raw}; iunets does {operations:.3f} of the operations"
+                time.measured[f"{mode} / iunets {name}"] = raw.median * operations, note
+                note = f"{mine['peak'] / 2**20:.0f} MB, {theirs['peak'] / 2**20:.0f} MB"
+                peak.measured[f"{mode} / iunets {name}"] = mine["peak"] / theirs["peak"], note
+    return [time, peak]

@@ -7,6 +7,7 @@ from revseg.reversible.block import Coarsen, Leapfrog, Pair, Refine
 from revseg.reversible.grid import DEFAULT_BITS, Grid
 from revseg.reversible.layer import PreparedLayer, position_bytes
 from revseg.reversible.slab import slabs
+from revseg.reversible.wide import WideLayer
 from tests.plain_network import force
 
 SHAPE = (2, 6, 12, 6, 3)  # N, T, H, W, C
@@ -18,6 +19,7 @@ WHOLE, FRAMES, ROWS = (
 )  # slab budgets: the whole field, some frames, a few rows of one frame
 BUDGETS = pytest.mark.parametrize("budget", [WHOLE, FRAMES, ROWS])
 SIZES = pytest.mark.parametrize("size", [1, 3, 5])
+KINDS = pytest.mark.parametrize("kind", [PreparedLayer, WideLayer])
 DOUBLE = Grid(torch.float64, None)
 
 
@@ -28,11 +30,10 @@ def weights(size, seed=0):
     return kernel / torch.linalg.svdvals(kernel.flatten(1))[0], bias
 
 
-def prepared(size, grid, dtype=torch.float64, step_size=0.8):
+def prepared(kind, size, grid, dtype=torch.float64, step_size=0.8):
     kernel, bias = weights(size)
-    return PreparedLayer(
-        kernel.float() if dtype != torch.float64 else kernel, bias, step_size, grid.unit, dtype
-    )
+    kernel = kernel if dtype == torch.float64 else kernel.float()
+    return kind(kernel, bias.to(kernel.dtype), step_size, grid.unit, dtype)
 
 
 def state(grid, seed=1, shape=SHAPE):
@@ -64,13 +65,14 @@ def test_budgets_split_as_named(dtype):
     assert all(slab.splits_height for slab in parts[ROWS])
 
 
+@KINDS
 @SIZES
 @BUDGETS
 @pytest.mark.parametrize("container", [torch.float32, torch.int32, torch.int16])
 @pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
-def test_leapfrog_is_inverted_bit_for_bit(container, convolution, budget, size):
+def test_leapfrog_is_inverted_bit_for_bit(kind, container, convolution, budget, size):
     grid = Grid(container, DEFAULT_BITS[container])
-    layer, block = prepared(size, grid, convolution), Leapfrog(0)
+    layer, block = prepared(kind, size, grid, convolution), Leapfrog(0)
     start = state(grid)
     current = copy(start)
     block.forward_(current, layer, budget)
@@ -80,21 +82,23 @@ def test_leapfrog_is_inverted_bit_for_bit(container, convolution, budget, size):
     assert equal(current, start)
 
 
+@KINDS
 @SIZES
 @BUDGETS
-def test_leapfrog_equals_its_equation(budget, size):
+def test_leapfrog_equals_its_equation(kind, budget, size):
     """next = 2 curr - prev - h^2 K^T relu(K curr + b), with the layer in plain PyTorch."""
     start, current = state(DOUBLE), state(DOUBLE)
-    Leapfrog(0).forward_(current, prepared(size, DOUBLE), budget)
+    Leapfrog(0).forward_(current, prepared(kind, size, DOUBLE), budget)
     expected = (
         2 * start.curr - start.prev - force(batch(start.curr), *weights(size), 0.8).permute(0, 2, 3, 4, 1)
     )
     assert torch.allclose(current.curr, expected, rtol=0, atol=1e-12)
 
 
+@KINDS
 @SIZES
 @BUDGETS
-def test_leapfrog_adjoint_is_the_transposed_jacobian(budget, size):
+def test_leapfrog_adjoint_is_the_transposed_jacobian(kind, budget, size):
     """Gradients of <g, (curr, next)> against autograd on the equation; and the state is undone on the way."""
     kernel, bias = (part.requires_grad_() for part in weights(size))
     start = state(DOUBLE)
@@ -104,7 +108,7 @@ def test_leapfrog_adjoint_is_the_transposed_jacobian(budget, size):
     loss = (g_prev * curr).sum() + (g_curr * following).sum()
     expected = torch.autograd.grad(loss, (prev, curr, kernel, bias))
 
-    block, layer = Leapfrog(0), prepared(size, DOUBLE)
+    block, layer = Leapfrog(0), prepared(kind, size, DOUBLE)
     current, adjoint = copy(start), Pair(-g_prev, g_curr.clone(), DOUBLE)
     block.forward_(current, layer, budget)
     gradients = block.adjoint_(current, adjoint, layer, budget)
@@ -121,12 +125,13 @@ def _force_at(curr, kernel, bias):
     return 0.64 * torch.nn.functional.conv_transpose3d(hidden, kernel, padding=radius).permute(0, 2, 3, 4, 1)
 
 
+@KINDS
 @pytest.mark.parametrize("container", [torch.float32, torch.int16])
 @pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
 @BUDGETS
-def test_leapfrog_adjoint_recovers_the_state_bit_for_bit(container, convolution, budget):
+def test_leapfrog_adjoint_recovers_the_state_bit_for_bit(kind, container, convolution, budget):
     grid = Grid(container, DEFAULT_BITS[container])
-    layer, block = prepared(3, grid, convolution), Leapfrog(0)
+    layer, block = prepared(kind, 3, grid, convolution), Leapfrog(0)
     start = state(grid)
     current, adjoint = copy(start), state(Grid(torch.float32, None), 2)
     block.forward_(current, layer, budget)
@@ -134,9 +139,10 @@ def test_leapfrog_adjoint_recovers_the_state_bit_for_bit(container, convolution,
     assert equal(current, start)
 
 
+@KINDS
 @BUDGETS
-def test_a_sample_does_not_depend_on_the_rest_of_the_batch(budget):
-    layer, block = prepared(3, DOUBLE), Leapfrog(0)
+def test_a_sample_does_not_depend_on_the_rest_of_the_batch(kind, budget):
+    layer, block = prepared(kind, 3, DOUBLE), Leapfrog(0)
     both = state(DOUBLE)
     second = Pair(both.prev[1:].clone(), both.curr[1:].clone(), DOUBLE)
     block.forward_(both, layer, budget)

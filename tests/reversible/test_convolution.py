@@ -1,10 +1,9 @@
-"""Every path of a convolution and of its kernel gradient agrees with F.conv3d and autograd in float64."""
+"""A convolution and its kernel gradient agree with F.conv3d and autograd in float64."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from revseg.reversible import convolution
 from revseg.reversible.convolution import Convolution, as_batch, as_field, kernel_gradient
 
 TOLERANCE = {torch.bfloat16: 2e-2, torch.float32: 1e-5, torch.float64: 1e-12}
@@ -13,12 +12,6 @@ CASES = pytest.mark.parametrize(
     [(1, (0, 0, 0)), (3, (0, 1, 1)), (3, (0, 0, 1)), (3, (1, 1, 1)), (5, (0, 2, 2)), (5, (0, 0, 2))],
 )
 DTYPES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
-
-
-@pytest.fixture
-def path(request, monkeypatch):
-    """Lower the channels from which the matrix product is taken to a small size (float64 never takes it)."""
-    monkeypatch.setattr(convolution, "GEMM_CHANNELS", 12 if request.param == "matrix product" else 1 << 30)
 
 
 def random(*shape, seed, dtype):
@@ -42,9 +35,8 @@ def plain(field, kernel, bias, padding):
 
 @CASES
 @DTYPES
-@pytest.mark.parametrize("path", ["convolution", "matrix product"], indirect=True)
 @pytest.mark.parametrize(("out", "channels", "with_bias"), [(3, 12, True), (3, 12, False), (12, 3, False)])
-def test_convolution_agrees_with_float64(path, out, channels, with_bias, dtype, size, padding):
+def test_convolution_agrees_with_float64(out, channels, with_bias, dtype, size, padding):
     """K with and without its bias; K^T, which has none and whose large side is its output."""
     field = random(6, 7, 5, channels, seed=0, dtype=dtype)
     kernel = random(out, channels, size, size, size, seed=1, dtype=dtype)
@@ -56,9 +48,8 @@ def test_convolution_agrees_with_float64(path, out, channels, with_bias, dtype, 
 
 @CASES
 @DTYPES
-@pytest.mark.parametrize("path", ["convolution", "matrix product"], indirect=True)
 @pytest.mark.parametrize("frames", [5, 6])  # an even number takes two windows in float32
-def test_kernel_gradient_agrees_with_autograd(path, frames, dtype, size, padding):
+def test_kernel_gradient_agrees_with_autograd(frames, dtype, size, padding):
     field = random(frames + size - 1, 7, 5, 12, seed=0, dtype=dtype)
     kernel = torch.zeros(3, 12, size, size, size, dtype=torch.float64, requires_grad=True)
     output = plain(field, kernel, None, padding)
@@ -68,25 +59,6 @@ def test_kernel_gradient_agrees_with_autograd(path, frames, dtype, size, padding
     assert gradient.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
     assert gradient.shape == kernel.shape
     assert relative(gradient, expected) < TOLERANCE[dtype]
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_many_channels_take_the_matrix_product_and_agree(dtype):
-    channels = convolution.GEMM_CHANNELS
-    field, kernel = (
-        random(4, 4, 4, channels, seed=0, dtype=dtype),
-        random(2, channels, 3, 3, 3, seed=1, dtype=dtype),
-    )
-    assert convolution.uses_matrix_product(channels, field)
-    expected = plain(field, kernel, None, (0, 1, 1))
-    assert relative(Convolution(kernel)(field, (0, 1, 1)), expected) < TOLERANCE[dtype]
-    adjoint = random(*expected.shape, seed=2, dtype=dtype)
-    leaf = kernel.double().requires_grad_()
-    (gradient,) = torch.autograd.grad((plain(field, leaf, None, (0, 1, 1)) * adjoint.double()).sum(), leaf)
-    assert relative(kernel_gradient(field, adjoint, 3, (0, 1, 1)), gradient) < TOLERANCE[dtype]
-    flipped = kernel.flip(2, 3, 4).transpose(0, 1).contiguous()
-    transposed = plain(adjoint, flipped, None, (1, 1, 1))
-    assert relative(Convolution(flipped)(adjoint, (1, 1, 1)), transposed) < TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])

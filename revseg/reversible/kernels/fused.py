@@ -42,11 +42,13 @@ class FusedLayer:
         reached = [self.step_slab_(prev, curr, slab, grid.exact) for slab in self._slabs(curr, budget)]
         return [magnitude for magnitude in reached if magnitude is not None]
 
-    def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
-                 budget: int) -> tuple[Tensor, Tensor]:  # fmt: skip
+    def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid,
+                 adjoint_grid: Grid, budget: int) -> tuple[Tensor, Tensor]:  # fmt: skip
         """See ``revseg.reversible.block.Layer``."""
-        parts = [self.adjoint_slab_(prev, curr, u_prev, u_curr, slab, grid.exact) for slab in self._slabs(curr, budget)]
-        return torch.stack([kernel for kernel, _ in parts]).sum(0), torch.stack([bias for _, bias in parts]).sum(0)
+        fields = (prev, curr, u_prev, u_curr)
+        parts = [self.adjoint_slab_(*fields, slab, grid.exact) for slab in self._slabs(curr, budget)]
+        kernels, biases = zip(*parts, strict=True)
+        return torch.stack(kernels).sum(0), torch.stack(biases).sum(0)
 
     def step_slab_(self, prev: Tensor, curr: Tensor, slab: Slab, exact: bool) -> Tensor | None:
         """prev <- 2 curr - prev - h^2 K^T relu(K curr + b) / unit on a slab of (T, H, W, C), in grid units.
@@ -57,7 +59,7 @@ class FusedLayer:
             return self._leapfrog_(prev, curr, self._hidden(curr, slab), slab, exact)
 
     def adjoint_slab_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, slab: Slab,
-                 exact: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
+                      exact: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Undo the step on the state and carry the adjoint back; the slab's d(loss)/dK and d(loss)/db."""
         with torch.cuda.device_of(prev):
             a = self._hidden(curr, slab)

@@ -47,8 +47,8 @@ def _gradient_kernel(
     level = tl.zeros([4 * R, BLOCK_C], tl.float32)
     below = tl.zeros([4 * R, BLOCK_C], tl.float32)
     for step in tl.range(RUN):
-        # Down the rows first: the next tile finds this one's windows in the cache. Tiles after the last one lie
-        # behind ``stop``, where u and y are zero.
+        # Down the rows first: the next tile finds this one's windows in the cache. Tiles after the last one
+        # lie behind ``stop``, where u and y are zero.
         tile = part * RUN + step
         t, h, w = tile_positions(
             start + tile // (across * down) * TILE_T, top + tile % down * TILE_H,

@@ -44,7 +44,9 @@ def tile_of(kernel: str, channels: int, rank: int) -> Tile:
     if entry is not None:
         return entry
     if kernel == "hidden":
-        return Tile(2, 4, 16, channel_block(channels, 32), 4 if rank <= 32 else 8, 1)
+        # Unpipelined loads pass through the L1 cache, where the next tap finds them; pipelined ones go to L2.
+        height = 8 if rank <= 16 else 4
+        return Tile(2, height, 16, channel_block(channels, 32), 4 if rank == 32 else 8, 1)
     if kernel == "leapfrog":
         height = 4 if rank <= 32 else 2
         # float32 prev, curr and force of a tile fill the registers of 4 warps at 64 channels.

@@ -56,7 +56,7 @@ def test_kernels_compile_for_hopper(compiled):
 
     layer = FusedLayer(torch.randn(16, 32, 3, 3, 3), torch.zeros(16), 1.0, 2.0**-8)
     fields = [torch.zeros(2, 4, 16, 32, dtype=dtype) for dtype in (torch.int16,) * 2 + (torch.bfloat16,) * 2]
-    layer.adjoint_(*fields, Slab(0, 2, 0, 4, 2, 4, 1), True)
+    layer.adjoint_slab_(*fields, Slab(0, 2, 0, 4, 2, 4, 1), True)
     coarsen_group_(torch.zeros(2, 4, 8, 4), torch.zeros(1, 2, 4, 32), True, True)
 
     assert len(compiled) == 6

@@ -1,0 +1,44 @@
+"""Making a run fit into memory: the fastest arrangement of the same network that does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from revseg.network.config import NetworkConfig
+from revseg.network.forecast import Forecast, Size, forecast_training, largest
+from revseg.reversible.sequence import SLAB_BYTES
+
+
+def fit_memory(config: NetworkConfig, size: Size, budget: int, *, device: str, labelled_frames: int | None = None,
+               optimizer: str = "muon") -> tuple[NetworkConfig, Forecast]:
+    """The first arrangement, best speed first, whose forecast keeps to ``budget`` bytes.
+
+    Arrangements: as configured; bfloat16 adjoints; int16 states and bfloat16 adjoints; each also with smaller slabs.
+    Raises ValueError, with what to change, where none fits.
+    """
+    settings = {"device": device, "labelled_frames": labelled_frames, "optimizer": optimizer}
+    for candidate in arrangements(config, device):
+        forecast = forecast_training(candidate, size, **settings)  # type: ignore[arg-type]
+        if forecast.total <= budget:
+            return candidate, forecast
+    frames, height = (largest(candidate, size, budget, axis, **settings) for axis in (0, 1))
+    raise ValueError(
+        f"training {size[0]} frames of {size[2]} x {size[1]} needs {forecast.total / 1e9:.2f} GB in its smallest arrangement, "
+        f"but {budget / 1e9:.2f} GB may be used (training.memory_budget); set data.height={height} or less, "
+        f"data.max_frames={frames} or less, or fewer network.channels (now {config.channels})")
+
+
+def arrangements(config: NetworkConfig, device: str) -> list[NetworkConfig]:
+    """The configuration and its smaller relatives, fastest first, each once. The arithmetic is never changed to another kind."""
+    slab = config.slab_bytes or SLAB_BYTES[device]
+    containers = [config]
+    if config.arithmetic == "exact":
+        containers.append(replace(config, adjoint_dtype="bfloat16"))
+        if config.state_dtype != "int16":
+            containers.append(replace(config, adjoint_dtype="bfloat16", state_dtype="int16", grid_bits=None))
+    found: list[NetworkConfig] = []
+    for container in containers:
+        for candidate in (container, replace(container, slab_bytes=slab // 4)):
+            if candidate not in found:
+                found.append(candidate)
+    return found

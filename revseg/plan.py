@@ -1,0 +1,73 @@
+"""revseg-plan: what a training and a prediction will need, before they run.
+
+    revseg-plan video.mp4 [network=large] [data.height=480] [any other setting of revseg-train]
+
+Prints the forecast of peak memory and work, and the longest and highest video that train on common cards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from revseg.cli import run
+from revseg.config import TrainConfig
+from revseg.data.video import iterate_frames, probe
+from revseg.device import choose_device, free_memory
+from revseg.network.config import NetworkConfig
+from revseg.network.forecast import Forecast, Size, forecast_prediction, forecast_training, largest
+from revseg.training.source import DataConfig, path_of
+
+CARDS_GB = (8, 12, 16, 24, 48, 80, 140)
+# What a GPU's driver, context and allocator take of a card, measured nowhere: a margin.
+CARD_OVERHEAD = 1 << 30
+
+
+def plan(config: TrainConfig) -> None:
+    device = choose_device(config.device)
+    size = size_of(config.data)
+    small = replace(config.network, arithmetic="exact", state_dtype="int16", adjoint_dtype="bfloat16")
+    print(f"{size[0]} frames of {size[2]} x {size[1]}, {device.type}")
+    for name, network in (("as configured", config.network), ("network.state_dtype=int16 network.adjoint_dtype=bfloat16", small)):
+        settings: dict[str, Any] = {"device": device.type, "labelled_frames": config.data.labelled_frames,
+                    "optimizer": config.training.optimizer.name}
+        print(f"\n{name}")
+        print_forecast(forecast_training(network, size, **settings), forecast_prediction(network, size, device=device.type))
+        print_cards(network, size, free_memory(device), settings)
+
+
+def size_of(data: DataConfig) -> Size:
+    """(T, H, W) that the network would see; frames are counted by decoding."""
+    path = path_of(data)
+    native_height, native_width = probe(path).native_size
+    frames = 0
+    for frames, _ in enumerate(iterate_frames(path, on_error=data.on_error), 1):
+        if frames == data.max_frames:
+            break
+    height = data.height or native_height
+    return frames, height, max(1, round(native_width * height / native_height))
+
+
+def print_forecast(training: Forecast, prediction: Forecast) -> None:
+    print(f"{'':24}{'training':>12}{'prediction':>12}")
+    for part in ("states", "adjoints", "slab", "weights", "input", "total"):
+        print(f"{part:24}{gigabytes(getattr(training, part)):>12}{gigabytes(getattr(prediction, part)):>12}")
+    print(f"{'total / floor':24}{training.total / training.floor:>12.2f}{prediction.total / prediction.floor:>12.2f}")
+    print(f"{'convolutions':24}{training.operations / 1e12:>7.2f} TFLOP{prediction.operations / 1e12:>6.2f} TFLOP")
+
+
+def print_cards(network: NetworkConfig, size: Size, free: int, settings: dict[str, Any]) -> None:
+    """Largest T at this H x W, and largest H (W in proportion) at this T."""
+    print(f"{'memory':>12}{'fits':>6}{'most frames':>13}{'or most height':>16}")
+    for name, memory in (*((f"{gb} GB card", gb * 10**9 - CARD_OVERHEAD) for gb in CARDS_GB), ("free here", free)):
+        fits = forecast_training(network, size, **settings).total <= memory
+        frames, height = (largest(network, size, memory, axis, **settings) for axis in (0, 1))
+        print(f"{name:>12}{'yes' if fits else 'no':>6}{frames:>13}{height:>16}")
+
+
+def gigabytes(count: int) -> str:
+    return f"{count / 1e9:.3f} GB"
+
+
+def main() -> None:
+    run(plan, config="train", positional="data.video")
