@@ -8,6 +8,7 @@ Prints the forecast of peak memory and work, and the longest and highest video t
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from revseg.cli import run
@@ -16,7 +17,7 @@ from revseg.data.video import iterate_frames, probe
 from revseg.device import choose_device, free_memory
 from revseg.network.config import NetworkConfig
 from revseg.network.forecast import Forecast, Size, forecast_prediction, forecast_training, largest
-from revseg.training.source import DataConfig, path_of
+from revseg.training.source import DataConfig, open_split
 
 CARDS_GB = (8, 12, 16, 24, 48, 80, 140)
 # What a GPU's driver, context and allocator take of a card, measured nowhere: a margin.
@@ -34,6 +35,14 @@ def plan(config: TrainConfig) -> None:
         print(f"\n{name}")
         print_forecast(forecast_training(network, size, **settings), forecast_prediction(network, size, device=device.type))
         print_cards(network, size, free_memory(device), settings)
+
+
+def path_of(data: DataConfig) -> Path:
+    """The video that a training with these settings would be on, the first of a split."""
+    if data.video is not None:
+        return Path(data.video)
+    dataset = open_split(data, None if data.sequence else data.training_split)
+    return dataset.frames / (data.sequence or dataset.names[0])
 
 
 def size_of(data: DataConfig) -> Size:

@@ -19,6 +19,8 @@ from revseg.config import TrainConfig
 from revseg.device import choose_device
 from revseg.network.network import RevSegNet
 from revseg.settings import differences, to_yaml
+from revseg.training.budget import ARRANGEMENT, arrange
+from revseg.training.checkpoint import load
 from revseg.training.davis import Davis
 from revseg.training.experiment import Experiment
 from revseg.training.few_frames import FewFrames
@@ -33,7 +35,7 @@ def train(config: TrainConfig) -> None:
     folder = RunFolder.create(config.run_dir or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}_{config.task}")
     check_same_run(config, folder)
     experiment = open_experiment(config, folder)
-    net = new_network(config).to(device)
+    net = new_network(config, experiment, folder, device)
     trainer = Trainer(
         net, experiment, folder, config.training, config.augment, config.seed, config.data.height
     )
@@ -55,9 +57,15 @@ def check_same_run(config: TrainConfig, folder: RunFolder) -> None:
             )
 
 
-def new_network(config: TrainConfig) -> RevSegNet:
+def new_network(config: TrainConfig, experiment: Experiment, folder: RunFolder, device: torch.device) -> RevSegNet:
+    size, labelled_frames = experiment.largest()
+    saved = load(folder.last) if folder.last.exists() else None
+    network, forecast = arrange(config.network, size, labelled_frames, config.training, device, saved)
+    print(f"forecast for {size[0]} frames of {size[2]} x {size[1]}: {forecast.total / 1e9:.2f} GB"
+          + "".join(f", {name}={getattr(network, name)}" for name in ARRANGEMENT
+                    if getattr(network, name) != getattr(config.network, name)))
     torch.manual_seed(config.seed)
-    return RevSegNet(**asdict(config.network))
+    return RevSegNet(**asdict(network)).to(device)
 
 
 def open_experiment(config: TrainConfig, folder: RunFolder) -> Experiment:

@@ -27,23 +27,24 @@ from benchmark import largest, plots, report, rows  # noqa: E402
 from benchmark.group import Setting, run  # noqa: E402
 from benchmark.results import Results, setting_of  # noqa: E402
 
+PATIENCE = {"cpu": 300.0, "cuda": 120.0}  # seconds for one pass; the first one on CUDA compiles kernels
+
 
 def main() -> None:
     arguments = parse()
     threads = arguments.threads or len(os.sched_getaffinity(0))
-    setting = Setting(arguments.device, threads, arguments.patience)
+    setting = Setting(arguments.device, threads, arguments.patience or PATIENCE[arguments.device])
     page = arguments.output or ROOT / ("runs" if arguments.quick else "docs") / "benchmarks.md"
     path = page.with_suffix("") / f"{arguments.device}.json"
     if arguments.fresh:
         path.unlink(missing_ok=True)
-    results = Results.resume(path, setting_of(arguments.device, threads, arguments.quick))
+    try:
+        results = Results.resume(path, setting_of(arguments.device, threads, arguments.quick))
+    except ValueError as error:
+        sys.exit(f"benchmark: {error}")
     results.commands.append(shlex.join(["python", "scripts/benchmark.py", *sys.argv[1:]]))
     measure(results, arguments, setting)
-    every = [
-        Results.load(found)
-        for found in (path.with_name(f"{name}.json") for name in ("cpu", "cuda"))
-        if found.exists()
-    ]
+    every = [Results.load(found) for found in (path.with_name(f"{name}.json") for name in ("cpu", "cuda")) if found.exists()]
     pictures = [plots.draw(each, page.with_suffix("")) for each in every]
     page.write_text(report.page(every, pictures, page.stem), encoding="utf-8")
     print(f"{page}\n{path}")
@@ -71,9 +72,7 @@ def say(start: float, results: Results, name: str) -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument(
         "--rows",
@@ -83,25 +82,18 @@ def parse() -> argparse.Namespace:
         metavar="ROW",
         help=f"what to measure: {', '.join(rows.NAMES)} (default: all)",
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="tiny volumes; the page goes to runs/benchmarks.md"
-    )
+    parser.add_argument("--quick", action="store_true", help="tiny volumes; the page goes to runs/benchmarks.md")
     parser.add_argument("--fresh", action="store_true", help="measure again what has been measured")
     parser.add_argument("--threads", type=int, help="threads of each measurement (default: every core)")
     parser.add_argument(
         "--patience",
         type=float,
-        default=300.0,
-        help="seconds after which one pass is given up (default: 300)",
+        help="seconds after which one pass is given up (default: 300, 120 on CUDA)",
     )
-    parser.add_argument(
-        "--output", type=Path, help="page to write (default: docs/benchmarks.md); the rest goes beside it"
-    )
+    parser.add_argument("--output", type=Path, help="page to write (default: docs/benchmarks.md); the rest goes beside it")
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
-        parser.error(
-            "--device cuda needs a GPU that PyTorch can use and finds none; leave it out for the CPU"
-        )
+        parser.error("--device cuda needs a GPU that PyTorch can use and finds none; leave it out for the CPU")
     return arguments
 
 

@@ -1,14 +1,17 @@
 """From folders, laid out as data/README.md says, to samples."""
 
 import difflib
+import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from revseg.data.folder import image_files
+from revseg.data.frame import resized
 from revseg.data.masks import check_encoding, read_mask, resize_mask
 from revseg.data.sample import VOID, Sample
-from revseg.data.video import Video, read_video
+from revseg.data.video import Video, probe, read_video
 
 HOW_TO_GET = (
     "download DAVIS-2016 or DAVIS-2017 (480p) from https://davischallenge.org, unpack it, and set "
@@ -44,6 +47,12 @@ class DavisDataset:
             if not folder.is_dir():
                 raise ValueError(f"data folder {folder} does not exist: {HOW_TO_GET}")
         self.names = self._all() if split is None else self._split(split)
+
+    def size(self, name: str, height: int | None, max_frames: int | None) -> tuple[int, int, int]:
+        """(T, H, W) that `load` would give, without decoding more than a frame."""
+        folder = self.frames / name
+        native = probe(folder).native_size
+        return min(len(image_files(folder)), max_frames or sys.maxsize), *resized(native, height)
 
     def load(self, name: str, *, height: int | None = None, max_frames: int | None = None) -> Sample:
         """A sequence, of the split or not, with all its masks."""

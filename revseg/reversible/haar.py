@@ -37,7 +37,7 @@ def coarsen_(field: Tensor, halve_time: bool, grid: Grid, group_bytes: int) -> T
     """(T, H, W, C) -> (T/2 or T, H/2, W/2, 8C or 4C), in the same memory; ``field`` must not be used afterwards."""
     coarse = field.view(coarse_shape(field.shape, halve_time))
     fused = dispatch.usable_for_haar(field, grid)
-    for fine_part, coarse_part in _groups(field, coarse, min(group_bytes, dispatch.HAAR_GROUP_BYTES) if fused else STRIP_BYTES):
+    for fine_part, coarse_part in _groups(field, coarse, _group_bytes(field, fused, group_bytes)):
         if fused:
             dispatch.coarsen_group_(fine_part, coarse_part, halve_time, grid.exact)
         else:
@@ -49,12 +49,16 @@ def refine_(coarse: Tensor, halve_time: bool, grid: Grid, group_bytes: int) -> T
     """The inverse of ``coarsen_`` and, in floating point, its adjoint: the transform is orthonormal."""
     field = coarse.view(fine_shape(coarse.shape, halve_time))
     fused = dispatch.usable_for_haar(field, grid)
-    for fine_part, coarse_part in _groups(field, coarse, min(group_bytes, dispatch.HAAR_GROUP_BYTES) if fused else STRIP_BYTES):
+    for fine_part, coarse_part in _groups(field, coarse, _group_bytes(field, fused, group_bytes)):
         if fused:
             dispatch.refine_group_(coarse_part, fine_part, halve_time, grid.exact)
         else:
             _refine_group_(coarse_part, fine_part, halve_time, grid)
     return field
+
+
+def _group_bytes(field: Tensor, fused: bool, budget: int) -> int:
+    return min(budget, dispatch.HAAR_GROUP_BYTES) if fused else STRIP_BYTES[field.device.type]
 
 
 def _coarsen_group_(fine: Tensor, coarse: Tensor, halve_time: bool, grid: Grid) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,6 +14,7 @@ from revseg.data.masks import read_mask
 from revseg.data.sample import Sample
 from revseg.evaluation.davis import Report, Score, average, evaluate_masks
 from revseg.evaluation.report import table, write_csv, write_json
+from revseg.network.forecast import Size
 from revseg.network.network import RevSegNet
 from revseg.prediction.output import Source, write_prediction
 from revseg.prediction.segment import segment
@@ -34,6 +36,12 @@ class Davis:
     def sample(self, index: int) -> Sample:
         names = self.training.names
         return self._load(self.training, names[shuffled_position(index, len(names), self.seed)])
+
+    def largest(self) -> tuple[Size, int]:
+        """All frames of a video are taken for labelled; of the sizes the one with most pixels."""
+        sizes = (self.training.size(name, self.config.height, self.config.max_frames) for name in self.training.names)
+        size = max(sizes, key=prod)
+        return size, size[0]
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
         """J, F and JF of the validation split at the size that is trained on."""

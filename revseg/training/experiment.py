@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revseg.data.sample import Sample
+from revseg.network.forecast import Size
 from revseg.network.network import RevSegNet
 
 Picture = NDArray[np.uint8]
@@ -31,6 +32,9 @@ class Experiment(Protocol):
     def sample(self, index: int) -> Sample:
         """What training item number `index` is made from; depends on nothing else. Called from several
         threads."""
+
+    def largest(self) -> tuple[Size, int]:
+        """Size (T, H, W) of the largest video that is trained on, and how many of its frames are labelled."""
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
         """Of the network as it is now."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from revseg.data.dataset import evenly_spaced
 from revseg.data.sample import Sample
+from revseg.network.forecast import Size
 from revseg.network.network import RevSegNet
 from revseg.prediction.output import Source, write_prediction
 from revseg.prediction.segment import segment
@@ -37,6 +38,10 @@ class FewFrames:
 
     def sample(self, index: int) -> Sample:
         return self.labelled
+
+    def largest(self) -> tuple[Size, int]:
+        frames, height, width = self.known.volume.shape[1:]
+        return (frames, height, width), len(self.labelled.labelled_frames)
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
         masks = list(segment(net, self.known.volume))

@@ -49,6 +49,9 @@ class TrainingConfig:
     """Steps between evaluations."""
     checkpoint_every: int = 25
     """Steps between checkpoints, and so the most that a killed run has to repeat."""
+    memory_budget: float | None = None
+    """Gigabytes (10^9 bytes) that the training may take; null: what is free. Where the network needs more as configured, a
+    smaller arrangement of it is taken (slabs, adjoint_dtype, state_dtype), or the run stops before its first step."""
     ahead: int = 2
     """Videos that are decoded and augmented in the background while the network works."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

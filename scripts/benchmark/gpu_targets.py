@@ -64,9 +64,7 @@ def _roofline(results: Results) -> list[Line]:
     for level in range(4):
         # The default network has no block on level 0.
         required = 0.4 if level else NAN
-        line = Line(
-            f"achieved / roofline, level {level}", f"{4 * 8**level} channels", required, at_least=True
-        )
+        line = Line(f"achieved / roofline, level {level}", f"{4 * 8**level} channels", required, at_least=True)
         for record in results.groups.get("roofline", {}).get("cases", []):
             if record["channels"] == 4 * 8**level and "error" not in record:
                 for way in ("forward", "backward"):

@@ -61,11 +61,7 @@ def find(peers: tuple[str, ...], frame: tuple[int, int], limit: int, setting: Se
     errors: dict[str, str] = {}
     wall = 0.0
     for _ in range(PROBES):
-        wanted = {
-            peer: frames
-            for peer, search in searches.items()
-            if peer not in errors and (frames := search.next())
-        }
+        wanted = {peer: frames for peer, search in searches.items() if peer not in errors and (frames := search.next())}
         if not wanted:
             break
         cases = tuple(Case(peer, (frames, *frame), depth_of(16)) for peer, frames in wanted.items())
@@ -74,8 +70,7 @@ def find(peers: tuple[str, ...], frame: tuple[int, int], limit: int, setting: Se
         for record in done["cases"]:
             _note(record, searches[record["peer"]], errors)
     records = [
-        _record(peer, search, frame) | ({"error": errors[peer]} if peer in errors else {})
-        for peer, search in searches.items()
+        _record(peer, search, frame) | ({"error": errors[peer]} if peer in errors else {}) for peer, search in searches.items()
     ]
     return {"cases": records, "limit": limit, "frame": list(frame), "wall_seconds": wall}
 

@@ -60,7 +60,7 @@ class Measurement:
     def seconds(self, alone: bool) -> Reply:
         """One timed pass. alone: hand the device's memory back afterwards, for the others to use."""
         if self.cold:
-            self._pass()  # the allocator fills its cache again
+            self._pass()  # fills the allocator's cache
         start = time.perf_counter()
         self._pass()
         reply = {"seconds": time.perf_counter() - start}
@@ -90,8 +90,6 @@ class Measurement:
     def _release(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        else:
-            self.cold = False
 
     def _data(self, case: Case) -> tuple[Tensor, Tensor]:
         """Noise: a video (1, 3, T, H, W) uint8 and labels (1, L, H, W)."""
@@ -107,27 +105,17 @@ def serve(connection: Connection, case: Case, device_name: str, threads: int) ->
     torch.set_num_threads(threads)
     device = torch.device(device_name)
     try:
-        measurement = (
-            roofline.BlockMeasurement(case, device) if case.task == "block" else Measurement(case, device)
-        )
+        measurement = roofline.BlockMeasurement(case, device) if case.task == "block" else Measurement(case, device)
         connection.send(measurement.facts())
         while (order := connection.recv()) != "stop":
-            connection.send(
-                measurement.peak() if order == "peak" else measurement.seconds(order == "time alone")
-            )
+            connection.send(measurement.peak() if order == "peak" else measurement.seconds(order == "time alone"))
     except ImportError as error:
         connection.send({"error": f"not installed ({error.name})"})
     except torch.OutOfMemoryError:
         connection.send({"error": "out of memory"})
     except (RuntimeError, ValueError, ArithmeticError) as error:
         short = str(error).splitlines()[0][:150]
-        connection.send(
-            {
-                "error": "out of memory"
-                if "can't allocate memory" in short
-                else f"{type(error).__name__}: {short}"
-            }
-        )
+        connection.send({"error": "out of memory" if "can't allocate memory" in short else f"{type(error).__name__}: {short}"})
 
 
 class Process:

@@ -93,11 +93,7 @@ class Otherwise:
         h = net.config.step_size
         fast = FastFields(h, net.sequence.convolution_dtype)
         fields = NaiveFields(h) if way == "naive" else fast
-        blocks = (
-            MemcnnBlocks(fast)
-            if way == "memcnn"
-            else StoredBlocks(fields, each_checkpointed=way == "checkpoint")
-        )
+        blocks = MemcnnBlocks(fast) if way == "memcnn" else StoredBlocks(fields, each_checkpointed=way == "checkpoint")
         self.network = SameNetwork(net, fields, blocks)
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -120,9 +116,7 @@ class Otherwise:
 class OtherNetwork:
     """A network of another library, with opening and head where it needs them; fields (1, C, T, H, W)."""
 
-    def __init__(
-        self, body: nn.Module, channels: int | None, multiple: int, device: torch.device, autocast: bool
-    ) -> None:
+    def __init__(self, body: nn.Module, channels: int | None, multiple: int, device: torch.device, autocast: bool) -> None:
         opening = nn.Identity() if channels is None else nn.Conv3d(3, channels, 1)
         head = nn.Identity() if channels is None else nn.Linear(channels, CLASSES)
         self.parts = nn.ModuleList([opening, body, head]).to(device)
@@ -183,9 +177,7 @@ def network_flops(net: RevSegNet, size: Size) -> float:
     taps = net.config.kernel_size**3
     # Haar keeps channels x positions, so a block costs the same on every level.
     return sum(
-        4.0 * taps * plan.rank * channels * frames * height * width
-        for plan in blocks_of(net.config)
-        if plan.kind == "leapfrog"
+        4.0 * taps * plan.rank * channels * frames * height * width for plan in blocks_of(net.config) if plan.kind == "leapfrog"
     )
 
 
@@ -199,14 +191,10 @@ def _iunet(case: Case, device: torch.device, width: int) -> Model:
     from iunets import iUNet
 
     if case.depth[-1] % 2:
-        raise ValueError(
-            f"an iUNet visits its coarsest level twice and cannot match depth {case.depth}; make it even"
-        )
+        raise ValueError(f"an iUNet visits its coarsest level twice and cannot match depth {case.depth}; make it even")
     channels = width * case.channels
     architecture = (*case.depth[:-1], case.depth[-1] // 2)
-    return OtherNetwork(
-        iUNet(channels, architecture, dim=3, verbose=0), channels, 2**case.levels, device, autocast=False
-    )
+    return OtherNetwork(iUNet(channels, architecture, dim=3, verbose=0), channels, 2**case.levels, device, autocast=False)
 
 
 def _monai(case: Case, device: torch.device, which: str) -> Model:
@@ -236,13 +224,9 @@ PEERS = {
         "revseg, exact fp32, fp32 convolutions",
         lambda case, device: Revseg(case, device, convolution_dtype="float32"),
     ),
-    "revseg-unfused": Peer(
-        "revseg, exact fp32, without fused kernels", lambda case, device: Revseg(case, device, fused=False)
-    ),
+    "revseg-unfused": Peer("revseg, exact fp32, without fused kernels", lambda case, device: Revseg(case, device, fused=False)),
     "plain": Peer("same network, plain autograd", lambda case, device: Otherwise(case, device, "plain")),
-    "checkpoint": Peer(
-        "same network, torch.utils.checkpoint", lambda case, device: Otherwise(case, device, "checkpoint")
-    ),
+    "checkpoint": Peer("same network, torch.utils.checkpoint", lambda case, device: Otherwise(case, device, "checkpoint")),
     "memcnn": Peer("same network, memcnn", lambda case, device: Otherwise(case, device, "memcnn")),
     "naive": Peer("same network, naive fp32", lambda case, device: Otherwise(case, device, "naive")),
     "iunets": Peer("iunets, 2C channels", lambda case, device: _iunet(case, device, 2)),

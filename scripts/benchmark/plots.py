@@ -31,9 +31,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
     return drawn
 
 
-def _curves(
-    results: Results, row: str, position: Callable[[Record], float]
-) -> dict[str, list[tuple[float, Record]]]:
+def _curves(results: Results, row: str, position: Callable[[Record], float]) -> dict[str, list[tuple[float, Record]]]:
     """peer -> its records by position."""
     curves: dict[str, list[tuple[float, Record]]] = {}
     for _, group in results.starting(row):

@@ -25,11 +25,16 @@ How it is measured. Every measurement has a process of its own. Those of one tab
 processes wait for each other and their timed passes take turns, so a ratio compares passes a moment apart.
 Times are medians over the rounds; ratios are medians of the rounds' ratios, with the smallest and the largest
 round in brackets. A *step* is forward and backward, gradients included, optimizer excluded, with four
-labelled frames, cross-entropy and Dice. *Peak* is memory above what imports, weights and their gradients
-take: on a CPU the process's peak resident size above its size before, on CUDA `max_memory_allocated` likewise
-(`reserved`: what the allocator took from the device). It includes the uint8 input volume. FLOPs are those of
-the convolutions of one forward pass, by formula for revseg's network, by `torch.utils.flop_counter` for
-others.
+labelled frames, cross-entropy and Dice; videos are noise. *Peak* is memory above what imports, weights and
+their gradients take, the uint8 input volume included. On a CPU: peak resident size above the size before,
+while malloc hands large freed pieces back at once (left alone, the fragmentation of its heap would triple the
+peak of plain autograd). On CUDA: `max_memory_allocated` likewise; *reserved* is what the allocator took from
+the device. FLOPs are those of the convolutions of one forward pass, by formula for revseg's network, by
+`torch.utils.flop_counter` for others. MB are 2^20 bytes.
+
+All networks here have C = 4 channels per field, rank 16, kernels of 3x3x3 and no blocks on level 0. Tables by
+number of blocks: two coarsenings, half of the blocks on level 1 and half on level 2, step size 1 or, above 8
+blocks, 8 / blocks. The default network: three coarsenings, blocks (0, 2, 2, 2).
 
 Who is measured. *Same network*: revseg's own weights, run with revseg's own convolutions (bfloat16 where the
 processor is fast at it) and Haar transforms on the whole volume, float32 states; plain autograd stores what
@@ -56,9 +61,7 @@ def page(every: Sequence[Results], pictures: Sequence[list[Path]], folder: str) 
 def _heading(results: Results) -> str:
     setting = results.setting
     dates = sorted(group["date"] for group in results.groups.values())
-    versions = ", ".join(
-        f"{name} {version or '(not installed)'}" for name, version in setting["versions"].items()
-    )
+    versions = ", ".join(f"{name} {version or '(not installed)'}" for name, version in setting["versions"].items())
     machine = f"{setting['gpu']}; " if setting["gpu"] else ""
     kind = "CPU" if setting["device"] == "cpu" else "CUDA"
     quick = "\n**A trial on tiny volumes: these numbers mean nothing.**\n" if setting["quick"] else ""
@@ -87,10 +90,7 @@ def _required(line: Line) -> str:
 
 
 def _measured(line: Line) -> str:
-    parts = [
-        f"{mode}: {value:.3g} {line.unit}".strip() + f" ({note})"
-        for mode, (value, note) in line.measured.items()
-    ]
+    parts = [f"{mode}: {value:.3g} {line.unit}".strip() + f" ({note})" for mode, (value, note) in line.measured.items()]
     return "<br>".join(parts) or "-"
 
 
@@ -164,9 +164,7 @@ def _largest(_: str, group: Record) -> str:
     )
     rows = []
     for case in group["cases"]:
-        probes = ", ".join(
-            f"{n}: {_megabytes(peak) if peak else 'out of memory'}" for n, peak in case["probes"].items()
-        )
+        probes = ", ".join(f"{n}: {_megabytes(peak) if peak else 'out of memory'}" for n, peak in case["probes"].items())
         rows.append(
             (
                 PEERS[case["peer"]].title,
@@ -176,9 +174,7 @@ def _largest(_: str, group: Record) -> str:
                 probes,
             )
         )
-    return f"{caption}\n" + _table(
-        ("", "frames", "million voxels", "peak MB", "peaks measured (frames: MB)"), rows
-    )
+    return f"{caption}\n" + _table(("", "frames", "million voxels", "peak MB", "peaks measured (frames: MB)"), rows)
 
 
 def _block_table(_: str, group: Record) -> str:
@@ -202,22 +198,19 @@ def _block_table(_: str, group: Record) -> str:
                 f"{case['peak_flops'] / 1e12:.3g}",
             )
         )
-    return (
-        "One block alone; roofline = the larger of least bytes over bandwidth and operations over peak.\n\n"
-        + _table(
-            (
-                "",
-                "channels",
-                "size",
-                "forward ms",
-                "achieved / roofline",
-                "backward ms",
-                "achieved / roofline",
-                "copy GB/s",
-                "matrix product TFLOP/s",
-            ),
-            rows,
-        )
+    return "One block alone; roofline = the larger of least bytes over bandwidth and operations over peak.\n\n" + _table(
+        (
+            "",
+            "channels",
+            "size",
+            "forward ms",
+            "achieved / roofline",
+            "backward ms",
+            "achieved / roofline",
+            "copy GB/s",
+            "matrix product TFLOP/s",
+        ),
+        rows,
     )
 
 

@@ -58,8 +58,7 @@ class Results:
             return False
         wanted = [case.record() for case in group.cases]
         return wanted == [
-            {key: record.get(key) for key in case}
-            for record, case in zip(kept["cases"], wanted, strict=False)
+            {key: record.get(key) for key in case} for record, case in zip(kept["cases"], wanted, strict=False)
         ] and len(wanted) == len(kept["cases"])
 
     def keep(self, name: str, measured: Record) -> None:
@@ -76,21 +75,13 @@ class Results:
     def find(self, group: str, peer: str, depth: tuple[int, ...] | None = None) -> Record | None:
         """The record of a peer in a group, None where it is absent or failed."""
         for record in self.groups.get(group, {}).get("cases", []):
-            if (
-                record["peer"] == peer
-                and "error" not in record
-                and depth in (None, tuple(record.get("depth", ())))
-            ):
+            if record["peer"] == peer and "error" not in record and depth in (None, tuple(record.get("depth", ()))):
                 return record
         return None
 
     def starting(self, prefix: str) -> Iterator[tuple[str, Record]]:
         """(name, group) of the groups of a row."""
-        return (
-            (name, group)
-            for name, group in self.groups.items()
-            if name == prefix or name.startswith(f"{prefix}/")
-        )
+        return ((name, group) for name, group in self.groups.items() if name == prefix or name.startswith(f"{prefix}/"))
 
 
 def setting_of(device: str, threads: int, quick: bool) -> Record:
@@ -122,7 +113,5 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     text = cpuinfo.read_text(encoding="utf-8")
     name = re.search(r"model name\s*: (.*)", text)
-    sets = [
-        flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if re.search(rf"\b{flag}\b", text)
-    ]
+    sets = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if re.search(rf"\b{flag}\b", text)]
     return f"{name.group(1) if name else platform.machine()} ({', '.join(sets)})"

@@ -76,9 +76,7 @@ def machine(device: torch.device, elements: int) -> tuple[float, float]:
 
 def _passes(case: Case, device: torch.device, blocks: int) -> tuple[float, float]:
     """Median seconds of ``blocks`` blocks forward and backward."""
-    model = PEERS[case.peer].build(
-        Case(case.peer, case.size, (blocks,), "block", case.channels, case.rank), device
-    )
+    model = PEERS[case.peer].build(Case(case.peer, case.size, (blocks,), "block", case.channels, case.rank), device)
     assert isinstance(model, Revseg)
     sequence = model.net.sequence
     values = torch.randn(1, case.channels, *case.size, device=device)
@@ -91,9 +89,7 @@ def _passes(case: Case, device: torch.device, blocks: int) -> tuple[float, float
     parameters = sequence.detached()
     forward, backward = [], []
     with torch.no_grad():
-        for _ in range(
-            REPEATS + 1
-        ):  # the first warms up; backward undoes forward, so every repeat starts from the same state
+        for _ in range(REPEATS + 1):  # the first warms up; backward undoes forward, so every repeat starts from the same state
             forward.append(_time(lambda: sequence.forward_(state, parameters), device))
             backward.append(_time(lambda: sequence.adjoint_(state, adjoint, parameters), device))
     return statistics.median(forward[1:]), statistics.median(backward[1:])

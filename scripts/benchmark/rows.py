@@ -74,7 +74,7 @@ CUDA = Profile(
     blocks=(4, 8, 16, 32, 64),
     extra=("revseg-float32", "revseg-unfused", "naive"),
     volumes=((8, 480, 864), (80, 480, 864)),
-    large_volumes=((160, 480, 864), (320, 480, 864), (640, 480, 864), (1280, 480, 864)),
+    large_volumes=((160, 480, 864), (320, 480, 864), (640, 480, 864)),
     layers30_size=(32, 480, 864),
     block_sizes={"revseg": (80, 480, 864), "revseg-int16": (80, 480, 864)},
     block_counts=(4, 36),
@@ -119,9 +119,7 @@ def depth(profile: Profile) -> list[Group]:
     return [
         Group(
             f"depth/{n}",
-            _cases(
-                (*ANY_DEPTH, *(profile.extra + MONAI if n == full else ())), profile.depth_size, depth_of(n)
-            ),
+            _cases((*ANY_DEPTH, *(profile.extra + MONAI if n == full else ())), profile.depth_size, depth_of(n)),
             profile.repeats,
         )
         for n in profile.blocks
@@ -131,13 +129,8 @@ def depth(profile: Profile) -> list[Group]:
 def volume(profile: Profile) -> list[Group]:
     """Peak and step time against volume, 16 blocks."""
     peers = (*ANY_DEPTH, *MONAI)
-    sizes = [(size, profile.repeats) for size in profile.volumes] + [
-        (size, 0) for size in profile.large_volumes
-    ]
-    return [
-        Group(f"volume/{'x'.join(map(str, size))}", _cases(peers, size, depth_of(16)), repeats)
-        for size, repeats in sizes
-    ]
+    sizes = [(size, profile.repeats) for size in profile.volumes] + [(size, 0) for size in profile.large_volumes]
+    return [Group(f"volume/{'x'.join(map(str, size))}", _cases(peers, size, depth_of(16)), repeats) for size, repeats in sizes]
 
 
 def layers30(profile: Profile) -> list[Group]:
@@ -172,8 +165,7 @@ def floor(profile: Profile) -> list[Group]:
 def one_step(profile: Profile) -> list[Group]:
     """One training step of the default network."""
     return [
-        Group(f"one-step/{name}", _cases(peers, size, DEFAULT_DEPTH), repeats)
-        for name, peers, size, repeats in profile.one_step
+        Group(f"one-step/{name}", _cases(peers, size, DEFAULT_DEPTH), repeats) for name, peers, size, repeats in profile.one_step
     ]
 
 

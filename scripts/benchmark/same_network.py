@@ -106,9 +106,7 @@ class NaiveFields:
             return x
         for axis in reversed(axes):
             low, high = x.unflatten(1, (2, -1)).unbind(1)
-            x = torch.stack([(low - high) * 0.5**0.5, (low + high) * 0.5**0.5], axis + 1).flatten(
-                axis, axis + 1
-            )
+            x = torch.stack([(low - high) * 0.5**0.5, (low + high) * 0.5**0.5], axis + 1).flatten(axis, axis + 1)
         return x
 
     def frames(self, field: Tensor, frames: list[int], height: int, width: int) -> Tensor:
@@ -169,9 +167,7 @@ class MemcnnBlocks:
 class SameNetwork:
     """A RevSegNet's opening, layers and head, its blocks run by ``blocks``."""
 
-    def __init__(
-        self, net: RevSegNet, fields: FastFields | NaiveFields, blocks: StoredBlocks | MemcnnBlocks
-    ) -> None:
+    def __init__(self, net: RevSegNet, fields: FastFields | NaiveFields, blocks: StoredBlocks | MemcnnBlocks) -> None:
         self.net, self.fields, self.blocks = net, fields, blocks
 
     def state(self, volume: Tensor) -> State:
@@ -222,9 +218,7 @@ class _MemcnnHaar(nn.Module):
         return self._both(prev, curr, not self.coarser)
 
     def _both(self, prev: Tensor, curr: Tensor, coarser: bool) -> State:
-        return self.fields.haar(prev, self.halve_time, coarser), self.fields.haar(
-            curr, self.halve_time, coarser
-        )
+        return self.fields.haar(prev, self.halve_time, coarser), self.fields.haar(curr, self.halve_time, coarser)
 
 
 def _padding(kernel: Tensor) -> tuple[int, int, int]:

@@ -80,12 +80,8 @@ def floor_bytes(record: Record) -> int:
 
 
 def shared_lines(results: Results) -> list[Line]:
-    plain = Line(
-        "step time / plain autograd, same convolutions", "16 blocks", 1.2, predicted="1.33; fused less"
-    )
-    checkpoint = Line(
-        "step time / `torch.utils.checkpoint` per block", "16 blocks", 0.9, predicted="1.0 (8 / 8 units)"
-    )
+    plain = Line("step time / plain autograd, same convolutions", "16 blocks", 1.2, predicted="1.33; fused less")
+    checkpoint = Line("step time / `torch.utils.checkpoint` per block", "16 blocks", 0.9, predicted="1.0 (8 / 8 units)")
     naive = Line("step time / naive fp32 version", "16 blocks", 1 / 6, predicted="1/15 to 1/6")
     return [
         _per_block(results),

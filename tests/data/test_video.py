@@ -96,6 +96,14 @@ def test_resized_while_decoding(tmp_path, pictures, encode):
     assert difference(video.volume, averaged) < 4
 
 
+def test_resizing_averages(tmp_path, encode):
+    """Every second column is white: picking pixels instead of averaging would give stripes or a flat colour."""
+    frames = np.zeros((2, 64, 96, 3), np.uint8)
+    frames[:, :, ::2] = 254
+    path = encode(tmp_path / "stripes.mkv", frames, "ffv1", "bgr0")
+    assert difference(read_video(path, height=16).volume, np.full((2, 16, 24, 3), 127)) < 3
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 2), (7, 10), (33, 50), (128, 192)])
 def test_width_follows_the_height(tmp_path, pictures, encode, height, width):
     path = encode(tmp_path / "video.mp4", pictures(2))

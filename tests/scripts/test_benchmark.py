@@ -53,9 +53,7 @@ def test_quick_run_measures_resumes_and_writes_the_page(tmp_path: Path) -> None:
 
     second = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert second.returncode == 0, second.stderr
-    assert json.loads((tmp_path / "page" / "cpu.json").read_text())["groups"] == results["groups"], (
-        "measured twice"
-    )
+    assert json.loads((tmp_path / "page" / "cpu.json").read_text())["groups"] == results["groups"], "measured twice"
 
 
 def test_the_same_network_has_the_same_gradients(part) -> None:

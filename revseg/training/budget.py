@@ -1,0 +1,40 @@
+"""The memory that a training may take, and the arrangement of the network that keeps to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from revseg.device import free_memory
+from revseg.network.config import NetworkConfig
+from revseg.network.fit import fit_memory
+from revseg.network.forecast import Forecast, Size, forecast_training
+from revseg.training.checkpoint import Checkpoint
+from revseg.training.trainer import TrainingConfig
+
+# What fit_memory may choose.
+ARRANGEMENT = ("state_dtype", "adjoint_dtype", "grid_bits", "slab_bytes")
+
+
+def arrange(
+    config: NetworkConfig,
+    size: Size,
+    labelled_frames: int,
+    training: TrainingConfig,
+    device: torch.device,
+    saved: Checkpoint | None,
+) -> tuple[NetworkConfig, Forecast]:
+    """The network as it will be trained on videos of up to ``size`` (T, H, W), and the forecast of its memory.
+
+    A run that goes on keeps the arrangement that it began with: other slabs could round differently.
+    Raises ValueError where none fits ``training.memory_budget``.
+    """
+    optimizer = training.optimizer.name
+    if saved is not None:
+        kept = replace(config, **{name: getattr(saved.network, name) for name in ARRANGEMENT})
+        return kept, forecast_training(
+            kept, size, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer
+        )
+    budget = free_memory(device) if training.memory_budget is None else int(training.memory_budget * 1e9)
+    return fit_memory(config, size, budget, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)
