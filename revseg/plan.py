@@ -59,7 +59,7 @@ def size_of(data: DataConfig) -> Size:
 
 def print_forecast(training: Forecast, prediction: Forecast) -> None:
     print(f"{'':24}{'training':>12}{'prediction':>12}")
-    for part in ("states", "adjoints", "slab", "weights", "input", "total"):
+    for part in ("states", "adjoints", "hidden", "slab", "weights", "input", "total"):
         print(f"{part:24}{gigabytes(getattr(training, part)):>12}{gigabytes(getattr(prediction, part)):>12}")
     print(f"{'total / floor':24}{training.total / training.floor:>12.2f}{prediction.total / prediction.floor:>12.2f}")
     print(f"{'convolutions':24}{training.operations / 1e12:>7.2f} TFLOP{prediction.operations / 1e12:>6.2f} TFLOP")

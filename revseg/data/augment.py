@@ -27,17 +27,17 @@ class AugmentConfig:
     """Probability of mirroring left and right."""
     flip_time: float = 0.5
     """Probability of running backwards."""
-    gain: float = 0.1
+    gain: float = 0.05
     """Each colour channel is multiplied by a factor up to this far from 1."""
-    bias: float = 0.05
+    bias: float = 0.02
     """Each colour channel is shifted by up to this share of the full range."""
     rotation: float = 10.0
     """Largest rotation, in degrees."""
-    scale: float = 0.15
+    scale: float = 0.1
     """Largest relative change of size."""
     shear: float = 0.05
     """Largest shear, as tangent."""
-    translation: float = 0.1
+    translation: float = 0.05
     """Largest shift, as share of the height and of the width."""
     elastic: float = 0.0
     """Largest displacement of a smooth random deformation, as share of the height."""

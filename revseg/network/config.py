@@ -37,6 +37,9 @@ class NetworkConfig:
     grid_bits: int | None = None
     """The grid of exact states is 2^-grid_bits; null: 12 (range +-1024 in float32), and 6 for int16 (range +-512)."""
 
+    keep_hidden: bool = False
+    """Keep relu(K y + b) of the wide (coarse) levels for the backward pass: 7 convolutions a block instead of 8 there, for
+    rank / C of a state per block. Changes no bit of the result."""
     slab_bytes: int | None = None
     """Temporaries of one slab, about; null: 64 MiB on CPU, 256 MiB on a GPU. Less takes longer, more halos are computed."""
 

@@ -13,7 +13,8 @@ def fit_memory(config: NetworkConfig, size: Size, budget: int, *, device: str, l
                optimizer: str = "muon") -> tuple[NetworkConfig, Forecast]:
     """The first arrangement, best speed first, whose forecast keeps to ``budget`` bytes.
 
-    Arrangements: as configured; bfloat16 adjoints; int16 states and bfloat16 adjoints; each also with smaller slabs.
+    Arrangements: with hidden activations kept; as configured; bfloat16 adjoints; int16 states and bfloat16 adjoints; the last
+    three also with smaller slabs.
     Raises ValueError, with what to change, where none fits.
     """
     settings = {"device": device, "labelled_frames": labelled_frames, "optimizer": optimizer}
@@ -31,14 +32,15 @@ def fit_memory(config: NetworkConfig, size: Size, budget: int, *, device: str, l
 def arrangements(config: NetworkConfig, device: str) -> list[NetworkConfig]:
     """The configuration and its smaller relatives, fastest first, each once. The arithmetic is never changed to another kind."""
     slab = config.slab_bytes or SLAB_BYTES[device]
-    containers = [config]
+    containers = [replace(config, keep_hidden=True), config]
     if config.arithmetic == "exact":
         containers.append(replace(config, adjoint_dtype="bfloat16"))
         if config.state_dtype != "int16":
             containers.append(replace(config, adjoint_dtype="bfloat16", state_dtype="int16", grid_bits=None))
     found: list[NetworkConfig] = []
     for container in containers:
-        for candidate in (container, replace(container, slab_bytes=slab // 4)):
+        smaller = [] if container.keep_hidden and not config.keep_hidden else [replace(container, slab_bytes=slab // 4)]
+        for candidate in (container, *smaller):
             if candidate not in found:
                 found.append(candidate)
     return found

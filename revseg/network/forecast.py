@@ -34,6 +34,8 @@ class Forecast:
 
     states: int
     adjoints: int
+    hidden: int
+    """Hidden activations that are kept for the backward pass (network.keep_hidden)."""
     slab: int
     """Temporaries of one slab, at the step that needs most."""
     weights: int
@@ -45,7 +47,7 @@ class Forecast:
 
     @property
     def total(self) -> int:
-        return self.states + self.adjoints + self.slab + self.weights + self.input
+        return self.states + self.adjoints + self.hidden + self.slab + self.weights + self.input
 
     @property
     def floor(self) -> int:
@@ -66,6 +68,7 @@ def forecast_training(config: NetworkConfig, size: Size, *, device: str = "cuda"
     return Forecast(
         states=2 * elements * grid_of(config).dtype.itemsize,
         adjoints=2 * elements * _adjoint_itemsize(config),
+        hidden=_kept_bytes(config, padded) if config.keep_hidden else 0,
         slab=_temporaries(config, padded, budget, device, training=True),
         weights=PARAMETER_COPIES[optimizer] * 4 * parameters(config),
         input=(3 * size[0] + labels) * size[1] * size[2],
@@ -80,6 +83,7 @@ def forecast_prediction(config: NetworkConfig, size: Size, *, device: str = "cud
     return Forecast(
         states=2 * elements * grid_of(config).dtype.itemsize,
         adjoints=0,
+        hidden=0,
         slab=_temporaries(config, padded, config.slab_bytes or SLAB_BYTES[device], device, training=False),
         weights=2 * 4 * parameters(config),
         input=3 * size[0] * size[1] * size[2],
@@ -141,6 +145,11 @@ def _slab_bytes(config: NetworkConfig, block: BlockPlan, shape: tuple[int, ...],
     length, rows = slab_size(shape, radius, per_position, budget)
     reach = (min(length, frames) + 4 * radius) * (rows + (4 * radius if rows < height else 0))
     return reach * width * per_position
+
+
+def _kept_bytes(config: NetworkConfig, padded: Size) -> int:
+    fields = [(block, shape) for block, shape in _leapfrogs(config, padded) if is_wide(block.channels, block.rank)]
+    return sum(block.rank * shape[0] * shape[1] * shape[2] for block, shape in fields) * convolution_dtype_of(config).itemsize
 
 
 def _leapfrogs(config: NetworkConfig, padded: Size) -> list[tuple[BlockPlan, tuple[int, int, int, int]]]:

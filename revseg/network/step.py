@@ -17,6 +17,7 @@ from revseg.network.network import RevSegNet, check_volume
 from revseg.network.placement import Placement, features, frames_at_once, open_state, opening_inputs
 from revseg.reversible.block import Pair
 from revseg.reversible.grid import Grid
+from revseg.reversible.sequence import Kept
 
 
 class Loss(Protocol):
@@ -56,11 +57,13 @@ def training_step(net: RevSegNet, volume: Tensor, labels: Tensor, labelled_frame
     fixed = [part.detach() for part in parameters]
     with torch.autocast(volume.device.type, enabled=False):
         state = open_state(net, volume, placement)
-        net.sequence.forward_(state, fixed)
+        kept: Kept | None = {} if net.config.keep_hidden else None
+        net.sequence.forward_(state, fixed, kept)
         frames = _Labelled(net, state, placement, labels, labelled_frames)
         value, statistics, adjoint = frames.loss_and_adjoint(loss)
-        gradients = net.sequence.adjoint_(state, adjoint, fixed)
-        torch.autograd.backward(parameters, gradients)
+        gradients = net.sequence.adjoint_(state, adjoint, fixed, kept)
+        trained = [index for index, part in enumerate(parameters) if part.requires_grad]
+        torch.autograd.backward([parameters[i] for i in trained], [gradients[i] for i in trained])
         _opening_gradient(net, volume, placement, adjoint)
     reached = float("nan") if state.range is None else float(state.range) * state.grid.unit
     return StepResult(value, statistics, reached)

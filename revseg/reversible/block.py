@@ -31,12 +31,18 @@ from revseg.reversible.haar import coarsen_, refine_
 class Layer(Protocol):
     """f(y) = h^2 K^T relu(K y + b) prepared for one pass: ``PreparedLayer``, ``WideLayer`` or ``FusedLayer``."""
 
-    def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int) -> list[Tensor]:
-        """prev <- 2 curr - prev - f(curr) on fields (T, H, W, C); the magnitudes reached, in grid units, where exact."""
+    def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int, keep: list[Tensor] | None = None) -> list[Tensor]:
+        """prev <- 2 curr - prev - f(curr) on fields (T, H, W, C); the magnitudes reached, in grid units, where exact.
+
+        keep: the layer may append relu(K curr + b) of the whole field, if that is small beside the field.
+        """
 
     def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
-                 budget: int) -> tuple[Tensor, Tensor]:
-        """The same step, and on u the step with f linearised at curr; returns d(loss)/dK and d(loss)/db, new tensors."""
+                 budget: int, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The same step, and on u the step with f linearised at curr; returns d(loss)/dK and d(loss)/db, new tensors.
+
+        kept: what ``step_`` appended.
+        """
 
 
 @dataclass
@@ -66,9 +72,9 @@ class Leapfrog:
     def __init__(self, index: int) -> None:
         self.index = index
 
-    def forward_(self, state: Pair, layer: Layer, budget: int) -> None:
+    def forward_(self, state: Pair, layer: Layer, budget: int, keep: list[Tensor] | None = None) -> None:
         """next = 2 curr - prev - f(curr), written over prev; then (prev, curr) <- (curr, next)."""
-        self._step_(state, layer, budget)
+        self._step_(state, layer, budget, keep)
         state.swap_()
 
     def inverse_(self, state: Pair, layer: Layer, budget: int) -> None:
@@ -76,15 +82,19 @@ class Leapfrog:
         state.swap_()
         self._step_(state, layer, budget)
 
-    def adjoint_(self, state: Pair, adjoint: Pair, layer: Layer, budget: int) -> tuple[Tensor, Tensor]:
+    def adjoint_(
+        self, state: Pair, adjoint: Pair, layer: Layer, budget: int, kept: list[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Undo the step on the state and carry the adjoint back through it; returns d(loss)/dK and d(loss)/db.
 
-        8 convolutions in all, counting the 2 of forward: K y, K u, K^T a, K^T d and two kernel gradients.
+        8 convolutions in all, counting the 2 of forward: K y, K u, K^T a, K^T d and two kernel gradients; 7 where
+        relu(K y + b) of each sample was ``kept``.
         """
         state.swap_()  # (next, curr), as in inverse_
         kernel, bias = None, None
+        hidden = iter(kept or [])
         for fields in zip(state.prev, state.curr, adjoint.prev, adjoint.curr, strict=True):
-            of_kernel, of_bias = layer.adjoint_(*fields, state.grid, adjoint.grid, budget)
+            of_kernel, of_bias = layer.adjoint_(*fields, state.grid, adjoint.grid, budget, next(hidden, None))
             kernel = of_kernel if kernel is None else kernel.add_(of_kernel)
             bias = of_bias if bias is None else bias.add_(of_bias)
         assert kernel is not None
@@ -92,9 +102,9 @@ class Leapfrog:
         adjoint.swap_()
         return kernel, bias
 
-    def _step_(self, state: Pair, layer: Layer, budget: int) -> None:
+    def _step_(self, state: Pair, layer: Layer, budget: int, keep: list[Tensor] | None = None) -> None:
         for prev, curr in zip(state.prev, state.curr, strict=True):
-            for magnitude in layer.step_(prev, curr, state.grid, budget):
+            for magnitude in layer.step_(prev, curr, state.grid, budget, keep):
                 state.watch_(magnitude)
 
 

@@ -61,8 +61,8 @@ class PreparedLayer:
         self._linear = Convolution(self._forward.kernel)
         self._transposed = Convolution((flipped * (step_size**2 / unit)).to(dtype))
 
-    def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int) -> list[Tensor]:
-        """prev <- 2 curr - prev - f(curr) on fields (T, H, W, C); returns the magnitudes reached."""
+    def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int, keep: list[Tensor] | None = None) -> list[Tensor]:
+        """See ``revseg.reversible.block.Layer``. Nothing is kept: the hidden activations are as large as the field."""
         reached = []
         for slab in self._slabs(curr, grid, budget):
             hidden = slab.clear_halo_(self.hidden(slab.read(curr, self.dtype), slab.padding))
@@ -71,8 +71,8 @@ class PreparedLayer:
         return [magnitude for magnitude in reached if magnitude is not None]
 
     def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
-                 budget: int) -> tuple[Tensor, Tensor]:
-        """Step the state and, linearised, the adjoint; returns d(loss)/dK and d(loss)/db."""
+                 budget: int, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See ``revseg.reversible.block.Layer``."""
         kernel, bias = None, None
         for slab in self._slabs(curr, grid, budget):
             parts = self._adjoint_slab(slab, (prev, curr), (u_prev, u_curr), grid, adjoint_grid)

@@ -20,9 +20,15 @@ from revseg.reversible.layer import PreparedLayer, SymmetricLayer
 from revseg.reversible.wide import WideLayer, is_wide
 
 Block = Leapfrog | Coarsen | Refine
+Kept = dict[int, list[Tensor]]
+"""Of a layer (its index): relu(K y + b) of each sample, in the dtype of the convolutions."""
 
 # Temporaries of one slab: small beside the states, large enough that halos cost little and a GPU is filled with work.
 SLAB_BYTES = {"cpu": 64 << 20, "cuda": 256 << 20}
+
+
+# cuDNN must take the same kernels in every pass: its autotuner may change its mind between a forward pass and the inverse.
+_same_kernels = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
 
 
 class ReversibleSequence(nn.Module):
@@ -67,19 +73,25 @@ class ReversibleSequence(nn.Module):
     def detached(self) -> list[Tensor]:
         return [part.detach() for part in self.parameters_of_layers()]
 
-    def forward_(self, state: Pair, parameters: Sequence[Tensor]) -> None:
-        """Run the blocks on ``state`` in place and check its range."""
+    @_same_kernels
+    def forward_(self, state: Pair, parameters: Sequence[Tensor], kept: Kept | None = None) -> None:
+        """Run the blocks on ``state`` in place and check its range.
+
+        kept: takes up the hidden activations of wide layers, for ``adjoint_``.
+        """
         budget = self.budget(state.curr.device)
         state.watch_fields_()
         for block in self.blocks:
             if isinstance(block, Leapfrog):
-                block.forward_(state, self._prepare(block, parameters), budget)
+                keep = None if kept is None else kept.setdefault(block.index, [])
+                block.forward_(state, self._prepare(block, parameters), budget, keep)
             else:
                 block.forward_(state, budget)
                 release_freed(state.curr)
                 state.watch_fields_()  # smooth fields grow by sqrt 2 per halved axis
         self._check_range(state)
 
+    @_same_kernels
     def inverse_(self, state: Pair, parameters: Sequence[Tensor]) -> None:
         budget = self.budget(state.curr.device)
         for block in reversed(self.blocks):
@@ -88,16 +100,20 @@ class ReversibleSequence(nn.Module):
             else:
                 block.inverse_(state, budget)
 
-    def adjoint_(self, state: Pair, adjoint: Pair, parameters: Sequence[Tensor]) -> list[Tensor]:
+    @_same_kernels
+    def adjoint_(
+        self, state: Pair, adjoint: Pair, parameters: Sequence[Tensor], kept: Kept | None = None
+    ) -> list[Tensor]:
         """Undo the blocks on ``state`` and carry ``adjoint`` (u_prev, u_curr) back, both in place.
 
-        Returns the gradients of ``parameters``.
+        kept: from ``forward_``; emptied on the way. Returns the gradients of ``parameters``.
         """
         budget = self.budget(state.curr.device)
         gradients: list[Tensor] = [torch.empty(0)] * len(parameters)
         for block in reversed(self.blocks):
             if isinstance(block, Leapfrog):
-                kernel, bias = block.adjoint_(state, adjoint, self._prepare(block, parameters), budget)
+                hidden = None if kept is None else kept.pop(block.index, None)
+                kernel, bias = block.adjoint_(state, adjoint, self._prepare(block, parameters), budget, hidden)
                 gradients[2 * block.index], gradients[2 * block.index + 1] = kernel, bias
             else:
                 block.inverse_(state, budget)

@@ -39,9 +39,11 @@ class WideLayer:
         self._narrow = (kernel * unit).permute(1, 2, 3, 4, 0).reshape(self.channels, -1).to(dtype)
         self._widen = (kernel * (step_size**2 / unit)).flip(2, 3, 4).permute(2, 3, 4, 0, 1).reshape(-1, self.channels).to(dtype)
 
-    def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int) -> list[Tensor]:
-        """prev <- 2 curr - prev - f(curr) on fields (T, H, W, C); returns the magnitudes reached."""
+    def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int, keep: list[Tensor] | None = None) -> list[Tensor]:
+        """See ``revseg.reversible.block.Layer``."""
         hidden = self._hidden(curr, grid, budget)
+        if keep is not None:
+            keep.append(hidden)
         reached = []
         for slab in self._slabs(curr, grid, budget):
             force = self._force(self._columns(hidden, slab))
@@ -49,9 +51,9 @@ class WideLayer:
         return [magnitude for magnitude in reached if magnitude is not None]
 
     def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
-                 budget: int) -> tuple[Tensor, Tensor]:
-        """Step both pairs and return the gradients of kernel and bias; see ``Leapfrog.adjoint_``."""
-        hidden = self._hidden(curr, grid, budget)
+                 budget: int, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See ``revseg.reversible.block.Layer``."""
+        hidden = self._hidden(curr, grid, budget) if kept is None else kept
         d = self._framed(self._sums(u_curr, grid, budget).mul_(self._inner(hidden) > 0))
         gradient = torch.zeros(self._widen.shape, dtype=self.sum_dtype, device=curr.device)
         for slab in self._slabs(curr, grid, budget):

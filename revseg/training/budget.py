@@ -14,7 +14,7 @@ from revseg.training.checkpoint import Checkpoint
 from revseg.training.trainer import TrainingConfig
 
 # What fit_memory may choose.
-ARRANGEMENT = ("state_dtype", "adjoint_dtype", "grid_bits", "slab_bytes")
+ARRANGEMENT = ("state_dtype", "adjoint_dtype", "grid_bits", "keep_hidden", "slab_bytes")
 
 
 def arrange(

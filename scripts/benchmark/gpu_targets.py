@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from benchmark.results import Results
-from benchmark.targets import MODES, NAN, Line, floor_bytes, timed
+from benchmark.targets import MODES, NAN, TIMED_MODES, Line, floor_bytes, timed
 
 
 def gpu_lines(results: Results) -> list[Line]:
@@ -16,7 +16,7 @@ def _one_step(results: Results) -> list[Line]:
     where = "480p x 100, (0, 2, 2, 2)"
     time = Line("one train step", where, 100, "ms", "15 ms at 790 TFLOP/s")
     peak = Line("peak of one train step", where, 2.0, "GB", "1.3 GB floor, int16")
-    for peer, mode in MODES.items():
+    for peer, mode in TIMED_MODES.items():
         if record := timed(results.find("one-step/480p", peer)):
             seconds = statistics.median(record["seconds"])
             # 8 units of work: the forward pass is 2 of them.

@@ -14,6 +14,7 @@ from benchmark.case import Case, depth_of
 from benchmark.group import Group, Setting, run
 
 STEP = 8  # frames; a multiple of every network's
+CLOSE = 0.97  # of the limit: as good as all of it
 PROBES = 6
 FARTHEST = 32  # times what fitted: the line through two small videos may point anywhere
 
@@ -36,7 +37,7 @@ class Search:
             return STEP * (len(self.peaks) + 1)
         low = self.fitting
         high = min((frames for frames, peak in self.peaks.items() if peak > self.limit), default=None)
-        if high is not None and high - low <= STEP:
+        if (high is not None and high - low <= STEP) or (low and self.peaks[low] > CLOSE * self.limit):
             return None
         aim = self._aim()
         if high is None:

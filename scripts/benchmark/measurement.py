@@ -19,9 +19,13 @@ from benchmark import memory, roofline
 from benchmark.case import Case
 from benchmark.peers import CLASSES, PEERS, WARM_SIZE, Model
 
-# A forked server that has imported what is slow to import: a process then starts in milliseconds. None of
-# these starts threads or touches a GPU when imported; those that are not installed are passed over.
-PRELOADED = ["torch", "torch.utils.flop_counter", "numpy", "iunets", "memcnn", "monai.networks.nets"]
+# What a server imports once, before it forks the processes: each then starts in milliseconds. None of these starts
+# a thread when imported; those that are not installed are passed over. A process forked after CUDA has been
+# touched cannot use it, so on CUDA only torch, which leaves it alone, is imported beforehand.
+PRELOADED = {
+    "cpu": ["torch", "torch.utils.flop_counter", "iunets", "memcnn", "monai.networks.nets"],
+    "cuda": ["torch"],
+}
 
 Reply = dict[str, Any]
 
@@ -94,10 +98,12 @@ class Measurement:
     def _data(self, case: Case) -> tuple[Tensor, Tensor]:
         """Noise: a video (1, 3, T, H, W) uint8 and labels (1, L, H, W)."""
         generator = torch.Generator(self.device).manual_seed(1)
-        options = {"dtype": torch.uint8, "device": self.device, "generator": generator}
-        height, width = case.size[1:]
-        volume = torch.randint(0, 256, (1, 3, *case.size), **options)
-        return volume, torch.randint(0, CLASSES, (1, len(case.labelled_frames), height, width), **options)
+
+        def noise(levels: int, shape: tuple[int, ...]) -> Tensor:
+            return torch.randint(0, levels, shape, dtype=torch.uint8, device=self.device, generator=generator)
+
+        labels = noise(CLASSES, (1, len(case.labelled_frames), *case.size[1:]))
+        return noise(256, (1, 3, *case.size)), labels
 
 
 def serve(connection: Connection, case: Case, device_name: str, threads: int) -> None:
@@ -123,7 +129,7 @@ class Process:
 
     def __init__(self, case: Case, device: str, threads: int, patience: float) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
+        context.set_forkserver_preload(PRELOADED[device])
         self.case, self.patience = case, patience
         self.result: Reply = {}
         self.connection, theirs = context.Pipe()

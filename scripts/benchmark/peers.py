@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -62,7 +62,7 @@ class Peer:
 class Revseg:
     """revseg itself: its training step and its inference."""
 
-    def __init__(self, case: Case, device: torch.device, fused: bool = True, **settings: str) -> None:
+    def __init__(self, case: Case, device: torch.device, fused: bool = True, **settings: Any) -> None:
         self.net = network(case, device, **settings)
         if not fused:
             from revseg.reversible.kernels import dispatch
@@ -156,7 +156,7 @@ class OtherNetwork:
         return counter.get_total_flops() * ratio
 
 
-def network(case: Case, device: torch.device, **settings: str) -> RevSegNet:
+def network(case: Case, device: torch.device, **settings: Any) -> RevSegNet:
     """The RevSegNet of a case, the same weights for every peer."""
     torch.manual_seed(0)
     return RevSegNet(
@@ -220,6 +220,7 @@ PEERS = {
         "revseg, exact int16 + bf16 adjoints",
         lambda case, device: Revseg(case, device, state_dtype="int16", adjoint_dtype="bfloat16"),
     ),
+    "revseg-kept": Peer("revseg, exact fp32, hidden kept", lambda case, device: Revseg(case, device, keep_hidden=True)),
     "revseg-float32": Peer(
         "revseg, exact fp32, fp32 convolutions",
         lambda case, device: Revseg(case, device, convolution_dtype="float32"),

@@ -61,7 +61,7 @@ def _bars(path: Path, group: Record) -> Path:
     figure, (panel,) = _figure(1)
     cases = [case for case in group["cases"] if "error" not in case]
     panel.barh([PEERS[case["peer"]].title for case in cases], [case["voxels"] / 1e6 for case in cases])
-    panel.set(xlabel=f"million voxels that train in {group['limit'] / 2**20:.0f} MB, 16 blocks")
+    panel.set(xlabel="million voxels", title=f"Trains in {group['limit'] / 2**20:.0f} MB (16 blocks)")
     panel.invert_yaxis()
     return _save(figure, path)
 

@@ -81,11 +81,9 @@ def _passes(case: Case, device: torch.device, blocks: int) -> tuple[float, float
     sequence = model.net.sequence
     values = torch.randn(1, case.channels, *case.size, device=device)
     state = sequence.pair(values, values, sequence.grid)
-    adjoint = sequence.pair(values, values, Grid(torch.float32, None))
-    adjoint = Pair(
-        *(part.to(sequence.adjoint_dtype) for part in (adjoint.prev, adjoint.curr)),
-        Grid(sequence.adjoint_dtype, None),
-    )
+    wide = sequence.pair(values, values, Grid(torch.float32, None))
+    dtype = sequence.adjoint_dtype
+    adjoint = Pair(wide.prev.to(dtype), wide.curr.to(dtype), Grid(dtype, None))
     parameters = sequence.detached()
     forward, backward = [], []
     with torch.no_grad():

@@ -30,6 +30,7 @@ class Profile:
     large_volumes: tuple[Size, ...]
     """volume: 16 blocks; peak memory only"""
     layers30_size: Size
+    layers30_peak_size: Size
     block_sizes: dict[str, Size]
     """per-block: a size per mode, so that each has a state of 256 MB or more"""
     block_counts: tuple[int, int]
@@ -54,10 +55,11 @@ class Profile:
 CPU = Profile(
     depth_size=(16, 96, 160),
     blocks=(4, 8, 16, 32, 64),
-    extra=("revseg-float32", "naive"),
+    extra=("revseg-kept", "revseg-float32", "naive"),
     volumes=((16, 64, 96), (16, 128, 224)),
     large_volumes=((16, 192, 320), (32, 192, 320), (32, 288, 480)),
     layers30_size=(16, 128, 224),
+    layers30_peak_size=(32, 288, 480),
     block_sizes={"revseg": (20, 480, 880), "revseg-int16": (40, 480, 880)},
     block_counts=(4, 12),
     stored_size=(20, 480, 880),
@@ -72,10 +74,11 @@ CPU = Profile(
 CUDA = Profile(
     depth_size=(32, 480, 864),
     blocks=(4, 8, 16, 32, 64),
-    extra=("revseg-float32", "revseg-unfused", "naive"),
+    extra=("revseg-kept", "revseg-float32", "revseg-unfused", "naive"),
     volumes=((8, 480, 864), (80, 480, 864)),
     large_volumes=((160, 480, 864), (320, 480, 864), (640, 480, 864)),
     layers30_size=(32, 480, 864),
+    layers30_peak_size=(80, 480, 864),
     block_sizes={"revseg": (80, 480, 864), "revseg-int16": (80, 480, 864)},
     block_counts=(4, 36),
     stored_size=(80, 480, 864),
@@ -87,17 +90,18 @@ CUDA = Profile(
     limit=24 << 30,
     frame=(480, 864),
     one_step=(
-        ("480p", (*REVSEG, "plain"), (100, 480, 854), 7),
+        ("480p", (*REVSEG, "revseg-kept", "plain"), (100, 480, 854), 7),
         ("4k", ("revseg-int16",), (400, 2160, 3840), 3),
     ),
 )
 QUICK = Profile(
     depth_size=(16, 32, 32),
     blocks=(4,),
-    extra=("revseg-float32", "naive"),
+    extra=("revseg-kept", "revseg-float32", "naive"),
     volumes=((16, 32, 48),),
     large_volumes=(),
     layers30_size=(16, 32, 32),
+    layers30_peak_size=(16, 32, 48),
     block_sizes={"revseg": (16, 64, 64), "revseg-int16": (16, 64, 64)},
     block_counts=(4, 8),
     stored_size=(16, 64, 64),
@@ -134,13 +138,11 @@ def volume(profile: Profile) -> list[Group]:
 
 
 def layers30(profile: Profile) -> list[Group]:
-    """revseg beside iunets, 30 layers."""
+    """revseg beside iunets, 30 layers: times, and peaks on a volume beside which a slab is small."""
+    peers = (*REVSEG, "iunets", "iunets-half")
     return [
-        Group(
-            "layers30",
-            _cases((*REVSEG, "iunets", "iunets-half"), profile.layers30_size, depth_of(30)),
-            profile.repeats,
-        )
+        Group("layers30/time", _cases(peers, profile.layers30_size, depth_of(30)), profile.repeats),
+        Group("layers30/peak", _cases(peers, profile.layers30_peak_size, depth_of(30)), 0),
     ]
 
 

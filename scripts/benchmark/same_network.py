@@ -231,4 +231,6 @@ def _haar(field: Tensor, halve_time: bool, coarser: bool) -> Tensor:
     transform = coarsen_ if coarser else refine_
     copy = field.clone(memory_format=torch.contiguous_format)
     transformed = transform(copy, halve_time, FLOAT, HAAR_BYTES.get(field.device.type, HAAR_BYTES["cpu"]))
-    return copy.new_empty(0).set_(transformed)  # no view: memcnn detaches in place
+    # No view of the copy, but a tensor of its own on the same memory: memcnn detaches what it is given in place.
+    shape, strides = transformed.shape, transformed.stride()
+    return copy.new_empty(0).set_(transformed.untyped_storage(), 0, shape, strides)

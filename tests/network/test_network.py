@@ -180,7 +180,7 @@ def test_training_under_autocast(settings):
     net(volume).square().sum().backward()
     for got, parameter in zip(autocast, net.parameters(), strict=True):
         assert got.dtype == parameter.dtype
-        assert (got - parameter.grad).norm() < 0.1 * parameter.grad.norm()
+        assert (got - parameter.grad).norm() < 0.2 * parameter.grad.norm()
 
 
 def test_gradients_accumulate_over_volumes_and_batches():

@@ -37,13 +37,13 @@ class FusedLayer:
         names = ("hidden", "leapfrog", "gradient")
         self._tiles = {name: tile_of(name, self.channels, padded) for name in names}
 
-    def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int) -> list[Tensor]:
+    def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int, keep: list[Tensor] | None = None) -> list[Tensor]:
         """See ``revseg.reversible.block.Layer``."""
         reached = [self.step_slab_(prev, curr, slab, grid.exact) for slab in self._slabs(curr, budget)]
         return [magnitude for magnitude in reached if magnitude is not None]
 
     def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid,
-                 adjoint_grid: Grid, budget: int) -> tuple[Tensor, Tensor]:  # fmt: skip
+                 adjoint_grid: Grid, budget: int, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
         """See ``revseg.reversible.block.Layer``."""
         fields = (prev, curr, u_prev, u_curr)
         parts = [self.adjoint_slab_(*fields, slab, grid.exact) for slab in self._slabs(curr, budget)]
