@@ -188,3 +188,17 @@ def test_labels_of_another_shape_are_refused():
         training_step(network(), volume, labels[:, :2], frames, PlainLoss())
     with pytest.raises(ValueError, match=r"give \(N, 3, T, H, W\)"):
         training_step(network(), volume[0], labels, frames, PlainLoss())
+
+
+def test_kept_hidden_activations_change_no_bit():
+    """7 convolutions a block instead of 8 on the wide levels; both samples of a batch."""
+    volume = torch.randint(0, 256, (2, 3, 9, 20, 25), dtype=torch.uint8)
+    labels = torch.randint(0, 2, (2, 2, 20, 25))
+    found = []
+    for keep in (False, True):
+        torch.manual_seed(0)
+        net = RevSegNet(channels=2, rank=2, depth=(1, 1, 2, 1), keep_hidden=keep)
+        result = training_step(net, volume, labels, [0, 8], PlainLoss(), (1, 2, 3))
+        found.append((result.loss, [p.grad for p in net.parameters()]))
+    assert torch.equal(found[0][0], found[1][0])
+    assert all(map(torch.equal, found[0][1], found[1][1]))

@@ -1,0 +1,91 @@
+"""Every method by name: from a problem to a mask for every frame."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from davis_benchmark.problem import Mask, Problem
+
+from revseg.data.masks import read_mask, resize_mask
+from revseg.train import open_experiment, train
+from revseg.training.few_frames import FewFrames
+from revseg.training.measures import copy_nearest
+from revseg.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    masks: list[Mask]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Method:
+    title: str
+    segment: Callable[[Problem, int | None], Outcome]
+    """Of a problem, and the frames that may be seen at once (None: all)."""
+    trained: bool = False
+    """Depends on the seed."""
+
+
+def revseg(problem: Problem, clip: int | None) -> Outcome:
+    """As a user gets it: revseg-train, and the masks that it writes, of the video's own size."""
+    train(problem.config)
+    metrics = json.loads((problem.run_dir / "metrics.json").read_text())
+    folder = RunFolder(problem.run_dir).predictions / "masks"
+    native = (read_mask(folder / f"{name}.png", "davis2017") for name in problem.known.frame_names)
+    # At the pixels where the annotation was sampled, too: what revseg-train itself found at this size.
+    masks = [resize_mask(mask, problem.known.height, problem.known.width) for mask in native]
+    return Outcome(masks, {"training_seconds": metrics["seconds"], "steps": metrics["steps"]})
+
+
+def unet(problem: Problem, clip: int | None) -> Outcome:
+    from davis_benchmark import unet as monai
+
+    experiment = few_frames(problem)
+    net = monai.new_unet(problem.config.network.classes, problem.config.seed, problem.device)
+    frames = min(clip or problem.known.frames, problem.known.frames)
+    progress = monai.fit(net, experiment, problem.config, frames)
+    masks = list(monai.segment(net, experiment.known.volume, frames))
+    return Outcome(masks, {"training_seconds": progress.seconds, "steps": progress.step, "clip_frames": frames})
+
+
+def copy(problem: Problem, clip: int | None) -> Outcome:
+    return Outcome(copy_nearest(few_frames(problem).labelled))
+
+
+def flow(problem: Problem, clip: int | None, chain: bool = True) -> Outcome:
+    from davis_benchmark.optical_flow import propagate
+
+    return Outcome(propagate(few_frames(problem).labelled, chain))
+
+
+def flow_direct(problem: Problem, clip: int | None) -> Outcome:
+    return flow(problem, clip, chain=False)
+
+
+def few_frames(problem: Problem) -> FewFrames:
+    """The video read anew, as revseg-train reads it: every method is timed from the files on."""
+    experiment = open_experiment(problem.config, RunFolder(problem.run_dir))
+    assert isinstance(experiment, FewFrames)
+    return experiment
+
+
+def forget(problem: Problem) -> None:
+    """Checkpoints, overlays and logs of a training."""
+    shutil.rmtree(problem.run_dir, ignore_errors=True)
+
+
+METHODS = {
+    "copy": Method("nearest label copied", copy),
+    "flow": Method("optical flow, frame by frame", flow),
+    "flow-direct": Method("optical flow, straight", flow_direct),
+    "revseg": Method("revseg", revseg, trained=True),
+    "unet": Method("MONAI UNet", unet, trained=True),
+}
+BASELINES = ("copy", "flow", "flow-direct")
+"""What needs no training."""

@@ -1,0 +1,74 @@
+"""The forecast: by hand for its parts, against a real step in a process of its own for its sum."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from revseg import RevSegNet
+from revseg.network.config import NetworkConfig
+from revseg.network.forecast import convolution_operations, forecast_prediction, forecast_training, largest, parameters
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "check_forecast.py"
+
+
+def test_states_and_adjoints_by_hand():
+    config = NetworkConfig(state_dtype="int16", adjoint_dtype="bfloat16")
+    forecast = forecast_training(config, (100, 480, 864), device="cuda", any_offset=False)
+    voxels = 104 * 480 * 864  # 4 channels, 2 bytes, 2 fields of each
+    assert (forecast.states, forecast.adjoints) == (2 * 4 * 2 * voxels, 2 * 4 * 2 * voxels)
+    assert forecast.input == 4 * 100 * 480 * 864
+    assert forecast.floor == forecast.states + forecast.adjoints
+    assert forecast_prediction(config, (100, 480, 864)).adjoints == 0
+
+
+def test_work_of_the_default_network():
+    """10 blocks, each unit 2 * 27 * rank operations per element of the state: 11.5 TFLOP for 480p x 100."""
+    config = NetworkConfig()
+    elements = 4 * 104 * 480 * 864
+    assert convolution_operations(config, (104, 480, 864)) == 10 * 2 * 27 * 16 * elements
+    forecast = forecast_training(config, (100, 480, 864), device="cuda", any_offset=False)
+    assert forecast.operations == pytest.approx(11.5e12, rel=0.05)
+
+
+VARIANTS = [{}, {"channels": 3, "depth": 1, "rank": (2, 3, 4, 5)}, {"levels": 1, "depth": 2, "kernel_size": 1}]
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_parameters_are_those_of_the_network(settings):
+    assert parameters(NetworkConfig(**settings)) == sum(p.numel() for p in RevSegNet(**settings).parameters())
+
+
+def test_any_offset_pads_at_most_a_multiple_more():
+    near, far = (forecast_training(NetworkConfig(), (16, 64, 64), device="cpu", any_offset=at) for at in (False, True))
+    assert far.states / near.states == pytest.approx((24 * 72 * 72) / (16 * 64 * 64))
+
+
+def test_kept_hidden_activations():
+    """rank x positions x bytes of each block on a wide level: here level 2 (128 channels, on 2 ways) and level 3 (once)."""
+    config = NetworkConfig(channels=2, rank=4, depth=(0, 0, 1, 2), keep_hidden=True, convolution_dtype="bfloat16")
+    forecast = forecast_training(config, (16, 64, 64), device="cpu", any_offset=False)
+    assert forecast.hidden == 2 * 4 * (2 * 4 * 16 * 16 + 2 * 2 * 8 * 8)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_largest_fits_and_one_more_does_not(axis):
+    config, size, memory = NetworkConfig(), (40, 240, 427), 3 * 10**9
+    found = largest(config, size, memory, axis, device="cuda")
+
+    def total(extent):
+        scaled = (extent, 240, 427) if axis == 0 else (40, extent, round(extent * 427 / 240))
+        return forecast_training(config, scaled, device="cuda").total
+
+    assert total(found) <= memory < total(found + 1)
+    assert largest(config, size, 1, axis, device="cuda") == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="resets the resident peak through Linux's /proc")
+def test_a_measured_step():
+    command = [sys.executable, str(SCRIPT), "--case", "2"]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    forecast = forecast_training(NetworkConfig(), (120, 180, 320), device="cpu", labelled_frames=4)
+    assert forecast.total / json.loads(output.splitlines()[-1]) == pytest.approx(1, abs=0.15)
