@@ -63,7 +63,9 @@ def measure(recipe: Recipe, arguments: argparse.Namespace, sequences: list[str],
     for number, case in enumerate(cases, 1):
         wrong = trial.run(case, recipe, output, arguments.clip)
         failed += wrong is not None
-        print(f"{time.perf_counter() - start:6.0f} s  {number} of {len(cases)}: {case}: {wrong or brief(output, case)}", flush=True)
+        print(
+            f"{time.perf_counter() - start:6.0f} s  {number} of {len(cases)}: {case}: {wrong or brief(output, case)}", flush=True
+        )
     return failed
 
 
@@ -95,7 +97,9 @@ def sheets(recipe: Recipe, output: Path, records: list[results.Record]) -> Itera
     """One per sequence: of revseg where it was measured, and of 5 labelled frames."""
     for sequence in sorted({record["sequence"] for record in records}):
         some = [record for record in records if record["sequence"] == sequence]
-        record = min(some, key=lambda r: (r["method"] != "revseg", abs(r["labelled"] - 5), list(METHODS).index(r["method"]), r["seed"]))
+        record = min(
+            some, key=lambda r: (r["method"] != "revseg", abs(r["labelled"] - 5), list(METHODS).index(r["method"]), r["seed"])
+        )
         case, path = results.case_of(record), output / "sheets" / f"{sequence}.png"
         heading = f"{case}: J {record['J']:.3f}, F {record['F']:.3f} on the frames not labelled"
         sheet.write_sheet(path, heading, load(sequence, recipe), results.masks_of(output, case), record["labelled_frames"])
@@ -120,7 +124,9 @@ def splits(recipe: Recipe) -> dict[str, list[str]]:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True, help="folder DAVIS, where JPEGImages and Annotations lie")
-    parser.add_argument("--year", type=int, choices=(2016, 2017), default=2016, help="2016: one object, 2017: several (default: 2016)")
+    parser.add_argument(
+        "--year", type=int, choices=(2016, 2017), default=2016, help="2016: one object, 2017: several (default: 2016)"
+    )
     parser.add_argument("--height", type=height, default=96, help="that frames are resized to, or native (default: 96)")
     parser.add_argument("--max-frames", type=int, help="only the first frames of each sequence")
     parser.add_argument("--sequences", type=words, help="comma-separated (default: all there are)")
@@ -128,7 +134,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=numbers, default=[0], help="of the trainings (default: 0)")
     parser.add_argument("--methods", type=methods, default=list(METHODS), help=f"of {','.join(METHODS)} (default: all)")
     parser.add_argument("--steps", type=int, help="of the trainings (default: the experiment's)")
-    parser.add_argument("--clip", type=int, help="frames that the UNet sees at once (default: all, or as many as fit into memory)")
+    parser.add_argument(
+        "--clip", type=int, help="frames that the UNet sees at once (default: all, or as many as fit into memory)"
+    )
     parser.add_argument("--output", type=Path, help="folder of the results (default: runs/davis_benchmark/<section>)")
     parser.add_argument("--page", type=Path, help="Markdown page whose section is written (default: quality.md in --output)")
     parser.add_argument("--section", help="its name (default: 'height <height>')")

@@ -59,7 +59,9 @@ class Recipe:
         for override in self.overrides:
             key = override.partition("=")[0]
             if key in RESERVED:
-                raise ValueError(f"{override}: the benchmark sets {key} itself" + (f"; use {RESERVED[key]}" if RESERVED[key] else ""))
+                raise ValueError(
+                    f"{override}: the benchmark sets {key} itself" + (f"; use {RESERVED[key]}" if RESERVED[key] else "")
+                )
         self.config(Case("any", 1, "revseg"), 2, Path("run"))
 
     def config(self, case: Case, classes: int, run_dir: Path) -> TrainConfig:

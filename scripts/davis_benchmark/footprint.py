@@ -36,9 +36,12 @@ class Footprint:
 
 def stay_within_free_memory(device: torch.device) -> None:
     """On the CPU: an allocation beyond what is free now fails, where else the system would end some process or other."""
-    if device.type == "cpu" and STATUS.exists():
-        limit = size_of("VmData") + int(0.9 * free_memory(device))
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    if device.type != "cpu" or not STATUS.exists():
+        return
+    limit = size_of("VmData") + int(0.9 * free_memory(device))
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if soft == resource.RLIM_INFINITY or limit < soft:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def size_of(name: str) -> int:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from davis_benchmark.problem import Mask, Problem
-
 from revseg.data.masks import read_mask, resize_mask
+from revseg.prediction.output import Source, write_prediction
 from revseg.train import open_experiment, train
 from revseg.training.few_frames import FewFrames
 from revseg.training.measures import copy_nearest
@@ -33,25 +33,32 @@ class Method:
 
 
 def revseg(problem: Problem, clip: int | None) -> Outcome:
-    """As a user gets it: revseg-train, and the masks that it writes, of the video's own size."""
+    """As a user gets it: revseg-train, and the masks that it writes."""
     train(problem.config)
     metrics = json.loads((problem.run_dir / "metrics.json").read_text())
-    folder = RunFolder(problem.run_dir).predictions / "masks"
-    native = (read_mask(folder / f"{name}.png", "davis2017") for name in problem.known.frame_names)
-    # At the pixels where the annotation was sampled, too: what revseg-train itself found at this size.
-    masks = [resize_mask(mask, problem.known.height, problem.known.width) for mask in native]
-    return Outcome(masks, {"training_seconds": metrics["seconds"], "steps": metrics["steps"]})
+    return Outcome(written_masks(problem), {"training_seconds": metrics["seconds"], "steps": metrics["steps"]})
 
 
 def unet(problem: Problem, clip: int | None) -> Outcome:
+    """Trained on the same, and leaving the same masks and overlay behind."""
     from davis_benchmark import unet as monai
 
     experiment = few_frames(problem)
+    known = experiment.known
     net = monai.new_unet(problem.config.network.classes, problem.config.seed, problem.device)
-    frames = min(clip or problem.known.frames, problem.known.frames)
+    frames = min(clip or known.frames, known.frames)
     progress = monai.fit(net, experiment, problem.config, frames)
-    masks = list(monai.segment(net, experiment.known.volume, frames))
-    return Outcome(masks, {"training_seconds": progress.seconds, "steps": progress.step, "clip_frames": frames})
+    masks = monai.segment(net, known.volume, frames, known.native_size)
+    source = Source(known.source, known.frame_rate, known.frame_names)
+    write_prediction(masks, source, RunFolder(problem.run_dir).predictions, {})
+    return Outcome(written_masks(problem), {"training_seconds": progress.seconds, "steps": progress.step, "clip_frames": frames})
+
+
+def written_masks(problem: Problem) -> list[Mask]:
+    """Masks are written in the video's own size; here at the pixels where the annotation, too, is sampled."""
+    folder = RunFolder(problem.run_dir).predictions / "masks"
+    native = (read_mask(folder / f"{name}.png", "davis2017") for name in problem.known.frame_names)
+    return [resize_mask(mask, problem.known.height, problem.known.width) for mask in native]
 
 
 def copy(problem: Problem, clip: int | None) -> Outcome:

@@ -8,7 +8,6 @@ from pathlib import Path
 from davis_benchmark import tables
 from davis_benchmark.case import Recipe
 from davis_benchmark.results import Record
-
 from revseg.data.atomic import replacing
 
 NEW_PAGE = "# Quality\n"
@@ -41,18 +40,18 @@ def section(name: str, recipe: Recipe, records: Sequence[Record], splits: Mappin
 
 def conditions(recipe: Recipe, records: Sequence[Record]) -> str:
     trained = [record for record in records if "steps" in record]
-    steps = sorted({record["steps"] for record in trained})
     seeds = sorted({record["seed"] for record in trained})
     sizes = [record["size"] for record in records]
+    devices = ", ".join(sorted({record["device"] for record in records}))
     sentences = [
-        f"{len({record['sequence'] for record in records})} sequences of DAVIS {recipe.year}, {min(s[0] for s in sizes)} to "
-        f"{max(s[0] for s in sizes)} frames, height {sizes[0][1]}, on {', '.join(sorted({r['device'] for r in records}))}.",
+        f"{len({record['sequence'] for record in records})} sequences of DAVIS {recipe.year}, "
+        f"{tables.span([s[0] for s in sizes])} frames, height {sizes[0][1]}, on {devices}.",
         "Measured on the frames that are not labelled; labelled ones are evenly spaced, the first and last included.",
         "Seconds: from the files to the masks, median of the videos. Peak memory: above that of the process before, largest.",
     ]
-    if steps:
-        ends = f"{steps[0]}" if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"
-        sentences.append(f"Trainings of {ends} steps, seeds {', '.join(map(str, seeds))}; ± is the deviation over seeds.")
+    if trained:
+        steps, named = tables.span([record["steps"] for record in trained]), ", ".join(map(str, seeds))
+        sentences.append(f"Trainings of {steps} steps, seeds: {named}; ± is the standard deviation over the seeds.")
     if recipe.overrides:
         sentences.append(f"Settings beyond experiment=few_frames: `{' '.join(recipe.overrides)}`.")
     return " ".join(sentences)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from davis_benchmark.case import Case, Recipe
 from numpy.typing import NDArray
 
+from davis_benchmark.case import Case, Recipe
 from revseg.config import TrainConfig
 from revseg.data.dataset import DavisDataset, classes_of, evenly_spaced
 from revseg.data.sample import Sample
@@ -47,7 +47,9 @@ class Problem:
         """J, F, JF on the frames that are not labelled: of each object, and their mean."""
         others = unlabelled(self.known, self.labelled_frames)
         objects = object_ids(self.known)
-        scores = evaluate_masks((masks[frame] for frame in others.labelled_frames), (row.numpy() for row in others.labels), objects)
+        scores = evaluate_masks(
+            (masks[frame] for frame in others.labelled_frames), (row.numpy() for row in others.labels), objects
+        )
         named = {str(number): {"J": one.J.mean, "F": one.F.mean, "JF": one.jf} for number, one in scores.items()}
         mean = average(scores.values())
         return {"J": mean.J.mean, "F": mean.F.mean, "JF": mean.jf, "objects": named}
@@ -62,5 +64,7 @@ def unlabelled(known: Sample, labelled_frames: Sequence[int]) -> Sample:
     """The frames that tell how good a method is."""
     others = [frame for frame in known.labelled_frames if frame not in labelled_frames]
     if not others:
-        raise ValueError(f"all {len(labelled_frames)} frames of {known.name} are labelled: nothing is left to measure; lower --labelled")
+        raise ValueError(
+            f"all {len(labelled_frames)} frames of {known.name} are labelled: nothing is left to measure; lower --labelled"
+        )
     return known.select(others)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from davis_benchmark.case import Case, Recipe
 
+from davis_benchmark.case import Case, Recipe
 from revseg.data.atomic import replacing
 from revseg.training.measures import Mask
 

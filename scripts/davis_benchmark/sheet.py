@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from davis_benchmark.problem import unlabelled
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from davis_benchmark.problem import unlabelled
 from revseg.data.atomic import replacing
+from revseg.data.masks import resize_mask
 from revseg.data.overlay import overlay
 from revseg.data.sample import VOID, Sample
 from revseg.evaluation.measures import region_similarity
@@ -29,19 +30,21 @@ def write_sheet(path: Path, heading: str, known: Sample, masks: Mask, labelled_f
     truth = unlabelled(known, labelled_frames)
     labels = dict(zip(truth.labelled_frames, (row.numpy() for row in truth.labels), strict=True))
     score = {frame: similarity(masks[frame], labels[frame]) for frame in labels}
-    height = round(WIDTH * known.height / known.width)
-    sheet = Image.new("RGB", (4 * WIDTH, 2 * LINE + ROWS * (height + LINE)), "white")
+    frames, height = chosen(score), round(WIDTH * known.height / known.width)
+    sheet = Image.new("RGB", (4 * WIDTH, 2 * LINE + len(frames) * (height + LINE)), "white")
     draw = ImageDraw.Draw(sheet)
     draw.text((4, 2), heading, "black")
     for column, title in enumerate(("frame", "truth", "prediction", "error: red too much, blue missing")):
         draw.text((column * WIDTH + 4, LINE + 2), title, "black")
-    for line, frame in enumerate(chosen(score)):
+    for line, frame in enumerate(frames):
         top = 2 * LINE + line * (height + LINE)
-        note = " (the worst)" if score[frame] == min(score.values()) else ""
+        note = ", the worst" if frame == worst(score) else ""
         draw.text((4, top + 2), f"frame {known.frame_names[frame]}, J {score[frame]:.3f}{note}", "black")
-        picture = np.ascontiguousarray(known.volume[:, frame].permute(1, 2, 0).numpy())
-        for column, part in enumerate(pictures(picture, labels[frame], masks[frame])):
-            sheet.paste(Image.fromarray(part).resize((WIDTH, height), Image.Resampling.NEAREST), (column * WIDTH, top + LINE))
+        picture = Image.fromarray(np.ascontiguousarray(known.volume[:, frame].permute(1, 2, 0).numpy()))
+        enlarged = np.asarray(picture.resize((WIDTH, height), Image.Resampling.BILINEAR))
+        of_size = (resize_mask(labels[frame], height, WIDTH), resize_mask(masks[frame], height, WIDTH))
+        for column, part in enumerate(pictures(enlarged, *of_size)):
+            sheet.paste(Image.fromarray(part), (column * WIDTH, top + LINE))
     with replacing(path) as temporary:
         sheet.save(temporary, format="PNG")
 
@@ -50,7 +53,11 @@ def chosen(score: dict[int, float]) -> list[int]:
     """The worst frame, and others spread over the video; ascending."""
     frames = sorted(score)
     spread = [frames[(2 * i + 1) * len(frames) // (2 * (ROWS - 1))] for i in range(ROWS - 1)]
-    return sorted({min(score, key=lambda frame: score[frame]), *spread})
+    return sorted({worst(score), *spread})
+
+
+def worst(score: dict[int, float]) -> int:
+    return min(score, key=lambda frame: score[frame])
 
 
 def similarity(mask: Mask, labels: Mask) -> float:

@@ -11,7 +11,6 @@ from statistics import fmean, median, stdev
 
 from davis_benchmark.methods import BASELINES, METHODS
 from davis_benchmark.results import Record
-
 from revseg.data.atomic import replacing
 
 MEASURES = ("J", "F", "JF")
@@ -55,9 +54,7 @@ class Group:
         return fmean(values) if values else None
 
     def by_sequence(self, measure: str) -> dict[str, float]:
-        return {
-            name: fmean(record[measure] for record in self.records if record["sequence"] == name) for name in self.sequences
-        }
+        return {name: fmean(record[measure] for record in self.records if record["sequence"] == name) for name in self.sequences}
 
     def spread(self, measure: str) -> float | None:
         """Standard deviation over the seeds of the mean over the sequences; seeds that lack a sequence are left out."""
@@ -92,7 +89,14 @@ def means(records: Sequence[Record]) -> str:
 def title(group: Group) -> str:
     """With a word on clips, where videos were cut."""
     clips = [r["clip_frames"] for r in group.records if r.get("clip_frames") and r["clip_frames"] < r["size"][0]]
-    return METHODS[group.method].title + (f", clips of {min(clips)} to {max(clips)} frames on {len(clips)} videos" if clips else "")
+    cut = f", clips of {span(clips)} frames in {len(clips)} of {len(group.records)} trainings" if clips else ""
+    return METHODS[group.method].title + cut
+
+
+def span(numbers: Sequence[int]) -> str:
+    """16, or 16 to 48."""
+    least, most = min(numbers), max(numbers)
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def with_spread(group: Group, measure: str) -> str:

@@ -7,10 +7,12 @@ import os
 import shutil
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+
 from davis_benchmark.case import Case, Recipe
 from davis_benchmark.footprint import Footprint, stay_within_free_memory
 from davis_benchmark.methods import METHODS, forget
@@ -22,7 +24,7 @@ SHORTEST_CLIP = 16
 
 # A forked server that has imported what is slow to import; none of these starts threads or touches a GPU. Those that are not
 # installed are passed over.
-PRELOADED = ["davis_benchmark.trial", "davis_benchmark.optical_flow", "davis_benchmark.unet"]
+PRELOADED = ["davis_benchmark.trial", "cv2", "monai.networks.nets"]
 
 
 def run(case: Case, recipe: Recipe, output: Path, clip: int | None = None) -> str | None:
@@ -65,7 +67,7 @@ def serve(case: Case, recipe: Recipe, folder: Path, clip: int | None) -> None:
         os.dup2(log.fileno(), 2)
     try:
         measure(case, recipe, folder, clip)
-    except torch.OutOfMemoryError as error:
+    except (torch.OutOfMemoryError, MemoryError) as error:
         print(error, file=sys.stderr)
         sys.exit(OUT_OF_MEMORY)
     except RuntimeError as error:
@@ -79,6 +81,7 @@ def measure(case: Case, recipe: Recipe, folder: Path, clip: int | None) -> None:
     problem = Problem.of(case, recipe, folder / "run")
     unlabelled(problem.known, problem.labelled_frames)  # says so before the training if nothing is left to measure
     (folder / "frames.txt").write_text(str(problem.known.frames))
+    warm_up(case, recipe, folder / "warm-up", problem.device)
     if case.method == "unet":
         stay_within_free_memory(problem.device)
     footprint, start = Footprint(problem.device), time.perf_counter()
@@ -90,10 +93,23 @@ def measure(case: Case, recipe: Recipe, folder: Path, clip: int | None) -> None:
         "native_size": list(problem.known.native_size),
         "seconds": seconds,
         "peak_memory_bytes": peak,
-        "device": torch.cuda.get_device_name() if problem.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads",
+        "device": torch.cuda.get_device_name() if problem.device.type == "cuda" else f"CPU (threads: {torch.get_num_threads()})",
         "torch": torch.__version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if not recipe.keep_runs:
         forget(problem)
     save(folder, case, problem.measure(outcome.masks) | facts | outcome.facts, outcome.masks)
+
+
+def warm_up(case: Case, recipe: Recipe, run_dir: Path, device: torch.device) -> None:
+    """The same in small, so that libraries are loaded: on the CPU their pages would count as memory of the method.
+
+    Not on a GPU: there they do not count, and kernels that are compiled first belong to the seconds that a user waits.
+    """
+    if device.type != "cpu":
+        return
+    small = replace(recipe, height=24, max_frames=case.labelled + 1, steps=1)
+    problem = Problem.of(case, small, run_dir)
+    METHODS[case.method].segment(problem, None)
+    forget(problem)

@@ -2,7 +2,7 @@
 
 The network of MONAI's tutorials: channels 16, 32, 64, 128, 256, two residual units, convolutions in bfloat16 where that is fast.
 Where a whole video does not fit into memory it sees clips of it: in training a random one around a labelled frame, in
-prediction one after the other.
+prediction one after the other. It predicts once: offsets, which average over revseg's grid, are not for it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from contextlib import closing
 
 import torch
 import torch.nn.functional as F
-from monai.networks.nets import UNet
 from torch import Generator, Tensor, nn
 
 from revseg.config import TrainConfig
@@ -33,6 +32,8 @@ Offset = tuple[int, int, int]
 
 
 def new_unet(classes: int, seed: int, device: torch.device) -> nn.Module:
+    from monai.networks.nets import UNet
+
     torch.manual_seed(seed)
     return UNet(3, 3, classes, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2).to(device)
 
@@ -114,14 +115,16 @@ def logits(net: nn.Module, volume: Tensor, offset: Offset) -> Tensor:
 
 
 @torch.no_grad()
-def segment(net: nn.Module, volume: Tensor, clip: int) -> Iterator[Mask]:
-    """One mask per frame, clip by clip; the last clip reaches back to be as long as the others."""
+def segment(net: nn.Module, volume: Tensor, clip: int, size: tuple[int, int]) -> Iterator[Mask]:
+    """One mask (H, W) of the given size per frame, clip by clip; the last clip reaches back to be as long as the others."""
     net.eval()
     frames = volume.shape[1]
-    clip = min(clip, frames)
     device = next(net.parameters()).device
     for start in range(0, frames, clip):
-        first = min(start, frames - clip)
+        first = max(0, min(start, frames - clip))
         part = volume[:, first : first + clip].to(device)
-        found = logits(net, part, tuple(-n % MULTIPLE // 2 for n in part.shape[1:])).argmax(0)  # type: ignore[arg-type]
-        yield from found[start - first :].to(torch.uint8).cpu().numpy()
+        centred = tuple(-n % MULTIPLE // 2 for n in part.shape[1:])
+        for frame in logits(net, part, centred)[:, start - first :].unbind(1):  # type: ignore[arg-type]
+            # As revseg does: probabilities are resized, not masks.
+            probabilities = F.interpolate(frame.float().softmax(0)[None], size, mode="bilinear", align_corners=False)
+            yield probabilities[0].argmax(0).to(torch.uint8).cpu().numpy()
