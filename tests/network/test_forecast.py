@@ -1,6 +1,7 @@
 """The forecast: by hand for its parts, against a real step in a process of its own for its sum."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,8 @@ def test_largest_fits_and_one_more_does_not(axis):
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="resets the resident peak through Linux's /proc")
 def test_a_measured_step():
     command = [sys.executable, str(SCRIPT), "--case", "2"]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    # malloc returns what is freed: the process then holds what it uses.
+    freeing = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 20)}
+    output = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | freeing).stdout
     forecast = forecast_training(NetworkConfig(), (120, 180, 320), device="cpu", labelled_frames=4)
-    assert forecast.total / json.loads(output.splitlines()[-1]) == pytest.approx(1, abs=0.15)
+    assert forecast.total / json.loads(output.splitlines()[-1]) == pytest.approx(1, abs=0.10)
