@@ -108,8 +108,13 @@ def evenly_spaced(frames: int, count: int) -> tuple[int, ...]:
 
 def classes_of(labels: Tensor) -> int:
     """Classes that the labels need: background, and objects up to the highest id."""
-    objects = labels[labels != VOID]
-    return 1 + int(objects.max()) if objects.numel() else 1
+    return 1 + max(objects_in(labels), default=0)
+
+
+def objects_in(labels: Tensor) -> list[int]:
+    """Ids of the objects that the labels (L, H, W) show, ascending. Frame by frame: indices of 8 bytes would be as many."""
+    found = {value for frame in labels for value in frame.flatten().bincount().nonzero().flatten().tolist()}
+    return sorted(found - {0, VOID})
 
 
 def _sample(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from revseg.data.dataset import classes_of
+from revseg.data.dataset import classes_of, objects_in
 from revseg.data.sample import VOID, Sample
 from revseg.evaluation import average, evaluate_masks
 
@@ -38,7 +38,7 @@ def measure(masks: Sequence[Mask], truth: Sample, objects: Sequence[int]) -> Mea
 
 def object_ids(sample: Sample) -> list[int]:
     """Of the objects in the labels of a video, at least one."""
-    found = [value for value in sample.labels.unique().tolist() if value not in (0, VOID)]
+    found = objects_in(sample.labels)
     if not found:
         raise ValueError(f"no mask of {sample.source} shows an object; label one, or check data.encoding")
     return found
