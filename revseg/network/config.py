@@ -20,8 +20,8 @@ class NetworkConfig:
     """Blocks per level on each way: one number, or one for each of the levels + 1 levels, finest first; 0 is allowed."""
     rank: Any = 16
     """Output channels of K: one number, or one per level."""
-    step_size: float = 1.0
-    """Step size h of the leapfrog."""
+    step_size: float = 0.5
+    """Step size h of the leapfrog. 1 learns faster; with dozens of blocks keep h at 0.5 or below, or the state outgrows its range."""
     kernel_size: int = 3
     """Side of K's kernel, odd."""
     coarsen_time: Any = True
