@@ -21,7 +21,7 @@ class NetworkConfig:
     rank: Any = 16
     """Output channels of K: one number, or one per level."""
     step_size: float = 0.5
-    """Step size h of the leapfrog. 1 learns faster; with dozens of blocks keep h at 0.5 or below, or the state outgrows its range."""
+    """Step size h of the leapfrog. 1 learns faster; with dozens of blocks keep to 0.5, or the state outgrows its range."""
     kernel_size: int = 3
     """Side of K's kernel, odd."""
     coarsen_time: Any = True
