@@ -2,12 +2,12 @@
 #
 #   docker build -t revseg .
 #   docker run --rm --gpus all --user "$(id -u):$(id -g)" \
-#       -v /path/to/davis:/data:ro -v "$PWD/runs:/work/runs" \
+#       -v /path/to/davis:/data:ro -v "$PWD/runs:/segment/runs" \
 #       revseg revseg-train experiment=davis data.root=/data
-#   docker run --rm --gpus all -v "$PWD:/videos" -v "$PWD/runs:/work/runs" \
-#       revseg revseg-predict /videos/my.mp4 output=/work/runs/my
+#   docker run --rm --gpus all -v "$PWD:/videos" -v "$PWD/runs:/segment/runs" \
+#       revseg revseg-predict /videos/my.mp4 output=/segment/runs/my
 #
-# Everything is written below /work/runs: mount it, or it goes with the container. Make that folder on the host first, so that
+# Everything is written below /segment/runs: mount it, or it goes with the container. Make that folder on the host first, so that
 # it is yours; `--user` runs as you, without it the container runs as the user `revseg` (1000). TensorBoard: publish a
 # port and run `tensorboard --logdir runs --bind_all` instead of a revseg command. Without `--gpus all` it runs on the CPU.
 ARG PYTHON=3.12
@@ -28,7 +28,7 @@ COPY revseg revseg
 RUN pip install . && rm -rf /source
 
 # World-writable, so that any `--user` can write where no folder is mounted.
-RUN useradd --uid 1000 --create-home revseg && install -d -m 1777 /work /work/runs
+RUN useradd --uid 1000 --create-home revseg && install -d -m 1777 /segment /segment/runs
 USER revseg
-WORKDIR /work
+WORKDIR /segment
 CMD ["revseg-train", "--help"]
