@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from revseg.network.config import NetworkConfig
-from revseg.network.network import convolution_dtype_of, grid_of
-from revseg.network.plan import BlockPlan, blocks_of, padded_size
+from revseg.network.network import adjoint_dtype_of, convolution_dtype_of, grid_of
+from revseg.network.plan import BlockPlan, blocks_of, multiple_of, padded_size
 from revseg.reversible.haar import STRIP_BYTES
 from revseg.reversible.layer import position_bytes
 from revseg.reversible.sequence import SLAB_BYTES
@@ -60,14 +58,14 @@ def forecast_training(config: NetworkConfig, size: Size, *, device: str = "cuda"
 
     any_offset: the video may lie anywhere on the grid, as in training with augmentation: the largest padding counts.
     """
-    offset = tuple(m - 1 for m in _multiple(config)) if any_offset else (0, 0, 0)
+    offset = tuple(m - 1 for m in multiple_of(config)) if any_offset else (0, 0, 0)
     padded = padded_size(config, size, offset)  # type: ignore[arg-type]
     budget = config.slab_bytes or SLAB_BYTES[device]
     elements = config.channels * padded[0] * padded[1] * padded[2]
     labels = size[0] if labelled_frames is None else labelled_frames
     return Forecast(
         states=2 * elements * grid_of(config).dtype.itemsize,
-        adjoints=2 * elements * _adjoint_itemsize(config),
+        adjoints=2 * elements * adjoint_dtype_of(config).itemsize,
         hidden=_kept_bytes(config, padded) if config.keep_hidden else 0,
         slab=_temporaries(config, padded, budget, device, training=True),
         weights=PARAMETER_COPIES[optimizer] * 4 * parameters(config),
@@ -161,11 +159,3 @@ def _leapfrogs(config: NetworkConfig, padded: Size) -> list[tuple[BlockPlan, tup
             scale = 2**block.level
             found.append((block, (padded[0] >> halvings, padded[1] // scale, padded[2] // scale, block.channels)))
     return found
-
-
-def _multiple(config: NetworkConfig) -> Size:
-    return 2 ** sum(config.halves_time), 2**config.levels, 2**config.levels
-
-
-def _adjoint_itemsize(config: NetworkConfig) -> int:
-    return 8 if config.state_dtype == "float64" else torch.empty((), dtype=getattr(torch, config.adjoint_dtype)).element_size()

@@ -86,7 +86,7 @@ def _sequence(config: NetworkConfig) -> ReversibleSequence:
             blocks.append((Coarsen if plan.kind == "coarsen" else Refine)(plan.halve_time))
     return ReversibleSequence(blocks, layers, step_size=config.step_size, grid=grid_of(config),
                               convolution_dtype=convolution_dtype_of(config),
-                              adjoint_dtype=_adjoint_dtype(config), slab_bytes=config.slab_bytes)
+                              adjoint_dtype=adjoint_dtype_of(config), slab_bytes=config.slab_bytes)
 
 
 def grid_of(config: NetworkConfig) -> Grid:
@@ -96,7 +96,7 @@ def grid_of(config: NetworkConfig) -> Grid:
     return Grid(dtype, DEFAULT_BITS[dtype] if config.grid_bits is None else config.grid_bits)
 
 
-def _adjoint_dtype(config: NetworkConfig) -> torch.dtype:
+def adjoint_dtype_of(config: NetworkConfig) -> torch.dtype:
     return torch.float64 if config.state_dtype == "float64" else getattr(torch, config.adjoint_dtype)
 
 
