@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from revseg.data.augment import AugmentConfig
 from revseg.network.config import NetworkConfig
+from revseg.training.guidance import GuidanceConfig
 from revseg.training.source import DataConfig
 from revseg.training.trainer import TrainingConfig
 
@@ -26,6 +27,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
 
     def __post_init__(self) -> None:
         if self.task not in ("few_frames", "davis"):

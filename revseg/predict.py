@@ -1,9 +1,10 @@
 """revseg-predict: segment a video with a trained network.
 
-    revseg-predict VIDEO [checkpoint=FILE] [output=DIR] [offsets=8] [height=96]
+    revseg-predict VIDEO [masks=DIR] [checkpoint=FILE] [output=DIR] [offsets=8] [height=96]
 
 VIDEO: a file, or a folder of frames. Writes masks/00000.png, ... (palette PNG at the video's own size), and
-overlay.mp4.
+overlay.mp4. masks: of some of its frames, for a network that was trained with labels carried along (few_frames); without
+them it predicts from the pictures alone.
 """
 
 from __future__ import annotations
@@ -11,12 +12,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from revseg.cli import run
-from revseg.data.video import read_video
+from revseg.data.dataset import load_own
+from revseg.data.propagation import flow_height, propagate, resize_evidence
+from revseg.data.video import Video, read_video
 from revseg.device import choose_device
+from revseg.network.network import RevSegNet
 from revseg.prediction.output import Source, write_prediction
 from revseg.prediction.segment import segment
 from revseg.training.checkpoint import load, network_from
+from revseg.training.measures import check_classes
 from revseg.training.run_folder import newest_checkpoint
 
 
@@ -24,6 +32,10 @@ from revseg.training.run_folder import newest_checkpoint
 class PredictConfig:
     video: str = "???"
     """The video: a file, or a folder of JPEG or PNG frames; may be given without video=."""
+    masks: str | None = None
+    """Folder with masks of some frames, 00012.png labels frame 12; null: none are known."""
+    encoding: str = "davis2017"
+    """Of masks: davis2016 (0 and 255 = object) or davis2017 (object ids, 255 = void)."""
     checkpoint: str | None = None
     """What to segment with; null: that of the newest run in runs/."""
     output: str | None = None
@@ -55,12 +67,28 @@ def predict(config: PredictConfig) -> None:
     height = config.height or checkpoint.height
     video = read_video(config.video, height=height, max_frames=config.max_frames, on_error=config.on_error)
     net = network_from(checkpoint, device)
+    if config.masks is not None and not net.config.guided:
+        raise ValueError(f"masks={config.masks} is of no use to {path}, trained with network.guided=false; leave it out")
     output = Path(config.output) if config.output else Path("predictions") / Path(config.video).stem
-    masks = segment(net, video.volume, video.native_size, config.offsets)
+    volume, fine = video.volume, None
+    if net.config.guided:
+        fine = evidence(config, net, video)
+        volume = torch.cat([volume, resize_evidence(fine, (volume.shape[2], volume.shape[3]))])
+    masks = segment(net, volume, video.native_size, config.offsets, fine)
     note = {"checkpoint": str(path), "offsets": config.offsets, "height": video.volume.shape[2]}
     source = Source(Path(config.video), video.frame_rate, video.names, config.on_error)
     write_prediction(masks, source, output, note)
     print(f"{len(video.names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
+
+
+def evidence(config: PredictConfig, net: RevSegNet, video: Video) -> Tensor:
+    """What the given masks say of every pixel (``propagate``); nothing without masks."""
+    if config.masks is None:
+        return video.volume.new_zeros(net.config.inputs - 3, *video.volume.shape[1:])
+    height = flow_height(video.volume.shape[2], video.native_size[0])
+    labelled = load_own(config.video, config.masks, config.encoding, height, config.max_frames, config.on_error)
+    check_classes(labelled, net.config.classes)
+    return propagate(labelled, net.config.classes).evidence
 
 
 def main() -> None:

@@ -9,13 +9,15 @@ Watch it with: tensorboard --logdir runs. The same run_dir again goes on with a 
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 
 import torch
 
 from revseg.cli import run
 from revseg.config import TrainConfig
+from revseg.data.propagation import flow_height
+from revseg.data.sample import Sample
 from revseg.device import choose_device
 from revseg.network.network import RevSegNet
 from revseg.settings import differences, to_yaml
@@ -34,7 +36,7 @@ def train(config: TrainConfig) -> None:
     device = choose_device(config.device)
     folder = RunFolder.create(config.run_dir or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}_{config.task}")
     check_same_run(config, folder)
-    experiment = open_experiment(config, folder)
+    experiment = open_experiment(config, folder, device)
     net = new_network(config, experiment, folder, device)
     trainer = Trainer(
         net, experiment, folder, config.training, config.augment, config.seed, config.data.height
@@ -68,13 +70,25 @@ def new_network(config: TrainConfig, experiment: Experiment, folder: RunFolder, 
     return RevSegNet(**asdict(network)).to(device)
 
 
-def open_experiment(config: TrainConfig, folder: RunFolder) -> Experiment:
+def open_experiment(config: TrainConfig, folder: RunFolder, device: torch.device) -> Experiment:
     if config.task == "davis":
+        if config.network.guided:
+            raise ValueError("network.guided=true needs labels of the video itself, which task davis has not; set it to false")
         return Davis(config.data, config.network.classes, config.seed, config.offsets)
     known = load_one(config.data, folder.path)
+    guidance = config.guidance if config.network.guided else None
     return FewFrames(
-        known, config.data.labelled_frames, config.network.classes, config.offsets, config.data.on_error
+        known, config.data.labelled_frames, config.network.classes, config.offsets, config.data.on_error, guidance,
+        at_flow_height(config, known, folder), config.seed, device,
     )
+
+
+def at_flow_height(config: TrainConfig, known: Sample, folder: RunFolder) -> Sample:
+    """The video at the size at which labels are carried along, where the network is guided."""
+    height = flow_height(known.height, known.native_size[0])
+    if not config.network.guided or known.height == height:
+        return known
+    return load_one(replace(config.data, height=height), folder.path)
 
 
 def report(trainer: Trainer, experiment: Experiment, folder: RunFolder) -> None:

@@ -43,6 +43,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, int, int], str]] = [
     ("rank 48", {"rank": 48}, (32, 360, 640), "training"),
     ("hidden kept", {"keep_hidden": True}, (32, 360, 640), "training"),
     ("float arithmetic", {"arithmetic": "float"}, (24, 360, 640), "training"),
+    ("guided", {"guided": True}, (32, 360, 640), "training"),
     ("default", {}, (48, 480, 854), "prediction"),
     ("int16", {"state_dtype": "int16"}, (80, 480, 854), "prediction"),
 ]
@@ -84,7 +85,6 @@ def row(index: int, device: str) -> str:
         forecast = forecast_prediction(config, size, device=device).total
     sizes = " x ".join(map(str, size))
     line = f"| {name} | {sizes} | {task} | {forecast / 1e9:.3f} | {peak / 1e9:.3f} | {forecast / peak:.3f} |"
-#OLD' x '.join(map(str, size))} | {task} | {forecast / 1e9:.3f} | {peak / 1e9:.3f} | {forecast / peak:.3f} |"
     print(line, file=sys.stderr, flush=True)
     return line
 
@@ -95,7 +95,7 @@ def measured(settings: dict[str, Any], size: tuple[int, int, int], task: str, de
     warm_up(config, device)
     before = start(device)
     net = RevSegNet(**asdict(config)).to(device)
-    volume = torch.randint(0, 256, (3, *size), dtype=torch.uint8).to(device)
+    volume = torch.randint(0, 256, (config.inputs, *size), dtype=torch.uint8).to(device)
     if task == "prediction":
         for _ in predict_probabilities(net, volume):
             pass
@@ -113,7 +113,7 @@ def measured(settings: dict[str, Any], size: tuple[int, int, int], task: str, de
 def warm_up(config: NetworkConfig, device: str) -> None:
     """Libraries, thread pools and compiled kernels are not the step's memory."""
     net = RevSegNet(**asdict(config)).to(device)
-    volume = torch.zeros(1, 3, 9, 40, 40, dtype=torch.uint8, device=device)
+    volume = torch.zeros(1, config.inputs, 9, 40, 40, dtype=torch.uint8, device=device)
     training_step(net, volume, volume[:, 0, :1], [0], SegmentationLoss())
     Optimizer(net, OptimizerConfig()).step(1e-6)
 

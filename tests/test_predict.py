@@ -16,6 +16,7 @@ from revseg.data.masks import PASCAL_PALETTE
 from revseg.data.video import VideoWriter, read_video
 from revseg.predict import main
 from revseg.training.checkpoint import Checkpoint, save
+from tests import little
 
 FRAMES, HEIGHT, WIDTH = 7, 34, 51
 TIMES = [Fraction(n, 30) for n in (0, 1, 2, 5, 6, 9, 10)]
@@ -155,3 +156,75 @@ def test_bad_input(predict, video: Path, checkpoint: Path, capsys, tmp_path: Pat
 
 def test_no_run(predict, video: Path, capsys) -> None:
     assert "train first (revseg-train), or give checkpoint=FILE" in refusal(predict, capsys, str(video))
+
+
+@pytest.fixture
+def guided(tmp_path: Path) -> Path:
+    """Checkpoint of an untrained guided network: its masks are what evidence says."""
+    torch.manual_seed(0)
+    net = RevSegNet(channels=2, classes=3, levels=1, depth=1, rank=3, guided=True)
+    path = tmp_path / "guided.pt"
+    save(Checkpoint(net.config, net.state_dict(), None, {}, 0, 0.0, None, little.HEIGHT), path)
+    return path
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    """Folder of a video of two objects in frames/, the first and the last labelled in masks/."""
+    _, masks = little.write_video(tmp_path / "little", objects=2)
+    masks.rename(tmp_path / "little" / "truth")
+    masks.mkdir()
+    for index in (0, little.FRAMES - 1):
+        shutil.copy(tmp_path / "little" / "truth" / f"{index:05d}.png", masks)
+    return tmp_path / "little"
+
+
+def iou(folder: Path, truth: Path, number: int) -> list[float]:
+    """Of an object in every frame."""
+    values = []
+    for path in sorted(truth.iterdir()):
+        one, other = (np.array(Image.open(name)) == number for name in (folder / path.name, path))
+        values.append((one & other).sum() / (one | other).sum())
+    return values
+
+
+def test_masks_of_some_frames_are_carried_along(predict, guided: Path, labels: Path) -> None:
+    predict(str(labels / "frames"), f"masks={labels / 'masks'}", f"checkpoint={guided}", "output=out")
+    for number in (1, 2):
+        assert min(iou(Path("out/masks"), labels / "truth", number)) > 0.6
+    for index in (0, little.FRAMES - 1):
+        found, given = (np.array(Image.open(folder / f"{index:05d}.png")) for folder in (Path("out/masks"), labels / "masks"))
+        assert np.array_equal(found, given)
+
+
+def test_a_guided_network_predicts_without_masks(predict, guided: Path, labels: Path) -> None:
+    predict(str(labels / "frames"), f"checkpoint={guided}", "output=out")
+    assert len(list(Path("out/masks").iterdir())) == little.FRAMES
+    assert max(iou(Path("out/masks"), labels / "truth", 1)) < 0.6
+
+
+def test_masks_are_read_as_the_video_is(predict, guided: Path, labels: Path) -> None:
+    """At the network's height, of the first frames, and in the encoding that is given."""
+    for path in (labels / "masks").iterdir():
+        Image.fromarray(np.where(np.array(Image.open(path)) == 1, np.uint8(255), np.uint8(0))).save(path)
+    settings = ["height=10", "max_frames=5", "encoding=davis2016", f"checkpoint={guided}", "output=out"]
+    predict(str(labels / "frames"), f"masks={labels / 'masks'}", *settings)
+    assert len(list(Path("out/masks").iterdir())) == 5
+    found, given = (np.array(Image.open(folder / "00000.png")) > 0 for folder in (Path("out/masks"), labels / "masks"))
+    assert found.shape == (little.HEIGHT, little.WIDTH)
+    assert (found & given).sum() > 0.7 * (found | given).sum()
+
+
+def test_masks_that_are_of_no_use(predict, checkpoint: Path, guided: Path, labels: Path, capsys) -> None:
+    given = [str(labels / "frames"), f"masks={labels / 'masks'}", "output=out"]
+    sentence = refusal(predict, capsys, *given)
+    assert "is of no use to" in sentence
+    assert "trained with network.guided=false; leave it out" in sentence
+    assert "folder of masks nowhere does not exist" in refusal(
+        predict, capsys, given[0], "masks=nowhere", f"checkpoint={guided}", "output=out"
+    )
+    third = np.array(Image.open(labels / "masks" / "00000.png"))
+    third[0, 0] = 3
+    Image.fromarray(third).save(labels / "masks" / "00000.png")
+    assert "show object 3, but network.classes=3" in refusal(predict, capsys, *given, f"checkpoint={guided}")
+    assert not Path("out").exists()

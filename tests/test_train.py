@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from revseg.data.video import read_video
+from revseg.predict import main as predict
 from revseg.train import main
 from revseg.training.loss import SegmentationLoss
 from tests.little import FRAMES, HEIGHT, WIDTH, arguments, write_video
@@ -246,3 +249,57 @@ def test_davis(davis_root: Path, tmp_path: Path, capsys) -> None:
     for name in names:
         masks = sorted((tmp_path / "predictions" / name / "masks").iterdir())
         assert [path.name for path in masks] == ["00000.png", "00001.png", "00002.png"]
+
+
+@pytest.fixture(scope="module")
+def guided(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run on the demo, small; labels are carried along at 480 lines, or the video's own height if that is less."""
+    folder = tmp_path_factory.mktemp("guided") / "run"
+    network = ["network.guided=true", "network.channels=2", "network.levels=1", "network.depth=1", "network.rank=4"]
+    more = ["data.height=24", "data.max_frames=9", "offsets=1", "training.steps=6", "training.evaluate_every=3", "device=cpu"]
+    train("experiment=demo", *network, *more, f"run_dir={folder}")
+    return folder
+
+
+def test_a_guided_run_leaves_masks_at_the_size_of_the_video(guided: Path) -> None:
+    truth = read_video(guided / "data" / "demo.mp4").volume.shape[2:]
+    assert truth[0] > 24
+    masks = sorted((guided / "predictions" / "masks").iterdir())
+    assert len(masks) == 9
+    for path in masks:
+        with Image.open(path) as image:
+            assert (image.mode, image.size[::-1]) == ("P", tuple(truth))
+
+
+def test_a_guided_run_is_as_good_as_what_it_is_shown_from_the_first_step(guided: Path) -> None:
+    metrics = json.loads((guided / "metrics.json").read_text())
+    assert set(metrics["objects"]) == {"1"}
+    for measures in (metrics, metrics["objects"]["1"]):
+        assert {"J", "F", "JF"} <= set(measures)
+        assert measures["J"] > 0.8
+    assert metrics["objects"]["1"]["J"] == pytest.approx(metrics["J"])
+    assert metrics["J"] > metrics["baseline"]["J"]
+    assert metrics["labelled"]["J"] > 0.9
+    assert metrics["steps"] == 6
+
+
+def test_a_guided_run_predicts_another_video(guided: Path, video: Path, tmp_path: Path, monkeypatch) -> None:
+    """From the checkpoint alone, with a mask."""
+    (tmp_path / "masks").mkdir()
+    shutil.copy(video / "masks" / "00003.png", tmp_path / "masks")
+    given = [str(video / "frames"), f"masks={tmp_path / 'masks'}", f"output={tmp_path / 'out'}", "device=cpu"]
+    monkeypatch.setattr(sys, "argv", ["revseg-predict", *given, f"checkpoint={guided / 'checkpoints' / 'last.pt'}"])
+    predict()
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == FRAMES
+
+
+def test_guided_and_not_are_different_networks(guided: Path, capsys) -> None:
+    network = ["network.guided=false", "network.channels=2", "network.levels=1", "network.depth=1", "network.rank=4"]
+    more = ["data.height=24", "data.max_frames=9", "training.steps=8", "device=cpu"]
+    sentence = refusal(capsys, "experiment=demo", *network, *more, f"run_dir={guided}")
+    assert "network.guided=False (there True)" in sentence
+
+
+def test_guided_needs_labels_of_the_video_itself(capsys, tmp_path: Path) -> None:
+    given = ["experiment=davis", "network.guided=true", f"data.root={tmp_path}", f"run_dir={tmp_path / 'run'}", "device=cpu"]
+    assert "needs labels of the video itself, which task davis has not" in refusal(capsys, *given)

@@ -59,6 +59,7 @@ class Augmented:
     """A variant of a sample, with the fields of the same names."""
 
     volume: Tensor
+    """With the evidence, where there is any, as further channels."""
     labels: Tensor
     labelled_frames: tuple[int, ...]
     offset: tuple[int, int, int]
@@ -80,11 +81,14 @@ def augment(
     bias = 255 * config.bias * _symmetric(generator, 3)
     grid = _sampling_grid(config, sample.height, sample.width, generator) if config.warps else None
 
-    volume, labels, frames = sample.volume, sample.labels, sample.labelled_frames
+    volume, evidence, labels, frames = sample.volume, sample.evidence, sample.labels, sample.labelled_frames
     if config.warps or config.gain or config.bias:
         volume = _resample(volume, grid, gain, bias)
     if grid is not None:
         labels = _resample_labels(labels, grid)
+        evidence = None if evidence is None else _resample_evidence(evidence, grid)
+    if evidence is not None:
+        volume = torch.cat([volume, evidence])
     if mirrored:
         volume, labels = volume.flip(3), labels.flip(2)
     if backwards:
@@ -125,6 +129,15 @@ def _resample(volume: Tensor, grid: Tensor | None, gain: Tensor, bias: Tensor) -
             # Frames as channels: the weights of a position are computed once for all of them.
             part = _sample(part.flatten(0, 1), grid, "bilinear", "reflection").view_as(part)
         result[:, some] = part.mul_(gain).add_(bias).clamp_(0, 255)
+    return result
+
+
+def _resample_evidence(evidence: Tensor, grid: Tensor) -> Tensor:
+    """None of it where the grid leaves the frame."""
+    result = torch.empty_like(evidence)
+    for some in _chunks(evidence.shape[1], evidence[:, 0].numel()):
+        part = evidence[:, some].float()
+        result[:, some] = _sample(part.flatten(0, 1), grid, "bilinear", "zeros").view_as(part).add_(0.5)
     return result
 
 

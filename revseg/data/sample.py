@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 VOID = 255
@@ -29,6 +30,8 @@ class Sample:
     """The video file or the folder of frames."""
     frame_names: tuple[str, ...] = ()
     """What each of the T frames is called in the source, and so its mask: "00012"."""
+    evidence: Tensor | None = None
+    """(classes + 1, T, H, W) uint8: what is known of every pixel beforehand, for a guided network (``propagate``)."""
 
     def __post_init__(self) -> None:
         assert self.labels.shape == (len(self.labelled_frames), self.height, self.width), self.labels.shape
@@ -45,6 +48,11 @@ class Sample:
     @property
     def width(self) -> int:
         return self.volume.shape[3]
+
+    def to(self, device: torch.device | None) -> "Sample":
+        """The same with its pixels on a device; None: where they are."""
+        evidence = None if self.evidence is None else self.evidence.to(device)
+        return replace(self, volume=self.volume.to(device), labels=self.labels.to(device), evidence=evidence)
 
     def select(self, frames: Iterable[int]) -> "Sample":
         """The same video with only these of its labelled frames."""

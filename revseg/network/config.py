@@ -14,6 +14,9 @@ class NetworkConfig:
     """Channels of the state at level 0 (each of prev and curr); 8 times more per level where T is halved too, else 4 times."""
     classes: int = 2
     """Classes of the segmentation, background included."""
+    guided: bool = False
+    """The volume has, after RGB, the evidence that labels carried along by optical flow give: the probability of every class and
+    the confidence in them, 0 to 255. Opening and head see it; where it is 0 throughout, nothing is known."""
     levels: int = 3
     """Coarsenings; the network goes down that often and up again."""
     depth: Any = (0, 2, 2, 2)
@@ -38,8 +41,8 @@ class NetworkConfig:
     """The grid of exact states is 2^-grid_bits; null: 12 (range +-1024 in float32), and 6 for int16 (range +-512)."""
 
     keep_hidden: bool = False
-    """Keep relu(K y + b) of the wide (coarse) levels for the backward pass: 7 convolutions a block instead of 8 there, for
-    rank / C of a state per block. Changes no bit of the result."""
+    """Keep relu(K y + b) for the backward pass where channels are at least twice the rank: 7 convolutions a block instead of 8
+    there, for rank / (2 C) of a float32 state per block, in bfloat16. Changes no bit of the result."""
     slab_bytes: int | None = None
     """Temporaries of one slab, about; null: 64 MiB on CPU, 256 MiB on a GPU. Less takes longer, more halos are computed."""
 
@@ -58,6 +61,11 @@ class NetworkConfig:
         self._spread("rank", self.levels + 1, 1)
         self._spread("coarsen_time", self.levels, 0)
         self._check_dtypes()
+
+    @property
+    def inputs(self) -> int:
+        """Channels of the volume."""
+        return 3 + (self.classes + 1 if self.guided else 0)
 
     @property
     def depths(self) -> tuple[int, ...]:

@@ -8,13 +8,15 @@ The first line's states and adjoints are the floor; everything else is small bes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from revseg.network.config import NetworkConfig
 from revseg.network.network import adjoint_dtype_of, convolution_dtype_of, grid_of
 from revseg.network.plan import BlockPlan, blocks_of, multiple_of, padded_size
 from revseg.reversible.haar import STRIP_BYTES
-from revseg.reversible.layer import position_bytes
+from revseg.reversible.kernels.dispatch import Layout
+from revseg.reversible.kernels.tile import padded_rank
+from revseg.reversible.layer import keeps_hidden, position_bytes
 from revseg.reversible.sequence import SLAB_BYTES
 from revseg.reversible.slab import slab_size
 from revseg.reversible.wide import is_wide
@@ -58,6 +60,7 @@ def forecast_training(config: NetworkConfig, size: Size, *, device: str = "cuda"
 
     any_offset: the video may lie anywhere on the grid, as in training with augmentation: the largest padding counts.
     """
+    config = _resolved(config, device)
     offset = tuple(m - 1 for m in multiple_of(config)) if any_offset else (0, 0, 0)
     padded = padded_size(config, size, offset)  # type: ignore[arg-type]
     budget = config.slab_bytes or SLAB_BYTES[device]
@@ -66,16 +69,17 @@ def forecast_training(config: NetworkConfig, size: Size, *, device: str = "cuda"
     return Forecast(
         states=2 * elements * grid_of(config).dtype.itemsize,
         adjoints=2 * elements * adjoint_dtype_of(config).itemsize,
-        hidden=_kept_bytes(config, padded) if config.keep_hidden else 0,
+        hidden=_kept_bytes(config, padded, device) if config.keep_hidden else 0,
         slab=_temporaries(config, padded, budget, device, training=True),
         weights=PARAMETER_COPIES[optimizer] * 4 * parameters(config),
-        input=(3 * size[0] + labels) * size[1] * size[2],
+        input=(config.inputs * size[0] + labels) * size[1] * size[2],
         operations=8 * convolution_operations(config, padded),
     )
 
 
 def forecast_prediction(config: NetworkConfig, size: Size, *, device: str = "cuda") -> Forecast:
     """One pass over a video of ``size`` (T, H, W), at one offset."""
+    config = _resolved(config, device)
     padded = padded_size(config, size)
     elements = config.channels * padded[0] * padded[1] * padded[2]
     return Forecast(
@@ -84,7 +88,7 @@ def forecast_prediction(config: NetworkConfig, size: Size, *, device: str = "cud
         hidden=0,
         slab=_temporaries(config, padded, config.slab_bytes or SLAB_BYTES[device], device, training=False),
         weights=2 * 4 * parameters(config),
-        input=3 * size[0] * size[1] * size[2],
+        input=0 if device == "cuda" else config.inputs * size[0] * size[1] * size[2],  # stays on the host
         operations=2 * convolution_operations(config, padded),
     )
 
@@ -108,7 +112,8 @@ def largest(config: NetworkConfig, size: Size, memory: int, axis: int, **setting
 def parameters(config: NetworkConfig) -> int:
     """Number of weights of the network."""
     blocks = sum(b.rank * (b.channels * config.kernel_size**3 + 1) for b in blocks_of(config) if b.kind == "leapfrog")
-    return blocks + config.channels * 4 + config.classes * (2 * config.channels + 1)
+    opening, evidence = config.channels * (config.inputs + 1), config.inputs - 3
+    return blocks + opening + config.classes * (2 * config.channels + evidence + 1)
 
 
 def convolution_operations(config: NetworkConfig, padded: Size) -> float:
@@ -119,34 +124,57 @@ def convolution_operations(config: NetworkConfig, padded: Size) -> float:
     return total
 
 
+def _resolved(config: NetworkConfig, device: str) -> NetworkConfig:
+    """With the convolutions' dtype of a GPU, which may not be this machine's."""
+    if device == "cuda" and config.arithmetic == "exact" and config.convolution_dtype == "auto":
+        return replace(config, convolution_dtype="bfloat16")
+    return config
+
+
 def _temporaries(config: NetworkConfig, padded: Size, budget: int, device: str, training: bool) -> int:
     """Largest of: a leapfrog's slab, a change of level, a few frames of opening, head and loss."""
     whole_frame = padded[1] * padded[2]
-    head = 16 * (2 * config.channels + config.classes) * whole_frame
+    head = 16 * (2 * config.channels + config.inputs - 3 + config.classes) * whole_frame
     needs = [max(head, min(budget, head * padded[0]))]
-    needs += [_slab_bytes(config, block, shape, budget, training) for block, shape in _leapfrogs(config, padded)]
+    needs += [_slab_bytes(config, block, shape, budget, device, training) for block, shape in _leapfrogs(config, padded)]
     if config.levels:
         state = grid_of(config).dtype.itemsize
         needs.append(config.channels * state * whole_frame * 2 ** sum(config.halves_time) + 4 * STRIP_BYTES[device])
     return max(needs)
 
 
-def _slab_bytes(config: NetworkConfig, block: BlockPlan, shape: tuple[int, ...], budget: int, training: bool) -> int:
+def _slab_bytes(
+    config: NetworkConfig, block: BlockPlan, shape: tuple[int, ...], budget: int, device: str, training: bool
+) -> int:
     dtype, grid = convolution_dtype_of(config), grid_of(config)
     radius = config.kernel_size // 2
     frames, height, width, channels = shape
+    if _is_fused(config, channels, block.rank, device):
+        # The workspaces of a and d: no low-precision copy, and a halo of one convolution only.
+        per_position = 2 * padded_rank(block.rank) * dtype.itemsize
+        length, rows = slab_size(shape, 1, per_position, budget)
+        return (length + 2) * (rows + 2) * width * per_position
     if is_wide(channels, block.rank):
         whole = frames * height * width * block.rank
         kept = whole * (4 + dtype.itemsize * (2 if training else 1))
         return kept + min(budget, frames * height * width * channels * 3 * dtype.itemsize)
     per_position = position_bytes(channels, block.rank, dtype, grid.dtype)
     length, rows = slab_size(shape, radius, per_position, budget)
-    reach = (min(length, frames) + 4 * radius) * (rows + (4 * radius if rows < height else 0))
+    reach = (length + (4 * radius if length < frames else 0)) * (rows + (4 * radius if rows < height else 0))
     return reach * width * per_position
 
 
-def _kept_bytes(config: NetworkConfig, padded: Size) -> int:
-    fields = [(block, shape) for block, shape in _leapfrogs(config, padded) if is_wide(block.channels, block.rank)]
+def _is_fused(config: NetworkConfig, channels: int, rank: int, device: str) -> bool:
+    """On a GPU of compute capability 8.0 or more; an older one takes PyTorch's path, and more memory."""
+    dtypes = convolution_dtype_of(config), grid_of(config), adjoint_dtype_of(config)
+    return device == "cuda" and Layout(channels, rank, config.kernel_size, *dtypes).supported
+
+
+def _kept_bytes(config: NetworkConfig, padded: Size, device: str) -> int:
+    fields = [
+        (block, shape) for block, shape in _leapfrogs(config, padded)
+        if keeps_hidden(block.channels, block.rank) and not _is_fused(config, block.channels, block.rank, device)
+    ]
     return sum(block.rank * shape[0] * shape[1] * shape[2] for block, shape in fields) * convolution_dtype_of(config).itemsize
 
 

@@ -17,7 +17,7 @@ Offset = tuple[int, int, int]
 def predict_probabilities(
     net: RevSegNet, volume: Tensor, offsets: Sequence[Offset] = ((0, 0, 0),)
 ) -> Iterator[tuple[int, Tensor]]:
-    """Softmax probabilities of a video (3, T, H, W), averaged over placements on the padded grid.
+    """Softmax probabilities of a video (I, T, H, W), averaged over placements on the padded grid.
 
     Yields (first frame, (O, t, H, W) float32) in order. With several offsets the running sum of all frames is kept, in float16.
     """
@@ -25,11 +25,11 @@ def predict_probabilities(
         yield from _probabilities(net, volume, offsets[0])
         return
     _, frames, height, width = volume.shape
-    total = torch.zeros(net.config.classes, frames, height, width, dtype=torch.float16, device=volume.device)
+    total = torch.zeros(net.config.classes, frames, height, width, dtype=torch.float16, device=net.device)
     for offset in offsets:
         for start, part in _probabilities(net, volume, offset):
             total[:, start : start + part.shape[1]] += part / len(offsets)
-    count = max(1, net.sequence.budget(volume.device) // (total[:, 0].numel() * 16))
+    count = max(1, net.sequence.budget(net.device) // (total[:, 0].numel() * 16))
     for start in range(0, frames, count):
         yield start, total[:, start : start + count].float()
 
@@ -44,17 +44,17 @@ def spread_offsets(multiple: tuple[int, int, int], count: int) -> list[Offset]:
 
 def _probabilities(net: RevSegNet, volume: Tensor, offset: Offset) -> Iterator[tuple[int, Tensor]]:
     batch = volume[None]
-    check_volume(batch)
+    check_volume(batch, net.config.inputs)
     placement = Placement.of(net, batch, offset)
-    own_dtypes = torch.autocast(volume.device.type, enabled=False)
+    own_dtypes = torch.autocast(net.device.type, enabled=False)
     with own_dtypes:
         state = open_state(net, batch, placement)
         net.sequence.forward_(state, net.sequence.detached())
-    channels = 2 * net.config.channels + net.config.classes
-    count = frames_at_once(placement, channels, 1, net.sequence.budget(volume.device))
+    channels = net.head.in_features + net.config.classes
+    count = frames_at_once(placement, channels, 1, net.sequence.budget(net.device))
     frames = volume.shape[1]
     for start in range(0, frames, count):
         stop = min(start + count, frames)
         with own_dtypes:  # not around the yield, where it would reach into the caller's code
-            part = net.head(features(net, state, placement, start, stop))[0].softmax(-1).movedim(-1, 0)
+            part = net.head(features(net, state, batch, placement, start, stop))[0].softmax(-1).movedim(-1, 0)
         yield start, part

@@ -24,6 +24,8 @@ class RevSegNet(nn.Module):
 
         state = (y, y),  y = opening(volume);   state <- sequence(state);   logits = head(state)
 
+    The volume of a guided network has evidence beside RGB, and so has what its head sees: logits = head(state, evidence).
+
     Settings: see ``NetworkConfig``; given as keywords. ``config`` holds them.
 
         net = RevSegNet(channels=4, classes=2, levels=3, depth=(0, 2, 2, 2), rank=16)
@@ -36,22 +38,30 @@ class RevSegNet(nn.Module):
         super().__init__()
         self.config = config = NetworkConfig(**settings)
         self.multiple = multiple_of(config)
-        self.opening = nn.Linear(3, config.channels)
+        self.opening = nn.Linear(config.inputs, config.channels)
         self.sequence = _sequence(config)
-        self.head = nn.Linear(2 * config.channels, config.classes)
+        self.head = nn.Linear(2 * config.channels + config.inputs - 3, config.classes)
         # Near zero: the first loss is log(classes), and the first gradients do not fling the state about.
         nn.init.normal_(self.head.weight, std=1e-2)
         nn.init.zeros_(self.head.bias)
+        if config.guided:  # the first prediction is what the evidence says
+            nn.init.normal_(self.head.weight, std=1e-4)
+            nn.init.eye_(self.head.weight[:, 2 * config.channels :])
+
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
 
     def forward(self, volume: Tensor) -> Tensor:
         """(N, 3, T, H, W) -> logits (N, classes, T, H, W), under autograd."""
-        check_volume(volume)
+        check_volume(volume, self.config.inputs)
         size = tuple(volume.shape[2:])
         padded = padded_size(self.config, size)  # type: ignore[arg-type]
         inputs = normalise(volume.movedim(1, -1), self.opening.weight.dtype)
         inputs = F.pad(inputs, (0, 0, *(p for axis in (2, 1, 0) for p in (0, padded[axis] - size[axis]))))
         y = self.opening(inputs).movedim(-1, 1)
-        features = torch.cat(self.sequence(y, y), 1)[:, :, : size[0], : size[1], : size[2]]
+        fields = [*self.sequence(y, y), inputs[..., 3:].movedim(-1, 1)]
+        features = torch.cat(fields, 1)[:, :, : size[0], : size[1], : size[2]]
         return self.head(features.movedim(1, -1).to(self.head.weight.dtype)).movedim(-1, 1)
 
 
@@ -60,9 +70,9 @@ def normalise(volume: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     return (volume.to(dtype) - PIXEL_MEAN) / PIXEL_STD if volume.dtype == torch.uint8 else volume.to(dtype)
 
 
-def check_volume(volume: Tensor) -> None:
-    if volume.dim() != 5 or volume.shape[1] != 3 or 0 in volume.shape:
-        raise ValueError(f"the volume has shape {tuple(volume.shape)}; give (N, 3, T, H, W) with no empty axis")
+def check_volume(volume: Tensor, channels: int = 3) -> None:
+    if volume.dim() != 5 or volume.shape[1] != channels or 0 in volume.shape:
+        raise ValueError(f"the volume has shape {tuple(volume.shape)}; give (N, {channels}, T, H, W) with no empty axis")
     if not (volume.is_floating_point() or volume.dtype == torch.uint8):
         raise ValueError(f"the volume has dtype {volume.dtype}; give uint8 (0 to 255) or a normalised float")
 

@@ -1,4 +1,7 @@
-"""Where the real video lies in the padded volume, and moving pixels and features between the two."""
+"""Where the real video lies in the padded volume, and moving pixels and features between the two.
+
+The video may lie on the network's device or on the host: what is needed of it is copied a few frames at a time.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ class Placement:
 
     @classmethod
     def of(cls, net: RevSegNet, volume: Tensor, offset: tuple[int, int, int]) -> Placement:
-        """Placement of a volume (N, 3, T, H, W)."""
+        """Placement of a volume (N, I, T, H, W)."""
         frames, height, width = volume.shape[2:]
         size = (frames, height, width)
         return cls(size, offset, padded_size(net.config, size, offset))
@@ -40,13 +43,13 @@ def frames_at_once(placement: Placement, channels: int, batch: int, budget: int)
 
 
 def opening_inputs(net: RevSegNet, volume: Tensor, placement: Placement, start: int, stop: int) -> Tensor:
-    """Normalised frames [start, stop) of the padded volume, zero where there is no video: (N, t, H', W', 3)."""
+    """Normalised frames [start, stop) of the padded volume, zero where there is no video: (N, t, H', W', I)."""
     (frames, height, width), (t, h, w) = placement.size, placement.offset
     dtype = net.opening.weight.dtype
-    inputs = torch.zeros(len(volume), stop - start, *placement.padded[1:], 3, dtype=dtype, device=volume.device)
+    inputs = torch.zeros(len(volume), stop - start, *placement.padded[1:], volume.shape[1], dtype=dtype, device=net.device)
     first, last = max(start, t), min(stop, t + frames)
     if first < last:
-        pixels = volume[:, :, first - t : last - t].movedim(1, -1)
+        pixels = volume[:, :, first - t : last - t].to(net.device, non_blocking=True).movedim(1, -1)
         inputs[:, first - start : last - start, h : h + height, w : w + width] = normalise(pixels, dtype)
     return inputs
 
@@ -55,16 +58,18 @@ def opening_inputs(net: RevSegNet, volume: Tensor, placement: Placement, start: 
 def open_state(net: RevSegNet, volume: Tensor, placement: Placement) -> Pair:
     """state = (y, y), y = opening(volume), built a few frames at a time."""
     sequence = net.sequence
-    fields = torch.empty(len(volume), *placement.padded, net.config.channels, dtype=sequence.grid.dtype, device=volume.device)
-    count = frames_at_once(placement, net.config.channels + 3, len(volume), sequence.budget(volume.device))
+    fields = torch.empty(len(volume), *placement.padded, net.config.channels, dtype=sequence.grid.dtype, device=net.device)
+    count = frames_at_once(placement, net.config.channels + volume.shape[1], len(volume), sequence.budget(net.device))
     for start in range(0, placement.padded[0], count):
         stop = min(start + count, placement.padded[0])
         fields[:, start:stop] = sequence.grid.store(net.opening(opening_inputs(net, volume, placement, start, stop)))
     return Pair(fields, fields.clone(), sequence.grid)
 
 
-def features(net: RevSegNet, state: Pair, placement: Placement, start: int, stop: int) -> Tensor:
-    """Input of the head for the video's frames [start, stop): (N, t, H, W, 2C), values."""
+def features(net: RevSegNet, state: Pair, volume: Tensor, placement: Placement, start: int, stop: int) -> Tensor:
+    """Input of the head for the video's frames [start, stop): (N, t, H, W, 2C), values; then the evidence, if guided."""
     dtype = net.head.weight.dtype
     parts = [state.grid.load(placement.crop(fields, start, stop), dtype) for fields in (state.prev, state.curr)]
+    if net.config.guided:
+        parts.append(normalise(volume[:, 3:, start:stop].to(net.device, non_blocking=True).movedim(1, -1), dtype))
     return torch.cat(parts, -1)

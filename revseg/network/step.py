@@ -43,10 +43,11 @@ def training_step(net: RevSegNet, volume: Tensor, labels: Tensor, labelled_frame
                   offset: tuple[int, int, int] = (0, 0, 0)) -> StepResult:
     """Loss of a video and its gradients, added to ``.grad`` of all parameters.
 
-    volume: (N, 3, T, H, W) uint8 or normalised float; labels: (N, L, H, W) of the frames ``labelled_frames``;
-    offset: where the video is placed on the padded grid.
+    volume: (N, I, T, H, W) uint8 or normalised float, I = 3, or 3 + classes + 1 if guided;
+    labels: (N, L, H, W) of the frames ``labelled_frames``; offset: where the video is placed on the padded grid.
+    Volume and labels may lie on the network's device or on the host, there best in pinned memory.
     """
-    check_volume(volume)
+    check_volume(volume, net.config.inputs)
     if labels.shape != (len(volume), len(labelled_frames), *volume.shape[3:]):
         raise ValueError(f"labels of shape {tuple(labels.shape)} do not fit {len(labelled_frames)} labelled frames of a volume "
                          f"{tuple(volume.shape)}; give (N, L, H, W)")
@@ -55,11 +56,11 @@ def training_step(net: RevSegNet, volume: Tensor, labels: Tensor, labelled_frame
     placement = Placement.of(net, volume, offset)
     parameters = net.sequence.parameters_of_layers()
     fixed = [part.detach() for part in parameters]
-    with torch.autocast(volume.device.type, enabled=False):
+    with torch.autocast(net.device.type, enabled=False):
         state = open_state(net, volume, placement)
         kept: Kept | None = {} if net.config.keep_hidden else None
         net.sequence.forward_(state, fixed, kept)
-        frames = _Labelled(net, state, placement, labels, labelled_frames)
+        frames = _Labelled(net, state, volume, placement, labels, labelled_frames)
         value, statistics, adjoint = frames.loss_and_adjoint(loss)
         gradients = net.sequence.adjoint_(state, adjoint, fixed, kept)
         trained = [index for index, part in enumerate(parameters) if part.requires_grad]
@@ -72,24 +73,31 @@ def training_step(net: RevSegNet, volume: Tensor, labels: Tensor, labelled_frame
 class _Labelled:
     """The labelled frames of a state: logits, statistics and adjoint, a few frames at a time."""
 
-    def __init__(self, net: RevSegNet, state: Pair, placement: Placement, labels: Tensor, frames: Sequence[int]) -> None:
-        self.net, self.state, self.placement, self.labels = net, state, placement, labels
-        budget = net.sequence.budget(labels.device)
-        self.count = frames_at_once(placement, 2 * net.config.channels + net.config.classes, len(labels), budget)
+    def __init__(self, net: RevSegNet, state: Pair, volume: Tensor, placement: Placement, labels: Tensor,
+                 frames: Sequence[int]) -> None:
+        self.net, self.state, self.volume, self.placement, self.labels = net, state, volume, placement, labels
+        budget = net.sequence.budget(net.device)
+        self.count = frames_at_once(placement, net.head.in_features + net.config.classes, len(labels), budget)
         self.frames = frames
 
     def loss_and_adjoint(self, loss: Loss) -> tuple[Tensor, Tensor, Pair]:
+        adjoint, runs = self._zero_adjoint(), list(self._runs())
+        if len(runs) == 1:  # all labelled frames at once: one pass does
+            inputs = self._features(runs[0]).requires_grad_()
+            total = self._statistics(loss, inputs, runs[0])
+            value = loss.value(total)
+            value.backward()
+            self._add(adjoint, inputs, runs[0])
+            return value.detach(), total.detach(), adjoint
         with torch.no_grad():
-            total = torch.stack([self._statistics(loss, self._features(run), run) for run in self._runs()]).sum(0)
+            total = torch.stack([self._statistics(loss, self._features(run), run) for run in runs]).sum(0)
         total.requires_grad_()
         value = loss.value(total)
         (weights,) = torch.autograd.grad(value, total)
-        adjoint = self._zero_adjoint()
-        for run in self._runs():
+        for run in runs:
             inputs = self._features(run).requires_grad_()
             self._statistics(loss, inputs, run).backward(weights)
-            assert inputs.grad is not None
-            self._add(adjoint, inputs.grad, run)
+            self._add(adjoint, inputs, run)
         return value.detach(), total.detach(), adjoint
 
     def _runs(self) -> Iterator[range]:
@@ -99,20 +107,23 @@ class _Labelled:
 
     def _features(self, run: range) -> Tensor:
         frames = [self.frames[i] for i in run]
-        return torch.cat([features(self.net, self.state, self.placement, frame, frame + 1) for frame in frames], 1)
+        return torch.cat(
+            [features(self.net, self.state, self.volume, self.placement, frame, frame + 1) for frame in frames], 1
+        )
 
     def _statistics(self, loss: Loss, inputs: Tensor, run: range) -> Tensor:
         logits = self.net.head(inputs)
-        return loss.statistics(logits.flatten(0, -2), self.labels[:, run.start : run.stop].flatten().long())
+        return loss.statistics(logits.flatten(0, -2), self.labels[:, run.start : run.stop].to(self.net.device).flatten().long())
 
     def _zero_adjoint(self) -> Pair:
         dtype = self.net.sequence.adjoint_dtype
-        u_prev = torch.zeros(self.state.curr.shape, dtype=dtype, device=self.labels.device)
+        u_prev = torch.zeros(self.state.curr.shape, dtype=dtype, device=self.net.device)
         return Pair(u_prev, torch.zeros_like(u_prev), Grid(dtype, None))
 
-    def _add(self, adjoint: Pair, gradient: Tensor, run: range) -> None:
-        """Into (u_prev, u_curr) = (-g_prev, g_curr)."""
-        g_prev, g_curr = gradient.chunk(2, -1)
+    def _add(self, adjoint: Pair, inputs: Tensor, run: range) -> None:
+        """The gradient of the features into (u_prev, u_curr) = (-g_prev, g_curr)."""
+        assert inputs.grad is not None
+        g_prev, g_curr = inputs.grad[..., : 2 * self.net.config.channels].chunk(2, -1)
         for position, frame in enumerate(self.frames[i] for i in run):
             at = slice(position, position + 1)
             self.placement.crop(adjoint.prev, frame, frame + 1).sub_(g_prev[:, at])
@@ -121,7 +132,7 @@ class _Labelled:
 
 def _opening_gradient(net: RevSegNet, volume: Tensor, placement: Placement, adjoint: Pair) -> None:
     """The state starts as (y, y): d(loss)/dy = g_prev + g_curr = u_curr - u_prev."""
-    count = frames_at_once(placement, net.config.channels + 3, len(volume), net.sequence.budget(volume.device))
+    count = frames_at_once(placement, net.config.channels + volume.shape[1], len(volume), net.sequence.budget(net.device))
     for start in range(0, placement.padded[0], count):
         stop = min(start + count, placement.padded[0])
         y = net.opening(opening_inputs(net, volume, placement, start, stop))

@@ -12,24 +12,30 @@ from torch import Tensor
 
 from revseg.network.inference import predict_probabilities, spread_offsets
 from revseg.network.network import RevSegNet
+from revseg.prediction.refine import refine
+
+Mask = NDArray[np.uint8]
 
 
 def segment(
-    net: RevSegNet, volume: Tensor, size: tuple[int, int] | None = None, offsets: int = 1
-) -> Iterator[NDArray[np.uint8]]:
-    """Class of every pixel of a video (3, T, H, W) uint8: one (H, W) array per frame, in order.
+    net: RevSegNet, volume: Tensor, size: tuple[int, int] | None = None, offsets: int = 1, fine: Tensor | None = None
+) -> Iterator[Mask]:
+    """Class of every pixel of a video (I, T, H, W) uint8: one (H, W) array per frame, in order.
 
-    size: (H, W) of the masks, None: that of the volume. The probabilities are resized, not the masks:
-    contours stay smooth. offsets: number of placements on the network's grid that are averaged over.
+    size: (H, W) of the masks, None: that of the volume. offsets: placements on the network's grid that are averaged over.
+    fine: of a guided network, evidence finer than that in the volume, (O + 1, T, H', W') uint8, for its detail.
     """
-    volume = volume.to(next(net.parameters()).device)
+    frame = 0
     for _, probabilities in predict_probabilities(net, volume, spread_offsets(net.multiple, offsets)):
-        for frame in probabilities.unbind(1):
-            yield _classes(frame, size or (volume.shape[2], volume.shape[3]))
+        for found in probabilities.unbind(1):
+            if fine is not None:
+                found = refine(net, found, volume[3:, frame], fine[:, frame])
+            yield mask_of(found, size or (volume.shape[2], volume.shape[3]))
+            frame += 1
 
 
-def _classes(probabilities: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(O, h, w) -> (H, W)."""
+def mask_of(probabilities: Tensor, size: tuple[int, int]) -> Mask:
+    """(O, h, w) -> the class of each of (H, W) pixels. Probabilities are resized, not masks: contours stay smooth."""
     if probabilities.shape[1:] != size:
         probabilities = F.interpolate(probabilities[None], size, mode="bilinear", align_corners=False)[0]
     return probabilities.argmax(0).to(torch.uint8).cpu().numpy()

@@ -34,14 +34,14 @@ class Layer(Protocol):
     def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int, keep: list[Tensor] | None = None) -> list[Tensor]:
         """prev <- 2 curr - prev - f(curr) on fields (T, H, W, C); the magnitudes reached, in grid units, where exact.
 
-        keep: the layer may append relu(K curr + b) of the whole field, if that is small beside the field.
+        keep: takes up relu(K curr + b), slab by slab, if that is small beside the field (``keeps_hidden``).
         """
 
     def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
-                 budget: int, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
+                 budget: int, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """The same step, and on u the step with f linearised at curr; returns d(loss)/dK and d(loss)/db, new tensors.
 
-        kept: what ``step_`` appended.
+        kept: what ``step_`` appended, if anything.
         """
 
 
@@ -72,7 +72,7 @@ class Leapfrog:
     def __init__(self, index: int) -> None:
         self.index = index
 
-    def forward_(self, state: Pair, layer: Layer, budget: int, keep: list[Tensor] | None = None) -> None:
+    def forward_(self, state: Pair, layer: Layer, budget: int, keep: list[list[Tensor]] | None = None) -> None:
         """next = 2 curr - prev - f(curr), written over prev; then (prev, curr) <- (curr, next)."""
         self._step_(state, layer, budget, keep)
         state.swap_()
@@ -83,7 +83,7 @@ class Leapfrog:
         self._step_(state, layer, budget)
 
     def adjoint_(
-        self, state: Pair, adjoint: Pair, layer: Layer, budget: int, kept: list[Tensor] | None = None
+        self, state: Pair, adjoint: Pair, layer: Layer, budget: int, kept: list[list[Tensor]] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Undo the step on the state and carry the adjoint back through it; returns d(loss)/dK and d(loss)/db.
 
@@ -102,9 +102,12 @@ class Leapfrog:
         adjoint.swap_()
         return kernel, bias
 
-    def _step_(self, state: Pair, layer: Layer, budget: int, keep: list[Tensor] | None = None) -> None:
+    def _step_(self, state: Pair, layer: Layer, budget: int, keep: list[list[Tensor]] | None = None) -> None:
         for prev, curr in zip(state.prev, state.curr, strict=True):
-            for magnitude in layer.step_(prev, curr, state.grid, budget, keep):
+            hidden: list[Tensor] | None = None if keep is None else []
+            if keep is not None and hidden is not None:
+                keep.append(hidden)
+            for magnitude in layer.step_(prev, curr, state.grid, budget, hidden):
                 state.watch_(magnitude)
 
 

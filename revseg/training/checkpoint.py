@@ -11,7 +11,7 @@ import io
 import os
 import pickle
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from revseg.data.atomic import replacing
 from revseg.network.config import NetworkConfig
 from revseg.network.network import RevSegNet
 
-FORMAT, VERSION = "revseg checkpoint", 1
+FORMAT, VERSION = "revseg checkpoint", 2
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Checkpoint:
     """Highest score so far."""
     height: int | None
     """Height of the frames that were trained on; None: that of the video."""
+    end: int | None = None
+    """The last step, where the training is ended early."""
+    losses: list[float] = field(default_factory=list)
+    """Of the last steps, as far as early stopping looks at them."""
 
     @property
     def weights_to_predict(self) -> dict[str, Tensor]:

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from revseg.data.dataset import evenly_spaced
+from revseg.data.masks import resize_mask
 from revseg.data.sample import Sample
 from revseg.network.forecast import Size
 from revseg.network.network import RevSegNet
 from revseg.prediction.output import Source, write_prediction
 from revseg.prediction.segment import segment
 from revseg.training.experiment import Evaluation
+from revseg.training.guidance import Guidance, GuidanceConfig
 from revseg.training.measures import Mask, Measures, check_classes, copy_nearest, measure, object_ids
 from revseg.training.pictures import pictures
 
 
 class FewFrames:
-    """known: the video with all labels there are; `count` of its labelled frames, evenly spaced, are trained
-    on.
+    """known: the video with all labels there are; `count` of its labelled frames, evenly spaced, are trained on. guidance: for a
+    guided network; fine: the video at the size at which labels are carried along. device: where the samples are made.
 
     The labels of the others reach neither the training nor the choice of the best checkpoint: they tell how
     good it is.
     """
 
     def __init__(
-        self, known: Sample, count: int | None, classes: int, offsets: int = 1, on_error: str = "stop"
+        self,
+        known: Sample,
+        count: int | None,
+        classes: int,
+        offsets: int = 1,
+        on_error: str = "stop",
+        guidance: GuidanceConfig | None = None,
+        fine: Sample | None = None,
+        seed: int = 0,
+        device: torch.device | None = None,
     ) -> None:
         frames = known.labelled_frames
         chosen = range(len(frames)) if count is None else evenly_spaced(len(frames), count)
@@ -35,16 +50,31 @@ class FewFrames:
         self.labelled = known.select([frames[i] for i in chosen])
         others = [frame for frame in frames if frame not in self.labelled.labelled_frames]
         self.others = known.select(others) if others else None
+        self.guidance = None if guidance is None else self._guidance(fine or known, classes, guidance, seed, device)
+
+    def _guidance(
+        self, fine: Sample, classes: int, config: GuidanceConfig, seed: int, device: torch.device | None
+    ) -> Guidance:
+        labelled = fine.select(self.labelled.labelled_frames)
+        return Guidance(self.labelled, labelled, classes, config, seed, device)
 
     def sample(self, index: int) -> Sample:
-        return self.labelled
+        return self.labelled if self.guidance is None else self.guidance.sample(index)
+
+    @property
+    def volume(self) -> Tensor:
+        """What the network is given to segment."""
+        return self.known.volume if self.guidance is None else self.guidance.volume
 
     def largest(self) -> tuple[Size, int]:
         frames, height, width = self.known.volume.shape[1:]
-        return (frames, height, width), len(self.labelled.labelled_frames)
+        labelled = len(self.labelled.labelled_frames)
+        if self.guidance is not None:
+            labelled = min(frames, labelled + self.guidance.config.pseudo_frames)
+        return (frames, height, width), labelled
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
-        masks = list(segment(net, self.known.volume))
+        masks = list(segment(net, self.volume))
         on_labelled = self._measure(masks, self.labelled)
         scalars = {f"labelled/{name}": value for name, value in on_labelled.named().items()}
         if self.others is not None:
@@ -55,22 +85,31 @@ class FewFrames:
         return Evaluation(scalars, pictures(masks, self.others or self.labelled), on_labelled.JF)
 
     def finish(self, net: RevSegNet, folder: Path) -> dict[str, Any]:
-        """J, F, JF: of the frames that were not labelled, at the size trained on; None without truth."""
-        masks = list(segment(net, self.known.volume, offsets=self.offsets))
-        metrics: dict[str, Any] = {"J": None, "F": None, "JF": None, "baseline": None}
+        """J, F, JF: of the frames that were not labelled, at the size trained on, and of each object; None without truth."""
+        masks = self._write(net, folder)
+        metrics: dict[str, Any] = {"J": None, "F": None, "JF": None, "objects": None, "baseline": None}
         if self.others is not None:
             baseline = self._measure(copy_nearest(self.labelled), self.others).named()
-            metrics = {**self._measure(masks, self.others).named(), "baseline": baseline}
+            of_each = {str(number): self._measure(masks, self.others, [number]).named() for number in self.objects}
+            metrics = {**self._measure(masks, self.others).named(), "objects": of_each, "baseline": baseline}
         metrics["labelled"] = self._measure(masks, self.labelled).named()
         metrics["labelled_frames"] = list(self.labelled.labelled_frames)
-        self._write(net, folder)
         return metrics
 
-    def _write(self, net: RevSegNet, folder: Path) -> None:
+    def _write(self, net: RevSegNet, folder: Path) -> list[Mask]:
+        """Masks in the video's own size into the folder; returns them at the size trained on."""
         known = self.known
-        masks = segment(net, known.volume, known.native_size, self.offsets)
-        source = Source(known.source, known.frame_rate, known.frame_names, self.on_error)
-        write_prediction(masks, source, folder, {"labelled_frames": self.labelled.labelled_frames})
+        masks: list[Mask] = []
 
-    def _measure(self, masks: list[Mask], truth: Sample) -> Measures:
-        return measure(masks, truth, self.objects)
+        def native() -> Iterator[Mask]:
+            fine = None if self.guidance is None else self.guidance.fine
+            for mask in segment(net, self.volume, known.native_size, self.offsets, fine):
+                masks.append(resize_mask(mask, known.height, known.width))  # at the pixels where the annotation, too, is sampled
+                yield mask
+
+        source = Source(known.source, known.frame_rate, known.frame_names, self.on_error)
+        write_prediction(native(), source, folder, {"labelled_frames": self.labelled.labelled_frames})
+        return masks
+
+    def _measure(self, masks: list[Mask], truth: Sample, objects: Sequence[int] | None = None) -> Measures:
+        return measure(masks, truth, objects or self.objects)

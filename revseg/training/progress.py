@@ -21,15 +21,17 @@ class Progress:
     minutes: float | None = None
     step: int = 0
     seconds: float = 0.0
+    end: int | None = None
+    """The last step of a training that is ended early; what is left of the schedule is run through until then."""
 
     @property
     def fraction(self) -> float:
-        """In [0, 1]: max(step / steps, seconds / limit)."""
+        """In [0, 1]: max(step / last step, seconds / limit)."""
         by_time = 0.0 if self.minutes is None else self.seconds / (60 * self.minutes)
-        return min(1.0, max(self.step / self.steps, by_time))
+        return min(1.0, max(self.step / (self.end or self.steps), by_time))
 
     def __str__(self) -> str:
-        return f"step {self.step} of {self.steps}"
+        return f"step {self.step} of {self.end or self.steps}"
 
     @property
     def finished(self) -> bool:

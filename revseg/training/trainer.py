@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -23,6 +23,7 @@ from revseg.training.interruption import Interrupted, StopRequest
 from revseg.training.loss import LossConfig, SegmentationLoss, region_similarity
 from revseg.training.memory import peak_memory
 from revseg.training.optimizer import Optimizer, OptimizerConfig
+from revseg.training.plateau import on_plateau
 from revseg.training.progress import Progress
 from revseg.training.run_folder import RunFolder
 from revseg.training.schedule import schedule_named
@@ -37,6 +38,9 @@ class TrainingConfig:
     minutes: float | None = None
     """Stop after this time even if there are steps left; the schedule then follows the time. Such a run
     cannot be repeated bit for bit."""
+    patience: int | None = None
+    """Once the mean loss of so many steps is hardly (2 %) below that of as many before them, end after as many more, in which
+    the learning rate falls to its end; null: take all steps."""
     accumulation: int = 1
     """Videos whose gradients are averaged for one update."""
     schedule: str = "one-cycle"
@@ -52,6 +56,8 @@ class TrainingConfig:
     memory_budget: float | None = None
     """Gigabytes (10^9 bytes) that the training may take; null: what is free. Where the network needs more as configured, a
     smaller arrangement of it is taken (slabs, adjoint_dtype, state_dtype), or the run stops before its first step."""
+    input: str = "device"
+    """Where the uint8 video lies during a step: device, or host, in pinned memory, which saves the device 3 bytes a pixel."""
     ahead: int = 2
     """Videos that are decoded and augmented in the background while the network works."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -59,13 +65,15 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         schedule_named(self.schedule)
+        if self.input not in ("device", "host"):
+            raise ValueError(f"training.input is {self.input}; choose device or host")
         for name in ("steps", "accumulation", "clip", "evaluate_every", "checkpoint_every"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"training.{name} is {getattr(self, name)}; give a positive number")
-        if self.minutes is not None and self.minutes <= 0:
-            raise ValueError(
-                f"training.minutes is {self.minutes}; give a positive number, or null for no limit"
-            )
+        for name in ("minutes", "patience"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"training.{name} is {value}; give a positive number, or null for no limit")
 
 
 class Trainer:
@@ -89,6 +97,7 @@ class Trainer:
         self.optimizer = Optimizer(net, config.optimizer)
         self.average = None if config.ema is None else WeightAverage(net, config.ema)
         self.progress = Progress(config.steps, config.minutes)
+        self.losses: list[float] = []
         self.best: float | None = None
 
     def fit(self, description: str) -> None:
@@ -123,7 +132,8 @@ class Trainer:
         self.optimizer.load_state_dict(saved.optimizer)
         if self.average is not None:
             self.average.load(saved.average or saved.weights)
-        self.progress.step, self.progress.seconds, self.best = saved.step, saved.seconds, saved.best
+        self.progress.step, self.progress.seconds, self.progress.end = saved.step, saved.seconds, saved.end
+        self.losses, self.best = list(saved.losses), saved.best
         return True
 
     def averaged(self) -> AbstractContextManager[None]:
@@ -131,12 +141,12 @@ class Trainer:
         return nullcontext() if self.average is None else self.average.applied(self.net)
 
     def _item(self, index: int) -> Augmented:
-        return augment(
-            self.experiment.sample(index),
-            self.augmentation,
-            generator_for("augmentation", self.seed, index),
-            self.net.multiple,
-        )
+        on_device = self.config.input == "device"
+        sample = self.experiment.sample(index).to(self.device if on_device else torch.device("cpu"))
+        generator = generator_for("augmentation", self.seed, index)
+        item = augment(sample, self.augmentation, generator, self.net.multiple)
+        pin = not on_device and self.device.type == "cuda"
+        return replace(item, volume=item.volume.pin_memory(), labels=item.labels.pin_memory()) if pin else item
 
     def _step(self, items: Iterator[Augmented], board: Board) -> None:
         started = time.perf_counter()
@@ -148,6 +158,7 @@ class Trainer:
         factor = self.schedule(self.progress.fraction)
         self.optimizer.step(factor)
         self.progress.step += 1
+        self._watch(loss)
         if self.average is not None:
             self.average.update(self.net, self.progress.step)
         board.step(
@@ -164,10 +175,19 @@ class Trainer:
             ),
         )
 
+    def _watch(self, loss: float) -> None:
+        """Ends the training early where the loss stays as it is."""
+        if (patience := self.config.patience) is None:
+            return
+        self.losses = [*self.losses, loss][-2 * patience :]
+        if self.progress.end is None and on_plateau(self.losses, patience):
+            self.progress.end = min(self.progress.step + patience, self.config.steps)
+
     def _add_gradients(self, item: Augmented) -> StepResult:
-        volume, labels = item.volume.to(self.device)[None], item.labels.to(self.device)[None]
         try:
-            return training_step(self.net, volume, labels, item.labelled_frames, self.loss, item.offset)
+            return training_step(
+                self.net, item.volume[None], item.labels[None], item.labelled_frames, self.loss, item.offset
+            )
         except OverflowError as error:
             raise OverflowError(f"step {self.progress.step + 1}: {error}") from error
 
@@ -210,4 +230,6 @@ class Trainer:
             self.progress.seconds,
             self.best,
             self.height,
+            self.progress.end,
+            self.losses,
         )

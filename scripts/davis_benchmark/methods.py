@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from davis_benchmark.problem import Mask, Problem
 from revseg.data.masks import read_mask, resize_mask
+from revseg.data.propagation import flow_height
+from revseg.data.sample import Sample
 from revseg.prediction.output import Source, write_prediction
 from revseg.train import open_experiment, train
 from revseg.training.few_frames import FewFrames
 from revseg.training.measures import copy_nearest
 from revseg.training.run_folder import RunFolder
+from revseg.training.source import load_one
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,11 @@ def unet(problem: Problem, clip: int | None) -> Outcome:
 
     experiment = few_frames(problem)
     known = experiment.known
-    net = monai.new_unet(problem.config.network.classes, problem.config.seed, problem.device)
+    network = problem.config.network
+    net = monai.new_unet(network.inputs, network.classes, problem.config.seed, problem.device)
     frames = min(clip or known.frames, known.frames)
     progress = monai.fit(net, experiment, problem.config, frames)
-    masks = monai.segment(net, known.volume, frames, known.native_size)
+    masks = monai.segment(net, experiment.volume, frames, known.native_size)
     source = Source(known.source, known.frame_rate, known.frame_names)
     write_prediction(masks, source, RunFolder(problem.run_dir).predictions, {})
     return Outcome(written_masks(problem), {"training_seconds": progress.seconds, "steps": progress.step, "clip_frames": frames})
@@ -62,22 +66,37 @@ def written_masks(problem: Problem) -> list[Mask]:
 
 
 def copy(problem: Problem, clip: int | None) -> Outcome:
-    return Outcome(copy_nearest(few_frames(problem).labelled))
+    return Outcome(copy_nearest(labelled(problem)))
 
 
 def flow(problem: Problem, clip: int | None, chain: bool = True) -> Outcome:
     from davis_benchmark.optical_flow import propagate
 
-    return Outcome(propagate(few_frames(problem).labelled, chain))
+    return Outcome(propagate(labelled(problem), chain))
 
 
 def flow_direct(problem: Problem, clip: int | None) -> Outcome:
     return flow(problem, clip, chain=False)
 
 
+def flow_fine(problem: Problem, clip: int | None) -> Outcome:
+    """Frame by frame at the height at which revseg carries labels along; its masks at the size of the others."""
+    from davis_benchmark.optical_flow import propagate
+
+    known = problem.known
+    masks = propagate(labelled(problem, flow_height(known.height, known.native_size[0])), chain=True)
+    return Outcome([resize_mask(mask, known.height, known.width) for mask in masks])
+
+
+def labelled(problem: Problem, height: int | None = None) -> Sample:
+    """The video with the labels that are given, read anew: every method is timed from the files on."""
+    data = problem.config.data
+    return load_one(replace(data, height=height or data.height), problem.run_dir).select(problem.labelled_frames)
+
+
 def few_frames(problem: Problem) -> FewFrames:
-    """The video read anew, as revseg-train reads it: every method is timed from the files on."""
-    experiment = open_experiment(problem.config, RunFolder(problem.run_dir))
+    """What revseg-train trains on: the same, and for a guided network what optical flow makes of it."""
+    experiment = open_experiment(problem.config, RunFolder(problem.run_dir), problem.device)
     assert isinstance(experiment, FewFrames)
     return experiment
 
@@ -91,8 +110,9 @@ METHODS = {
     "copy": Method("nearest label copied", copy),
     "flow": Method("optical flow, frame by frame", flow),
     "flow-direct": Method("optical flow, straight", flow_direct),
+    "flow-fine": Method("optical flow, frame by frame, of 480 lines", flow_fine),
     "revseg": Method("revseg", revseg, trained=True),
     "unet": Method("MONAI UNet", unet, trained=True),
 }
-BASELINES = ("copy", "flow", "flow-direct")
+BASELINES = ("copy", "flow", "flow-direct", "flow-fine")
 """What needs no training."""

@@ -10,20 +10,12 @@ The chain composes positions, not labels: a label is looked up once, so that no 
 
 from __future__ import annotations
 
-from math import ceil
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from revseg.data.propagation import Flow, look_up
 from revseg.data.sample import VOID, Sample
 from revseg.training.measures import Mask
-
-# Smaller frames are enlarged to about this height for the flow: DIS matches patches of 8 pixels at half resolution, too coarse
-# for them (mean J over ten sequences at height 96, 5 labelled: 0.67 as they are, 0.75 enlarged four times).
-LEAST_HEIGHT = 384
-
-Field = NDArray[np.float32]
 
 
 def propagate(labelled: Sample, chain: bool) -> list[Mask]:
@@ -46,29 +38,3 @@ def propagate(labelled: Sample, chain: bool) -> list[Mask]:
                 masks[frame] = look_up(labels, position, cv2.INTER_NEAREST)
                 frame += direction
     return masks
-
-
-def look_up(image: NDArray, position: Field, interpolation: int) -> NDArray:
-    """image at each (x, y) of position (H, W, 2); beyond the border, what is at the border."""
-    return cv2.remap(image, position, None, interpolation, borderMode=cv2.BORDER_REPLICATE)
-
-
-class Flow:
-    """Optical flow between any two frames of a video."""
-
-    def __init__(self, video: Sample) -> None:
-        self.size = video.width, video.height
-        self.factor = ceil(LEAST_HEIGHT / video.height)
-        self.frames = [self._grey(frame) for frame in video.volume.permute(1, 2, 3, 0).numpy()]
-        self.dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        rows, columns = np.mgrid[: video.height, : video.width].astype(np.float32)
-        self.identity: Field = np.stack([columns, rows], axis=-1)
-
-    def position(self, frame: int, other: int) -> Field:
-        """(H, W, 2): where in `other` each pixel (x, y) of `frame` is found."""
-        flow = self.dis.calc(self.frames[frame], self.frames[other], None)
-        return self.identity + cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) / self.factor
-
-    def _grey(self, frame: Mask) -> Mask:
-        grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
-        return cv2.resize(grey, None, fx=self.factor, fy=self.factor, interpolation=cv2.INTER_CUBIC)

@@ -1,4 +1,4 @@
-"""MONAI's 3D UNet by revseg's recipe: same labels, augmentation, loss, schedule, clipping, steps and input size; AdamW.
+"""MONAI's 3D UNet by revseg's recipe: same labels and evidence, augmentation, loss, schedule, clipping, steps and size; AdamW.
 
 The network of MONAI's tutorials: channels 16, 32, 64, 128, 256, two residual units, convolutions in bfloat16 where that is fast.
 Where a whole video does not fit into memory it sees clips of it: in training a random one around a labelled frame, in
@@ -31,11 +31,24 @@ MULTIPLE = 16  # four coarsenings by 2
 Offset = tuple[int, int, int]
 
 
-def new_unet(classes: int, seed: int, device: torch.device) -> nn.Module:
+def new_unet(inputs: int, classes: int, seed: int, device: torch.device) -> nn.Module:
+    """inputs: channels of the volume; those beyond RGB are evidence, and added to the logits, as in a guided revseg network."""
     from monai.networks.nets import UNet
 
     torch.manual_seed(seed)
-    return UNet(3, 3, classes, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2).to(device)
+    unet = UNet(3, inputs, classes, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2).to(device)
+    return unet if inputs == 3 else Guided(unet, classes)
+
+
+class Guided(nn.Module):
+    """What evidence says, corrected by a network."""
+
+    def __init__(self, net: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.net, self.classes = net, classes
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.net(inputs) + inputs[:, 3 : 3 + self.classes]
 
 
 def fit(net: nn.Module, experiment: Experiment, config: TrainConfig, clip: int) -> Progress:
@@ -104,7 +117,7 @@ def value(net: nn.Module, clip: Augmented, offset: Offset, loss: SegmentationLos
 
 
 def logits(net: nn.Module, volume: Tensor, offset: Offset) -> Tensor:
-    """(3, T, H, W) uint8 -> (O, T, H, W), by way of the volume padded with zeros to multiples of 16."""
+    """(I, T, H, W) uint8 -> (O, T, H, W), by way of the volume padded with zeros to multiples of 16."""
     size = volume.shape[1:]
     sides = [(before, -n % MULTIPLE - before) for before, n in zip(offset, size, strict=True)]
     inputs = F.pad(normalise(volume[None]), [width for pair in reversed(sides) for width in pair])

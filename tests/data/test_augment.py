@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -149,6 +149,65 @@ def test_out_of_view_is_void():
     assert result.volume[2].float().std() > 0  # the volume has a mirror image there, no black
 
 
+def with_evidence(sample):
+    """Three planes: where the disk is, where it is not, and how deep in it, another in each frame."""
+    inside = (sample.volume[:1] > 130).to(torch.uint8)
+    number = torch.arange(sample.frames, dtype=torch.uint8).view(1, -1, 1, 1)
+    return replace(sample, evidence=torch.cat([255 * inside, 255 - 255 * inside, inside * (100 + number)]))
+
+
+def test_evidence_follows_the_colours_as_it_is():
+    sample = with_evidence(make_sample())
+    result = augment(sample, AugmentConfig(**OFF), generator())
+    assert torch.equal(result.volume, torch.cat([sample.volume, sample.evidence]))
+    result = augment(sample, AugmentConfig(**OFF | {"gain": 0.2, "bias": 0.1}), generator())
+    assert not torch.equal(result.volume[:3], sample.volume)
+    assert torch.equal(result.volume[3:], sample.evidence)
+
+
+@pytest.mark.parametrize(("setting", "axis"), [("flip_width", 3), ("flip_time", 1)])
+def test_evidence_is_flipped_with_the_volume(setting, axis):
+    sample = with_evidence(make_sample())
+    result = augment(sample, AugmentConfig(**OFF | {setting: 1}), generator())
+    assert torch.equal(result.volume, torch.cat([sample.volume, sample.evidence]).flip(axis))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_evidence_is_warped_with_the_volume(seed):
+    """It tells of every frame's disk where the colours and the labels have it."""
+    config = AugmentConfig(**OFF | {"rotation": 30, "scale": 0.2, "shear": 0.1, "elastic": 0.03, "flip_width": 0.5})
+    sample = make_sample(height=64, width=96)
+    result = augment(with_evidence(sample), config, generator(seed))
+    plain = augment(sample, config, generator(seed))
+    assert torch.equal(result.volume[:3], plain.volume)  # with the same random numbers
+    assert torch.equal(result.labels, plain.labels)
+    assert result.volume.dtype == torch.uint8
+    inside, outside, depth = result.volume[3:]
+    red = result.volume[0]
+    assert (inside[red > 150] > 127).all()
+    assert (inside[red < 110] < 128).all()
+    void = torch.nn.functional.pad((result.labels[:1] == 255).float(), (2, 2, 2, 2), value=1.0)
+    within = torch.nn.functional.max_pool2d(void, 5, 1)[0] == 0
+    assert within.float().mean() > 0.3
+    assert ((inside.int() + outside - 255).abs()[:, within] <= 1).all()
+    for frame in range(sample.frames):
+        assert depth[frame][inside[frame] == 255].unique().tolist() == [100 + frame]
+
+
+def test_nothing_is_known_beyond_the_frame():
+    sample = make_sample()
+    sample = replace(sample, evidence=torch.full((3, *sample.volume.shape[1:]), 255, dtype=torch.uint8))
+    result = augment(sample, AugmentConfig(**OFF | {"translation": 0.4}), generator(3))
+    plain = replace(sample, labels=torch.zeros_like(sample.labels), evidence=None)
+    outside = augment(plain, AugmentConfig(**OFF | {"translation": 0.4}), generator(3)).labels[0] == 255
+    assert 0.1 < outside.float().mean() < 0.8
+    far = 1 - torch.nn.functional.max_pool2d(1 - outside[None].float(), 3, 1, 1)[0] > 0  # what is half outside is half known
+    border = torch.nn.functional.max_pool2d(outside[None].float(), 3, 1, 1)[0] > 0
+    assert far.any()
+    assert not result.volume[3:][..., far].any()
+    assert (result.volume[3:][..., ~border] == 255).all()
+
+
 def test_no_labels():
     sample = make_sample().select([])
     assert augment(sample, AugmentConfig(), generator()).labels.shape == (0, 32, 48)
@@ -156,9 +215,9 @@ def test_no_labels():
 
 def test_chunks_give_the_same(monkeypatch):
     config = AugmentConfig(elastic=0.05)
-    whole = augment(make_sample(), config, generator())
+    whole = augment(with_evidence(make_sample()), config, generator())
     monkeypatch.setattr(augment_module, "CHUNK", 3 * 32 * 48 * 3)
-    parts = augment(make_sample(), config, generator())
+    parts = augment(with_evidence(make_sample()), config, generator())
     assert torch.equal(parts.volume, whole.volume)
     assert torch.equal(parts.labels, whole.labels)
 
@@ -176,7 +235,7 @@ class LargestFloat(TorchDispatchMode):
 
 
 def test_never_the_whole_volume_in_floating_point():
-    sample = make_sample(200, 96, 171)
+    sample = with_evidence(make_sample(200, 96, 171))
     with LargestFloat() as largest:
         augment(sample, AugmentConfig(elastic=0.05), generator())
     assert 0 < largest.size <= augment_module.CHUNK < sample.volume.numel() / 4

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from revseg import RevSegNet
 from revseg.network.config import NetworkConfig
@@ -48,10 +50,36 @@ def test_any_offset_pads_at_most_a_multiple_more():
 
 
 def test_kept_hidden_activations():
-    """rank x positions x bytes of each block on a wide level: here level 2 (128 channels, on 2 ways) and level 3 (once)."""
-    config = NetworkConfig(channels=2, rank=4, depth=(0, 0, 1, 2), keep_hidden=True, convolution_dtype="bfloat16")
+    """rank x positions x bytes of each block with channels of twice the rank: level 1 (16 channels, on 2 ways) and level 3
+    (1024, once), not level 0 (2 channels)."""
+    config = NetworkConfig(channels=2, rank=(2, 8, 4, 4), depth=(1, 1, 0, 2), keep_hidden=True, convolution_dtype="bfloat16")
     forecast = forecast_training(config, (16, 64, 64), device="cpu", any_offset=False)
-    assert forecast.hidden == 2 * 4 * (2 * 4 * 16 * 16 + 2 * 2 * 8 * 8)
+    assert forecast.hidden == 2 * (8 * 2 * 8 * 32 * 32 + 4 * 2 * 2 * 8 * 8)
+    more = replace(config, rank=(2, 9, 4, 4))
+    assert forecast_training(more, (16, 64, 64), device="cpu", any_offset=False).hidden == 2 * 4 * 2 * 2 * 8 * 8
+
+
+def test_kept_hidden_activations_are_those_that_a_pass_keeps():
+    net = RevSegNet(channels=4, rank=(4, 16), levels=1, depth=(1, 2), keep_hidden=True, convolution_dtype="bfloat16")
+    state, kept = net.sequence.pair(*torch.zeros(2, 1, 4, 8, 16, 24), net.sequence.grid), {}
+    net.sequence.forward_(state, net.sequence.detached(), kept)
+    held = [hidden for samples in kept.values() for sample in samples for hidden in sample]
+    forecast = forecast_training(net.config, (8, 16, 24), device="cpu", any_offset=False)
+    assert len(held) == 2
+    assert forecast.hidden == sum(hidden.untyped_storage().nbytes() for hidden in held)
+
+
+def test_a_slab_of_all_frames_by_hand():
+    """6 channels x 3 copies + rank 64 x 3 at each position, in bfloat16, and no halo; with less room, what that leaves."""
+    config = NetworkConfig(channels=6, rank=64, levels=0, depth=1, convolution_dtype="bfloat16", slab_bytes=10**9)
+    whole = 2 * 3 * (6 + 64) * 20 * 30 * 40
+
+    def slab(budget):
+        return forecast_training(replace(config, slab_bytes=budget), (20, 30, 40), device="cpu").slab
+
+    assert slab(10**9) == slab(whole) == whole
+    assert whole / 2 < slab(whole - 1) < whole
+    assert whole / 10 < slab(whole // 4) <= whole // 4
 
 
 @pytest.mark.parametrize("axis", [0, 1])

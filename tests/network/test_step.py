@@ -75,7 +75,7 @@ def assert_close(got, expected, tolerance):
 
 @pytest.mark.parametrize("slab_bytes", [1, 20_000, None])
 @pytest.mark.parametrize("offset", [(0, 0, 0), (3, 1, 2)])
-@pytest.mark.parametrize("settings", [{}, {"coarsen_time": (False, True), "depth": (2, 0, 1)}])
+@pytest.mark.parametrize("settings", [{}, {"rank": (3, 3, 2)}, {"coarsen_time": (False, True), "depth": (2, 0, 1)}])
 def test_gradients_equal_plain_autograd_whatever_the_slabs(settings, offset, slab_bytes):
     net, batch = double(**settings), data()
     net.sequence.slab_bytes = slab_bytes
@@ -190,14 +190,15 @@ def test_labels_of_another_shape_are_refused():
         training_step(network(), volume[0], labels, frames, PlainLoss())
 
 
-def test_kept_hidden_activations_change_no_bit():
-    """7 convolutions a block instead of 8 on the wide levels; both samples of a batch."""
+@pytest.mark.parametrize("slab_bytes", [1, 20_000, None])
+def test_kept_hidden_activations_change_no_bit(slab_bytes):
+    """7 convolutions a block instead of 8 where channels are twice the rank, in any number of slabs; both samples of a batch."""
     volume = torch.randint(0, 256, (2, 3, 9, 20, 25), dtype=torch.uint8)
     labels = torch.randint(0, 2, (2, 2, 20, 25))
     found = []
     for keep in (False, True):
         torch.manual_seed(0)
-        net = RevSegNet(channels=2, rank=2, depth=(1, 1, 2, 1), keep_hidden=keep)
+        net = RevSegNet(channels=2, rank=2, depth=(1, 1, 2, 1), keep_hidden=keep, slab_bytes=slab_bytes)
         result = training_step(net, volume, labels, [0, 8], PlainLoss(), (1, 2, 3))
         found.append((result.loss, [p.grad for p in net.parameters()]))
     assert torch.equal(found[0][0], found[1][0])

@@ -5,19 +5,16 @@ import torch
 
 from revseg.reversible.block import Coarsen, Leapfrog, Pair, Refine
 from revseg.reversible.grid import DEFAULT_BITS, Grid
-from revseg.reversible.layer import PreparedLayer, position_bytes
+from revseg.reversible.layer import PreparedLayer
 from revseg.reversible.slab import slabs
 from revseg.reversible.wide import WideLayer
 from tests.plain_network import force
 
 SHAPE = (2, 6, 12, 6, 3)  # N, T, H, W, C
 RANK = 4
-WHOLE, FRAMES, ROWS = (
-    1 << 30,
-    50_000,
-    1,
-)  # slab budgets: the whole field, some frames, a few rows of one frame
-BUDGETS = pytest.mark.parametrize("budget", [WHOLE, FRAMES, ROWS])
+# Frames and rows of each slab: the whole field, some frames, some rows of all frames, a few rows of a few frames.
+TILINGS = {"whole": (6, 12), "frames": (3, 12), "rows": (6, 5), "both": (4, 5)}
+BUDGET = 0  # not looked at: the tiling is given
 SIZES = pytest.mark.parametrize("size", [1, 3, 5])
 KINDS = pytest.mark.parametrize("kind", [PreparedLayer, WideLayer])
 DOUBLE = Grid(torch.float64, None)
@@ -54,41 +51,43 @@ def batch(field):
     return field.permute(0, 4, 1, 2, 3)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_budgets_split_as_named(dtype):
-    per_position = position_bytes(SHAPE[-1], RANK, dtype, torch.float32)
-    parts = {budget: list(slabs(SHAPE[1:], 1, per_position, budget)) for budget in (WHOLE, FRAMES, ROWS)}
-    assert len(parts[WHOLE]) == 1
-    if dtype == torch.float32:
-        assert len(parts[FRAMES]) > 1
-        assert not parts[FRAMES][0].splits_height
-    assert all(slab.splits_height for slab in parts[ROWS])
+@pytest.fixture(params=TILINGS)
+def tiling(request, monkeypatch):
+    monkeypatch.setattr("revseg.reversible.slab.slab_size", lambda *_: TILINGS[request.param])
+    return request.param
+
+
+def test_tilings_split_as_named(tiling):
+    parts = list(slabs(SHAPE[1:], 1, 100, BUDGET))
+    assert all(part.splits_time == (tiling in ("frames", "both")) for part in parts)
+    assert all(part.splits_height == (tiling in ("rows", "both")) for part in parts)
+    assert len(parts) == {"whole": 1, "frames": 2, "rows": 3, "both": 6}[tiling]
 
 
 @KINDS
 @SIZES
-@BUDGETS
+@pytest.mark.usefixtures("tiling")
 @pytest.mark.parametrize("container", [torch.float32, torch.int32, torch.int16])
 @pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
-def test_leapfrog_is_inverted_bit_for_bit(kind, container, convolution, budget, size):
+def test_leapfrog_is_inverted_bit_for_bit(kind, container, convolution, size):
     grid = Grid(container, DEFAULT_BITS[container])
     layer, block = prepared(kind, size, grid, convolution), Leapfrog(0)
     start = state(grid)
     current = copy(start)
-    block.forward_(current, layer, budget)
+    block.forward_(current, layer, BUDGET)
     assert torch.equal(current.prev, start.curr)
     assert not torch.equal(current.curr, start.curr)
-    block.inverse_(current, layer, budget)
+    block.inverse_(current, layer, BUDGET)
     assert equal(current, start)
 
 
 @KINDS
 @SIZES
-@BUDGETS
-def test_leapfrog_equals_its_equation(kind, budget, size):
+@pytest.mark.usefixtures("tiling")
+def test_leapfrog_equals_its_equation(kind, size):
     """next = 2 curr - prev - h^2 K^T relu(K curr + b), with the layer in plain PyTorch."""
     start, current = state(DOUBLE), state(DOUBLE)
-    Leapfrog(0).forward_(current, prepared(kind, size, DOUBLE), budget)
+    Leapfrog(0).forward_(current, prepared(kind, size, DOUBLE), BUDGET)
     expected = (
         2 * start.curr - start.prev - force(batch(start.curr), *weights(size), 0.8).permute(0, 2, 3, 4, 1)
     )
@@ -97,8 +96,8 @@ def test_leapfrog_equals_its_equation(kind, budget, size):
 
 @KINDS
 @SIZES
-@BUDGETS
-def test_leapfrog_adjoint_is_the_transposed_jacobian(kind, budget, size):
+@pytest.mark.usefixtures("tiling")
+def test_leapfrog_adjoint_is_the_transposed_jacobian(kind, size):
     """Gradients of <g, (curr, next)> against autograd on the equation; and the state is undone on the way."""
     kernel, bias = (part.requires_grad_() for part in weights(size))
     start = state(DOUBLE)
@@ -110,8 +109,8 @@ def test_leapfrog_adjoint_is_the_transposed_jacobian(kind, budget, size):
 
     block, layer = Leapfrog(0), prepared(kind, size, DOUBLE)
     current, adjoint = copy(start), Pair(-g_prev, g_curr.clone(), DOUBLE)
-    block.forward_(current, layer, budget)
-    gradients = block.adjoint_(current, adjoint, layer, budget)
+    block.forward_(current, layer, BUDGET)
+    gradients = block.adjoint_(current, adjoint, layer, BUDGET)
     for got, wanted in zip((-adjoint.prev, adjoint.curr, *gradients), expected, strict=True):
         assert torch.allclose(got, wanted, rtol=0, atol=1e-11 * wanted.abs().max().item())
     assert torch.allclose(current.prev, start.prev, rtol=0, atol=1e-12)
@@ -128,25 +127,48 @@ def _force_at(curr, kernel, bias):
 @KINDS
 @pytest.mark.parametrize("container", [torch.float32, torch.int16])
 @pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
-@BUDGETS
-def test_leapfrog_adjoint_recovers_the_state_bit_for_bit(kind, container, convolution, budget):
+@pytest.mark.usefixtures("tiling")
+def test_leapfrog_adjoint_recovers_the_state_bit_for_bit(kind, container, convolution):
     grid = Grid(container, DEFAULT_BITS[container])
     layer, block = prepared(kind, 3, grid, convolution), Leapfrog(0)
     start = state(grid)
     current, adjoint = copy(start), state(Grid(torch.float32, None), 2)
-    block.forward_(current, layer, budget)
-    block.adjoint_(current, adjoint, layer, budget)
+    block.forward_(current, layer, BUDGET)
+    block.adjoint_(current, adjoint, layer, BUDGET)
     assert equal(current, start)
 
 
 @KINDS
-@BUDGETS
-def test_a_sample_does_not_depend_on_the_rest_of_the_batch(kind, budget):
+@pytest.mark.parametrize("container", [torch.float32, torch.int16])
+@pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
+@pytest.mark.usefixtures("tiling")
+def test_kept_hidden_activations_change_no_bit(kind, container, convolution):
+    """Of each sample its own; both layers have channels for it."""
+    grid, width = Grid(container, DEFAULT_BITS[container]), 2 * RANK
+    kernel = torch.randn(RANK, width, 3, 3, 3, generator=torch.Generator().manual_seed(3)) / (27 * width) ** 0.5
+    layer, block = kind(kernel, weights(3)[1].float(), 0.8, grid.unit, convolution), Leapfrog(0)
+    start, results = state(grid, shape=(*SHAPE[:-1], width)), []
+    for keep in (None, []):
+        current, adjoint = copy(start), state(Grid(torch.float32, None), 2, (*SHAPE[:-1], width))
+        block.forward_(current, layer, BUDGET, keep)
+        final = copy(current)
+        if keep is not None:
+            assert len(keep) == SHAPE[0]
+            assert all(part.amax() > 0 for sample in keep for part in sample)
+        gradients = block.adjoint_(current, adjoint, layer, BUDGET, keep)
+        assert equal(current, start)
+        results.append((final.prev, final.curr, adjoint.prev, adjoint.curr, *gradients))
+    assert all(map(torch.equal, *results))
+
+
+@KINDS
+@pytest.mark.usefixtures("tiling")
+def test_a_sample_does_not_depend_on_the_rest_of_the_batch(kind):
     layer, block = prepared(kind, 3, DOUBLE), Leapfrog(0)
     both = state(DOUBLE)
     second = Pair(both.prev[1:].clone(), both.curr[1:].clone(), DOUBLE)
-    block.forward_(both, layer, budget)
-    block.forward_(second, layer, budget)
+    block.forward_(both, layer, BUDGET)
+    block.forward_(second, layer, BUDGET)
     assert torch.equal(both.curr[1:], second.curr)
 
 

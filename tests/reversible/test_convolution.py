@@ -9,7 +9,17 @@ from revseg.reversible.convolution import Convolution, as_batch, as_field, kerne
 TOLERANCE = {torch.bfloat16: 2e-2, torch.float32: 1e-5, torch.float64: 1e-12}
 CASES = pytest.mark.parametrize(
     ("size", "padding"),
-    [(1, (0, 0, 0)), (3, (0, 1, 1)), (3, (0, 0, 1)), (3, (1, 1, 1)), (5, (0, 2, 2)), (5, (0, 0, 2))],
+    [
+        (1, (0, 0, 0)),
+        (3, (0, 1, 1)),
+        (3, (0, 0, 1)),
+        (3, (1, 1, 1)),
+        (3, (1, 0, 1)),
+        (5, (0, 2, 2)),
+        (5, (0, 0, 2)),
+        (5, (2, 2, 2)),
+        (5, (2, 0, 2)),
+    ],
 )
 DTYPES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
 
@@ -48,9 +58,10 @@ def test_convolution_agrees_with_float64(out, channels, with_bias, dtype, size, 
 
 @CASES
 @DTYPES
-@pytest.mark.parametrize("frames", [5, 6])  # an even number takes two windows in float32
+@pytest.mark.parametrize("frames", [1, 2, 3, 5, 6])
 def test_kernel_gradient_agrees_with_autograd(frames, dtype, size, padding):
-    field = random(frames + size - 1, 7, 5, 12, seed=0, dtype=dtype)
+    """``frames`` of the output; with padding along T as many of the field, fewer than taps too: those that meet none give 0."""
+    field = random(frames + size - 1 - 2 * padding[0], 7, 5, 12, seed=0, dtype=dtype)
     kernel = torch.zeros(3, 12, size, size, size, dtype=torch.float64, requires_grad=True)
     output = plain(field, kernel, None, padding)
     adjoint = random(*output.shape, seed=1, dtype=dtype)
@@ -59,6 +70,19 @@ def test_kernel_gradient_agrees_with_autograd(frames, dtype, size, padding):
     assert gradient.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
     assert gradient.shape == kernel.shape
     assert relative(gradient, expected) < TOLERANCE[dtype]
+    assert torch.equal(gradient.abs().amax((0, 1, 3, 4)) > 0, expected.abs().amax((0, 1, 3, 4)) > 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(("size", "frames"), [(3, 1), (3, 4), (5, 1), (5, 2), (5, 4)])
+def test_zeros_along_time_may_be_padding_or_part_of_the_field(frames, size, dtype):
+    """A slab of all frames and one with a halo."""
+    reach = size // 2
+    field, adjoint = random(frames, 7, 5, 12, seed=0, dtype=dtype), random(frames, 7, 5, 3, seed=1, dtype=dtype)
+    haloed = F.pad(field, (0, 0, 0, 0, 0, 0, reach, reach))
+    expected = kernel_gradient(haloed.double(), adjoint.double(), size, (0, reach, reach))
+    gradient = kernel_gradient(field, adjoint, size, (reach, reach, reach))
+    assert relative(gradient, expected) < TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
@@ -66,8 +90,9 @@ def test_parts_of_the_rows_need_no_contiguous_memory(dtype):
     """A slab split along H is a view of its haloed copy."""
     field = random(6, 9, 5, 12, seed=0, dtype=dtype)[1:-1, 2:-2]
     adjoint = random(4, 5, 5, 3, seed=1, dtype=dtype)[1:-1, 1:-1]
-    expected = kernel_gradient(field.contiguous().double(), adjoint.contiguous().double(), 3, (0, 0, 1))
-    assert relative(kernel_gradient(field, adjoint, 3, (0, 0, 1)), expected) < TOLERANCE[dtype]
+    for part, padding in ((adjoint, (0, 0, 1)), (random(4, 3, 7, 3, seed=2, dtype=dtype)[:, :, 1:-1], (1, 0, 1))):
+        expected = kernel_gradient(field.contiguous().double(), part.contiguous().double(), 3, padding)
+        assert relative(kernel_gradient(field, part, 3, padding), expected) < TOLERANCE[dtype]
 
 
 def test_views_between_field_and_batch_share_memory():

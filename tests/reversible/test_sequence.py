@@ -30,11 +30,15 @@ def test_64_blocks_on_3_levels_are_inverted_bit_for_bit(container, convolution):
     assert_inverted_exactly(sequence, start(sequence, (1, 2, 8, 16, 16)))
 
 
-@pytest.mark.parametrize("slab_bytes", [1, 20_000, 100_000, 1 << 30])
+BUDGETS, SIZES = [1, 20_000, 60_000, 100_000, 1 << 30], [(8, 24, 12), (16, 12, 12)]
+
+
+@pytest.mark.parametrize("slab_bytes", BUDGETS)
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
-def test_any_number_of_slabs_is_inverted_bit_for_bit(convolution, slab_bytes):
+def test_any_number_of_slabs_is_inverted_bit_for_bit(convolution, size, slab_bytes):
     sequence = build((2, 2, 2), grid=exact(torch.float32), convolution=convolution, slab_bytes=slab_bytes)
-    assert_inverted_exactly(sequence, start(sequence, (2, 2, 8, 24, 12)))
+    assert_inverted_exactly(sequence, start(sequence, (2, 2, *size)))
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])
@@ -61,13 +65,15 @@ def test_floating_point_is_inverted_to_rounding():
 
 
 def test_slab_sizes_of_these_tests_do_split():
-    counts = {}
-    for budget, dtype in itertools.product((1, 20_000, 100_000, 1 << 30), (torch.bfloat16, torch.float32)):
-        parts = list(slabs((8, 24, 12, 2), 1, position_bytes(2, 3, dtype, torch.float32), budget))
-        counts[budget] = counts.get(budget, set()) | {(len(parts) > 1, parts[0].splits_height)}
-    assert counts[1] == {(True, True)}
-    assert (True, False) in counts[100_000]
-    assert counts[1 << 30] == {(False, False)}
+    """Along T, along H, along both, and not at all, in either dtype."""
+    for dtype in (torch.bfloat16, torch.float32):
+        kinds = {}
+        for size, budget in itertools.product(SIZES, BUDGETS):
+            first = next(slabs((*size, 2), 1, position_bytes(2, 3, dtype, torch.float32), budget))
+            kinds.setdefault((first.splits_time, first.splits_height), set()).add(budget)
+        assert len(kinds) == 4
+        assert 1 in kinds[True, True]
+        assert 1 << 30 in kinds[False, False]
 
 
 @pytest.mark.parametrize("unused", [0, 1])

@@ -9,6 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from revseg.reversible.grid import Grid
 from tests.reversible.sequences import build, exact, loss_of, start
 
 
@@ -79,6 +80,27 @@ def test_eight_convolutions_per_block_and_step(convolution):
         assert counter.count == 2 * len(sequence.layers)
         loss_of(*outputs).backward()
     assert counter.count == 8 * len(sequence.layers)
+
+
+@pytest.mark.parametrize("convolution", [torch.float32, torch.bfloat16])
+def test_seven_convolutions_where_hidden_activations_are_kept(convolution):
+    """Kept on level 1, of 16 channels, not on level 0, of 2; the rank is 3. The same bits, and nothing is left behind."""
+    sequence = build((2, 3), grid=exact(torch.float32), convolution=convolution, slab_bytes=1 << 30)
+    prev, curr = start(sequence, (1, 2, 4, 8, 8))
+    parameters, results = sequence.detached(), []
+    for kept, saved in ((None, 0), ({}, 3)):
+        state = sequence.pair(prev, curr, sequence.grid)
+        adjoint = sequence.pair(curr, prev, Grid(torch.float32, None))
+        with _Convolutions() as counter:
+            sequence.forward_(state, parameters, kept)
+            if kept is not None:
+                assert {index for index, samples in kept.items() if any(samples)} == {2, 3, 4}
+            gradients = sequence.adjoint_(state, adjoint, parameters, kept)
+        assert counter.count == 8 * len(sequence.layers) - saved
+        assert not kept
+        assert all(map(torch.equal, sequence.values(state), (prev, curr)))
+        results.append((adjoint.prev, adjoint.curr, *gradients))
+    assert all(map(torch.equal, *results))
 
 
 def test_floating_point_operations_are_those_of_eight_convolutions():

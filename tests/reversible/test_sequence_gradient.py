@@ -6,22 +6,25 @@ import torch
 
 from revseg.reversible.block import Leapfrog, Pair
 from revseg.reversible.grid import Grid
+from revseg.reversible.wide import is_wide
 from tests.reversible.sequences import build, exact, gradients, loss_of, plain, start
 
 
 @pytest.mark.parametrize("slab_bytes", [1, 30_000, 1 << 30])
 @pytest.mark.parametrize(
-    ("depths", "halves_time", "size"),
+    ("depths", "halves_time", "size", "rank"),
     [
-        ((1, 2, 1), (True, True), 3),
-        ((0, 1, 2), (False, True), 3),
-        ((2,), (), 5),
-        ((1, 1), (True,), 1),
-        ((0, 0), (True,), 3),
+        ((1, 2, 1), (True, True), 3, 3),
+        ((1, 2, 1), (True, True), 3, 2),  # 128 channels take the matrix products
+        ((0, 1, 2), (False, True), 3, 3),
+        ((2,), (), 5, 3),
+        ((1, 1), (True,), 1, 3),
+        ((0, 0), (True,), 3, 3),
     ],
 )
-def test_gradients_equal_plain_autograd(depths, halves_time, size, slab_bytes):
-    sequence = build(depths, size=size, halves_time=halves_time, slab_bytes=slab_bytes)
+def test_gradients_equal_plain_autograd(depths, halves_time, size, rank, slab_bytes):
+    sequence = build(depths, rank=rank, size=size, halves_time=halves_time, slab_bytes=slab_bytes)
+    assert (rank == 2) == any(is_wide(layer.kernel.shape[1], rank) for layer in sequence.layers)
     inputs = [part.requires_grad_() for part in start(sequence, (2, 2, 4, 12, 8))]
     outputs, expected_outputs = sequence(*inputs), plain(sequence, *inputs, depths, halves_time)
     for got, expected in zip(outputs, expected_outputs, strict=True):

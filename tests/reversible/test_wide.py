@@ -58,16 +58,32 @@ def test_step_and_adjoint_agree_with_the_convolutions(channels, dtype, size, bud
 
 
 def test_the_rule_looks_at_the_shape_alone():
-    assert is_wide(128, 16)
+    assert is_wide(1024, 16)
+    assert is_wide(256, 4)
+    assert not is_wide(255, 4)
     assert is_wide(1024, 512)
-    assert not is_wide(64, 16)
+    assert not is_wide(1023, 512)
+
+
+@pytest.mark.parametrize(("channels", "kept"), [(4, True), (3, False)])
+def test_hidden_activations_are_kept_where_channels_are_twice_the_rank(channels, kept):
+    """As the forecast counts them: above 512 a rank may be wide and more than half the channels."""
+    layer, _ = layers(channels, 3, 1.0, torch.float64)
+    grid, results = Grid(torch.float64, None), []
+    for keep in ([], None):
+        prev, curr, u_prev, u_curr = fields(channels, 4)
+        layer.step_(prev, curr, grid, 1, keep)
+        assert keep is None or len(keep) == kept
+        gradients = layer.adjoint_(prev, curr, u_prev, u_curr, grid, grid, 1, keep)
+        results.append((prev, curr, u_prev, u_curr, *gradients))
+    assert all(map(torch.equal, *results))
 
 
 @pytest.mark.parametrize("container", [torch.float32, torch.int32, torch.int16])
 @pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("slab_bytes", [1, 1 << 30])
 def test_wide_blocks_are_inverted_bit_for_bit(slab_bytes, convolution, container):
-    sequence = build((0, 0, 6), grid=exact(container), convolution=convolution, slab_bytes=slab_bytes)
+    sequence = build((0, 0, 6), rank=RANK, grid=exact(container), convolution=convolution, slab_bytes=slab_bytes)
     assert all(is_wide(layer.kernel.shape[1], layer.kernel.shape[0]) for layer in sequence.layers)
     state = start(sequence, (2, 2, 4, 8, 12))
     with torch.no_grad():
@@ -79,9 +95,10 @@ def test_wide_blocks_are_inverted_bit_for_bit(slab_bytes, convolution, container
 @pytest.mark.parametrize("slab_bytes", [1, 1 << 30])
 def test_floating_point_operations_are_those_of_eight_convolutions(slab_bytes):
     """With 27 taps, slabs or not. Two depths, because Haar transforms are matrix products too."""
-    rank, shape, totals = 3, (1, 2, 8, 8, 8), []
+    rank, shape, totals = RANK, (1, 2, 8, 8, 8), []
     for depth in (1, 3):
         sequence = build((0, 0, depth), rank=rank, slab_bytes=slab_bytes)
+        assert is_wide(128, rank)
         parameters = sequence.parameters_of_layers()
         with pytest.MonkeyPatch.context() as patch, FlopCounterMode(display=False) as counter:
             patch.setattr(

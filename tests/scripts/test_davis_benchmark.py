@@ -111,6 +111,15 @@ def test_trains_with_the_settings_given(benchmark, part, tmp_path: Path) -> None
     assert "channels: 2" in config
 
 
+def test_baselines_need_no_network(benchmark, part, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What only a guided network needs is neither made nor timed for them."""
+    monkeypatch.setattr(part("methods"), "open_experiment", None)
+    benchmark("--sequences", "one", "--labelled", "3", "--methods", "copy,flow,flow-direct,flow-fine", "network.guided=true")
+    found = {record["method"]: record["J"] for record in benchmark.records()}
+    assert set(found) == set(part("methods").BASELINES)
+    assert min(found[name] for name in ("flow", "flow-direct", "flow-fine")) > found["copy"] + 0.1
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
@@ -160,7 +169,6 @@ def video(volume: np.ndarray, labels: np.ndarray, frames: tuple[int, ...]) -> Sa
 @pytest.mark.parametrize("chain", [True, False])
 def test_flow_carries_labels_with_what_moves(part, chain: bool) -> None:
     """Texture that moves two pixels to the right in every frame, labelled in the middle."""
-    pytest.importorskip("cv2")
     coarse = np.random.default_rng(0).integers(0, 255, (16, 32), dtype=np.uint8)
     texture = np.asarray(Image.fromarray(coarse).resize((128, 64), Image.Resampling.BICUBIC))
     mask = np.zeros((64, 128), np.uint8)
@@ -208,11 +216,15 @@ def test_clips_together_are_the_whole(part, clip: int) -> None:
     assert np.array_equal(masks, (volume.float().mean(0) > 120).numpy())
 
 
-def test_the_unet_learns_by_the_recipe(part, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("guided", ["true", "false"])
+def test_the_unet_learns_by_the_recipe(
+    guided: str, part, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     case, methods, unet = part("case"), part("methods"), part("unet")
-    recipe = case.Recipe(str(root), 2017, None, None, 3, ("device=cpu", "training.ema=0.9", "augment.rotation=0"))
+    more = "device=cpu", "training.ema=0.9", "augment.rotation=0", f"network.guided={guided}"
+    recipe = case.Recipe(str(root), 2017, None, None, 3, more)
     problem = part("problem").Problem.of(case.Case("two", 3, "unet"), recipe, tmp_path / "run")
-    monkeypatch.setattr(unet, "new_unet", lambda classes, seed, device: torch.nn.Conv3d(3, classes, 3, padding=1))
+    monkeypatch.setattr(unet, "new_unet", lambda inputs, classes, *_: torch.nn.Conv3d(inputs, classes, 3, padding=1))
     outcome = methods.unet(problem, 5)
     assert outcome.facts["steps"] == 3
     assert outcome.facts["clip_frames"] == 5
@@ -220,11 +232,23 @@ def test_the_unet_learns_by_the_recipe(part, root: Path, tmp_path: Path, monkeyp
     assert (problem.run_dir / "predictions" / "overlay.mp4").exists()
 
 
-def test_monai(part) -> None:
+def test_a_guided_unet_begins_with_what_evidence_says(part) -> None:
+    """Channels after RGB: a probability of each class, and the confidence."""
+    unet = part("unet")
+    net = torch.nn.Conv3d(7, 3, 1)
+    torch.nn.init.zeros_(net.weight)
+    torch.nn.init.zeros_(net.bias)
+    volume = torch.randint(0, 256, (7, 5, 20, 30), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    masks = np.stack(list(unet.segment(unet.Guided(net, 3), volume, 5, (20, 30))))
+    assert np.array_equal(masks, volume[3:6].float().argmax(0).numpy())
+
+
+@pytest.mark.parametrize("inputs", [3, 6])
+def test_monai(part, inputs: int) -> None:
     pytest.importorskip("monai")
     unet = part("unet")
-    net = unet.new_unet(2, 0, torch.device("cpu"))
-    volume = torch.zeros(3, 5, 20, 30, dtype=torch.uint8)
+    net = unet.new_unet(inputs, 2, 0, torch.device("cpu"))
+    volume = torch.zeros(inputs, 5, 20, 30, dtype=torch.uint8)
     assert unet.logits(net, volume, (11, 3, 2)).shape == (2, 5, 20, 30)
 
 

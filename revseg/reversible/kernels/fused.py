@@ -43,7 +43,7 @@ class FusedLayer:
         return [magnitude for magnitude in reached if magnitude is not None]
 
     def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid,
-                 adjoint_grid: Grid, budget: int, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
+                 adjoint_grid: Grid, budget: int, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
         """See ``revseg.reversible.block.Layer``."""
         fields = (prev, curr, u_prev, u_curr)
         parts = [self.adjoint_slab_(*fields, slab, grid.exact) for slab in self._slabs(curr, budget)]

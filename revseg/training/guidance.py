@@ -1,0 +1,93 @@
+"""Training with labels that optical flow carries from frame to frame: what the network is shown of them, and asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from revseg.data.propagation import propagate, resize_evidence
+from revseg.data.sample import VOID, Sample
+from revseg.training.feed import generator_for
+
+# From how far labels come back to a labelled frame, as share of the way to the next one.
+SHARES = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class GuidanceConfig:
+    """How a guided network (network.guided) learns when to trust what flow carries along."""
+
+    returned: float = 0.7
+    """Probability that a labelled frame shows, in place of its labels, what comes back of them from frames that have none: there
+    the network learns to mend, and is told the truth."""
+    blind: float = 0.1
+    """Probability that a step shows no carried labels at all, so that the network also predicts without."""
+    pseudo_frames: int = 4
+    """Frames without labels that are trained on in a step with what flow is sure of; 0: none."""
+    certain: float = 0.5
+    """Probability times confidence, from 0 to 1, from which on flow is taken to be sure."""
+
+    def __post_init__(self) -> None:
+        for name in ("returned", "blind", "certain"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"guidance.{name} is {getattr(self, name)}: give a number from 0 to 1")
+        if self.pseudo_frames < 0:
+            raise ValueError(f"guidance.pseudo_frames is {self.pseudo_frames}: give 0 or more")
+
+
+class Guidance:
+    """labelled: the video with the labels that are given, on the CPU; fine: the same, at the size at which labels are carried
+    along. device: where the samples are made.
+    """
+
+    def __init__(
+        self,
+        labelled: Sample,
+        fine: Sample,
+        classes: int,
+        config: GuidanceConfig,
+        seed: int,
+        device: torch.device | None = None,
+    ) -> None:
+        self.labelled, self.config, self.seed = labelled.to(device), config, seed
+        known = propagate(fine, classes, SHARES)
+        size = labelled.height, labelled.width
+        self.fine = known.evidence
+        self.evidence = resize_evidence(known.evidence, size).to(device)
+        self.returned = [resize_evidence(row.transpose(0, 1), size).transpose(0, 1).to(device) for row in known.returned]
+
+    @property
+    def volume(self) -> Tensor:
+        """(3 + classes + 1, T, H, W): the video, with all that is known."""
+        return torch.cat([self.labelled.volume, self.evidence])
+
+    def sample(self, index: int) -> Sample:
+        """What step number ``index`` is trained on; depends on nothing else."""
+        generator = generator_for("guidance", self.seed, index)
+        frames = self.labelled.labelled_frames
+        evidence = self.evidence.clone()
+        draws = torch.rand(2, 1 + len(frames), generator=generator)
+        if draws[0, -1] < self.config.blind:
+            evidence.zero_()
+        else:
+            for frame, returned, (chance, which) in zip(frames, self.returned, draws.t()[:-1].tolist(), strict=True):
+                if chance < self.config.returned:
+                    evidence[:, frame] = returned[int(which * len(returned))]
+        sample = replace(self.labelled, evidence=evidence)
+        return self._with_pseudo_labels(sample, generator) if self.config.pseudo_frames else sample
+
+    def _with_pseudo_labels(self, sample: Sample, generator: torch.Generator) -> Sample:
+        unlabelled = [frame for frame in range(sample.frames) if frame not in sample.labelled_frames]
+        order = torch.randperm(len(unlabelled), generator=generator)[: self.config.pseudo_frames].tolist()
+        chosen = {unlabelled[i]: self._pseudo_labels(unlabelled[i]) for i in order}
+        rows = dict(zip(sample.labelled_frames, sample.labels, strict=True)) | chosen
+        frames = tuple(sorted(rows))
+        return replace(sample, labels=torch.stack([rows[frame] for frame in frames]), labelled_frames=frames)
+
+    def _pseudo_labels(self, frame: int) -> Tensor:
+        """(H, W): the class that flow is sure of, void elsewhere."""
+        probability, number = self.evidence[:-1, frame].max(0)
+        sure = probability.float() * self.evidence[-1, frame] >= 255**2 * self.config.certain
+        return torch.where(sure, number.to(torch.uint8), VOID)

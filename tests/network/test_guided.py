@@ -1,0 +1,193 @@
+"""A guided network: evidence beside RGB, in the opening and in the head; the memory-floor ways equal the plain one."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from revseg import RevSegNet
+from revseg.network.config import NetworkConfig
+from revseg.network.forecast import forecast_prediction, forecast_training, parameters
+from revseg.network.inference import predict_probabilities
+from revseg.network.network import normalise
+from revseg.network.step import training_step
+
+VOID = 255
+SETTINGS = {"channels": 2, "classes": 3, "guided": True, "levels": 2, "depth": 1, "rank": 3, "step_size": 0.5}
+INPUTS = 3 + 3 + 1
+SIZE = (6, 7, 9)
+
+
+class PlainLoss:
+    """Cross-entropy and a Dice of sums over the pixels that are not void; in the dtype of the logits."""
+
+    def statistics(self, logits, labels):
+        logits, labels = logits[labels != VOID], labels[labels != VOID]
+        p, y = logits.softmax(1)[:, 1], (labels == 1).to(logits)
+        error = F.cross_entropy(logits, labels, reduction="sum")
+        return torch.stack([error, torch.ones_like(y).sum(), (p * y).sum(), p.sum(), y.sum()])
+
+    def value(self, statistics):
+        error, count, overlap, predicted, true = statistics
+        return error / count + 1 - (2 * overlap + 1) / (predicted + true + 1)
+
+
+def network(**settings):
+    """With a head that sees every feature."""
+    torch.manual_seed(0)
+    net = RevSegNet(**{**SETTINGS, **settings})
+    for name, parameter in net.named_parameters():
+        if name.endswith("bias") or name.startswith("head"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    return net.double() if net.config.state_dtype == "float64" else net
+
+
+def double(**settings):
+    return network(arithmetic="float", state_dtype="float64", **settings)
+
+
+def data(batch=2, frames=(1, 4, 5), seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    volume = torch.randint(0, 256, (batch, INPUTS, *SIZE), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, 3, (batch, len(frames), *SIZE[1:]), dtype=torch.uint8, generator=generator)
+    labels[:, :, 0, :3] = VOID
+    return volume, labels, frames
+
+
+def placed(net, volume, offset):
+    """Logits of net(volume), the video lying in a larger volume."""
+    (t, h, w), (frames, height, width) = offset, volume.shape[2:]
+    larger = torch.zeros(len(volume), INPUTS, t + frames, h + height, w + width, dtype=torch.float64)
+    larger[:, :, t:, h:, w:] = normalise(volume, torch.float64)
+    return net(larger)[:, :, t:, h:, w:]
+
+
+def plainly(net, volume, labels, frames, offset=(0, 0, 0)):
+    logits, loss = placed(net, volume, offset)[:, :, list(frames)], PlainLoss()
+    value = loss.value(loss.statistics(logits.movedim(1, -1).flatten(0, -2), labels.flatten().long()))
+    return value.detach(), torch.autograd.grad(value, tuple(net.parameters()))
+
+
+def gradients(net, *arguments, **keywords):
+    net.zero_grad()
+    result = training_step(net, *arguments, loss=PlainLoss(), **keywords)
+    return result, [parameter.grad.clone() for parameter in net.parameters()]
+
+
+@pytest.mark.parametrize("slab_bytes", [1, 20_000, None])
+@pytest.mark.parametrize("offset", [(0, 0, 0), (3, 1, 2)])
+@pytest.mark.parametrize("settings", [{}, {"coarsen_time": (False, True), "depth": (2, 0, 1)}])
+def test_gradients_equal_plain_autograd_whatever_the_slabs(settings, offset, slab_bytes):
+    net, batch = double(**settings), data()
+    net.sequence.slab_bytes = slab_bytes
+    expected_loss, expected = plainly(net, *batch, offset)
+    result, got = gradients(net, *batch, offset=offset)
+    assert result.loss.item() == pytest.approx(expected_loss.item(), rel=1e-12)
+    for one, other in zip(got, expected, strict=True):
+        assert other.norm() > 0
+        assert (one - other).abs().max() <= 1e-9 * other.abs().max()
+
+
+def test_exact_gradients_are_those_of_the_network_under_autograd():
+    net = network(convolution_dtype="float32")
+    volume, labels, frames = data()
+    _, got = gradients(net, volume, labels, frames)
+    logits, loss = net(volume)[:, :, list(frames)], PlainLoss()
+    value = loss.value(loss.statistics(logits.movedim(1, -1).flatten(0, -2), labels.flatten().long()))
+    expected = torch.autograd.grad(value, tuple(net.parameters()))
+    for one, other in zip(got, expected, strict=True):
+        assert (one - other).norm() < 1e-3 * other.norm()
+
+
+@pytest.mark.parametrize("slab_bytes", [1, 20_000, None])
+@pytest.mark.parametrize("offset", [(0, 0, 0), (2, 3, 1)])
+def test_probabilities_equal_the_softmax_of_the_network(offset, slab_bytes):
+    net, (volume, _, _) = double(), data(batch=1)
+    net.sequence.slab_bytes = slab_bytes
+    parts = list(predict_probabilities(net, volume[0], [offset]))
+    with torch.no_grad():
+        expected = placed(net, volume, offset)[0].softmax(0)
+    assert torch.allclose(torch.cat([part for _, part in parts], 1), expected, rtol=0, atol=1e-10)
+
+
+def test_several_offsets_are_averaged():
+    net, (volume, _, _) = double(), data(batch=1)
+    offsets = [(0, 0, 0), (2, 3, 1)]
+    with torch.no_grad():
+        expected = torch.stack([placed(net, volume, offset)[0].softmax(0) for offset in offsets]).mean(0)
+    got = torch.cat([part for _, part in predict_probabilities(net, volume[0], offsets)], 1)
+    assert torch.allclose(got.double(), expected, rtol=0, atol=2e-3)  # the sum is kept in float16
+
+
+@pytest.mark.parametrize("settings", [{}, {"state_dtype": "int16"}, {"arithmetic": "float"}])
+def test_the_first_prediction_is_what_the_evidence_says(settings):
+    torch.manual_seed(0)
+    net, (volume, _, _) = RevSegNet(**SETTINGS, **settings), data(batch=1)
+    evidence = volume[0, 3:6].int()
+    first, second = evidence.topk(2, 0).values
+    clear = first > second + 1
+    assert clear.float().mean() > 0.9
+    with torch.no_grad():
+        logits = net(volume)[0]
+    assert torch.equal(logits.argmax(0)[clear], evidence.argmax(0)[clear])
+    assert torch.allclose(logits, normalise(volume[0, 3:6]), atol=0.02)
+    found = torch.cat([part for _, part in predict_probabilities(net, volume[0])], 1)
+    assert torch.equal(found.argmax(0)[clear], evidence.argmax(0)[clear])
+
+
+def test_without_evidence_no_class_is_preferred_at_first():
+    torch.manual_seed(0)
+    net, (volume, _, _) = RevSegNet(**SETTINGS), data(batch=1)
+    volume[:, 3:] = 0
+    with torch.no_grad():
+        assert torch.allclose(net(volume).softmax(1), torch.tensor(1 / 3), atol=0.02)
+
+
+def test_evidence_reaches_other_pixels_through_the_opening():
+    """A head alone would mend no pixel by what is known of its neighbours."""
+    net, (volume, _, _) = double(depth=2), data(batch=1)
+    changed = volume.clone()
+    changed[:, 3, 3, 3, 4] = 255 - changed[:, 3, 3, 3, 4]
+    with torch.no_grad():
+        difference = (net(changed) - net(volume)).abs().sum(1)[0]
+    difference[3, 3, 4] = 0
+    assert (difference > 1e-9).sum() > 20
+
+
+def test_a_volume_without_evidence_is_refused():
+    volume, labels, frames = data()
+    with pytest.raises(ValueError, match=r"give \(N, 7, T, H, W\)"):
+        training_step(network(), volume[:, :3], labels, frames, PlainLoss())
+    with pytest.raises(ValueError, match=r"give \(N, 7, T, H, W\)"):
+        next(predict_probabilities(network(), volume[0, :3]))
+    with pytest.raises(ValueError, match=r"give \(N, 3, T, H, W\)"):
+        network(guided=False)(volume)
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, {"guided": True}, {"guided": True, "classes": 6, "channels": 3}])
+def test_parameters_are_those_of_the_network(settings):
+    assert parameters(NetworkConfig(**settings)) == sum(p.numel() for p in RevSegNet(**settings).parameters())
+
+
+def test_evidence_is_forecast():
+    """Of 2 classes: 3 bytes more of input for each pixel, and nothing of states and adjoints."""
+    size = (100, 480, 864)
+    pixels = 100 * 480 * 864
+    plain, guided = (
+        forecast_training(NetworkConfig(guided=guided), size, device="cpu", labelled_frames=4, any_offset=False)
+        for guided in (False, True)
+    )
+    assert guided.input - plain.input == 3 * pixels
+    assert guided.input == 6 * pixels + 4 * 480 * 864
+    assert guided.floor == plain.floor
+    assert guided.slab >= plain.slab
+    assert forecast_prediction(NetworkConfig(guided=True, classes=5), size, device="cpu").input == 9 * pixels
+
+
+def test_the_head_of_a_guided_network_is_forecast_to_take_more():
+    """Where one frame is all that fits: 16 bytes for each of 2 x 4 + 2 channels, and 3 more."""
+    size = (8, 480, 864)
+    plain, guided = (
+        forecast_training(NetworkConfig(guided=guided, levels=0, depth=0, slab_bytes=1), size, device="cpu")
+        for guided in (False, True)
+    )
+    assert (plain.slab, guided.slab) == (16 * 10 * 480 * 864, 16 * 13 * 480 * 864)

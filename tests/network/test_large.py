@@ -1,0 +1,44 @@
+"""More than 2^31 elements: an index that does not fit 32 bits would show as a wrong state, or crash.
+
+Takes 12 GB and minutes; runs where REVSEG_LARGE=1 is set.
+"""
+
+import os
+
+import pytest
+import torch
+
+from revseg import RevSegNet
+from revseg.network.inference import predict_probabilities
+from revseg.network.placement import Placement, open_state
+
+
+@pytest.mark.skipif(os.environ.get("REVSEG_LARGE") != "1", reason="takes 12 GB and minutes; set REVSEG_LARGE=1")
+def test_states_beyond_two_to_the_31_elements_invert_and_predict_as_small_ones_do():
+    """The same frames over and over, along T: what is predicted in the middle of each repetition is the same, too."""
+    torch.manual_seed(0)
+    net = RevSegNet(channels=4, classes=2, levels=1, depth=(0, 1), rank=1, state_dtype="int16")
+    period, height, width = 8, 2160, 3840
+    clip = torch.randint(0, 256, (3, period, height // 40, width // 40), dtype=torch.uint8)
+    clip = clip.repeat_interleave(40, 2).repeat_interleave(40, 3)
+    volume = clip.repeat(1, 9, 1, 1)
+    assert 4 * volume[0].numel() > 2**31
+
+    placement = Placement.of(net, volume[None], (0, 0, 0))
+    state = open_state(net, volume[None], placement)
+    net.sequence.forward_(state, net.sequence.detached())
+    net.sequence.inverse_(state, net.sequence.detached())
+    assert torch.equal(state.prev, state.curr)  # as it was opened: (y, y)
+    few = open_state(net, clip[None], Placement.of(net, clip[None], (0, 0, 0)))
+    for start in range(0, volume.shape[1], period):
+        assert torch.equal(state.curr[:, start : start + period], few.curr)
+    del state
+
+    middle = {}
+    for start, part in predict_probabilities(net, volume):
+        for index, frame in enumerate(part.unbind(1), start):
+            if index % period == period // 2 and period <= index < volume.shape[1] - period:
+                middle[index] = frame[:, ::16, ::16].clone()
+    first, *others = middle.values()
+    assert len(others) == 6
+    assert all((first - other).abs().max() < 0.02 for other in others)  # slabs may round differently
