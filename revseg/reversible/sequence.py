@@ -24,7 +24,7 @@ Kept = dict[int, list[list[Tensor]]]
 """Of a layer (its index): relu(K y + b) of each sample, slab by slab, in the dtype of the convolutions."""
 
 # Temporaries of one slab: small beside the states, large enough that halos cost little and a GPU is filled with work.
-SLAB_BYTES = {"cpu": 64 << 20, "cuda": 256 << 20}
+SLAB_BYTES = {"cpu": 48 << 20, "cuda": 256 << 20}
 
 
 # cuDNN must take the same kernels in every pass: its autotuner may change its mind between a forward pass and the inverse.

@@ -24,7 +24,7 @@ from revseg.reversible.grid import Grid
 from revseg.reversible.haar import coarsen_, refine_
 
 FLOAT = Grid(torch.float32, None)
-HAAR_BYTES = {"cpu": 64 << 20, "cuda": 256 << 20}  # the budget that revseg gives its own transforms
+HAAR_BYTES = {"cpu": 48 << 20, "cuda": 256 << 20}  # the budget that revseg gives its own transforms
 State = tuple[Tensor, Tensor]
 
 

@@ -111,11 +111,11 @@ def test_blind_steps_show_nothing(made: Guidance) -> None:
 
 
 def test_samples_leave_what_is_known_as_it_was(made: Guidance) -> None:
-    evidence, returned, labels = made.evidence.clone(), made.returned.clone(), made.labelled.labels.clone()
+    evidence, returned, labels = made.evidence.clone(), torch.stack(made.returned), made.labelled.labels.clone()
     for index in range(5):
         guidance(made, returned=1, blind=0.5, pseudo_frames=3).sample(index).evidence.zero_()
     assert torch.equal(made.evidence, evidence)
-    assert torch.equal(made.returned, returned)
+    assert torch.equal(torch.stack(made.returned), returned)
     assert torch.equal(made.labelled.labels, labels)
 
 
@@ -157,7 +157,7 @@ def test_labels_are_carried_along_at_a_finer_size(monkeypatch: pytest.MonkeyPatc
     found = Guidance(labelled, fine, 2, PLAIN, seed=0)
     assert found.fine.shape == (3, FRAMES, 2 * HEIGHT, 2 * WIDTH)
     assert found.evidence.shape == (3, FRAMES, HEIGHT, WIDTH)
-    assert found.returned.shape == (3, len(SHARES), 3, HEIGHT, WIDTH)
+    assert torch.stack(found.returned).shape == (3, len(SHARES), 3, HEIGHT, WIDTH)
     mean = found.fine.unflatten(2, (-1, 2)).unflatten(4, (-1, 2)).double().mean((3, 5))
     assert (found.evidence - mean).abs().max() <= 0.5
     assert found.volume.shape == (6, FRAMES, HEIGHT, WIDTH)
