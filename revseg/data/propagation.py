@@ -5,10 +5,13 @@ The flow is DIS (Kroeger et al., arXiv:1603.03590), as in OpenCV. It leads from 
     chain    x_s = position_{s+1 -> s}( ... position_{t -> t-1}(x_t))     drifts, but follows large motion
     direct   x_s = position_{t -> s}(x_t)                                 does not drift, but loses what has moved far
 
-Positions are composed, and labels looked up once at the end, so that no small object is worn away by resampling. The confidence
-of a pixel is exp(-|error| / REACH - |difference| / CONTRAST): the error of going there and back again, and the difference of
+Positions are composed, and labels looked up once at the end, so that no small object is worn away by resampling. The agreement
+at a pixel is exp(-|error| / REACH - |difference| / CONTRAST): the error of going there and back again, and the difference of
 colour between where it comes from and where it is. What was covered, left the frame or moved too fast ends elsewhere, or looks
-different.
+different. Where a way has lost the objects altogether, the ground agrees all the better: what a way says therefore counts
+as far as the objects' own pixels of frame s, carried to t and back, agree. The confidence of a pixel is
+
+    w_way = agreement_t sqrt(mean of agreement_s over the objects),     w = (w_chain + w_direct) / 2
 """
 
 from __future__ import annotations
@@ -35,10 +38,8 @@ LEAST_HEIGHT = 384
 # Labels are carried along at this height, or that of the frames if it is more: finer than a small training, fine enough for a
 # large one (height 96, 5 labelled: J of the evidence 0.78 carried at height 96, 0.83 at 480; three sequences).
 FLOW_HEIGHT = 480
-# Error, in pixels at LEAST_HEIGHT, and difference, of 255, at which the confidence has fallen to 1/e.
-REACH, CONTRAST = 8.0, 10.0
-# What the two ways count, chain and direct, where both lead somewhere.
-WEIGHTS = 1.0, 0.5
+# Error, in pixels at LEAST_HEIGHT, and difference, of 255, at which the agreement has fallen to 1/e.
+REACH, CONTRAST = 16.0, 10.0
 
 # Displacements are kept in 1/32 of a pixel, up to +-1024: a quarter of the memory of positions, and finer than the flow is exact.
 SUBPIXEL = 32
@@ -221,18 +222,24 @@ class _Carrier:
     def _sum(self, planes: Field, source: int, frame: int, position: Field, way_back: Field) -> Field:
         """w p, the confidence w at most 1: both ways together."""
         ways = (position, way_back), (self.flow.position(frame, source), self.flow.position(source, frame))
+        objects = planes[1:].sum(0)
         total = np.zeros_like(planes)
-        for weight, (to, fro) in zip(WEIGHTS, ways, strict=True):
+        for to, fro in ways:
             found = np.stack([look_up(plane, to, cv2.INTER_LINEAR) for plane in planes])
-            total += weight / sum(WEIGHTS) * self._confidence(frame, source, to, fro) * found
+            kept = _mean(self._agreement(source, frame, fro, to), objects) if objects.any() else 1.0
+            total += np.sqrt(kept) / len(ways) * self._agreement(frame, source, to, fro) * found
         return total
 
-    def _confidence(self, frame: int, source: int, to: Field, fro: Field) -> NDArray:
-        """(H, W), 0 to 1. to: from the frame to the source; fro: back."""
+    def _agreement(self, frame: int, other: int, to: Field, fro: Field) -> NDArray:
+        """(H, W) of a frame, 0 to 1. to: from it to the other; fro: back."""
         error = np.linalg.norm(look_up(fro, to, cv2.INTER_LINEAR) - self.flow.identity, axis=-1) * self.flow.factor
-        moved = look_up(self._colours[source], to, cv2.INTER_LINEAR)
+        moved = look_up(self._colours[other], to, cv2.INTER_LINEAR)
         difference = cv2.absdiff(moved, self._colours[frame]).mean(-1)
         return np.exp(-error / REACH - difference / CONTRAST).clip(min=1e-3)
+
+
+def _mean(values: NDArray, weights: NDArray) -> float:
+    return float((values * weights).sum() / weights.sum())
 
 
 def _evidence(sums: list[NDArray]) -> Tensor:
