@@ -114,6 +114,14 @@ def test_confidence_falls_with_distance_and_where_ground_is_uncovered() -> None:
     assert confidence[6][uncovered].mean() < 0.5 * confidence[6][still].mean()
 
 
+def test_confidence_falls_everywhere_where_the_objects_are_lost() -> None:
+    """A square that is gone after four frames: the ground agrees as before, but its labels do not say where the square is."""
+    video, _ = moving((0,))
+    video.volume[:, 4:] = torch.from_numpy(texture(0, HEIGHT, WIDTH)).permute(2, 0, 1)[:, None]
+    confidence = propagate(video, 2).evidence[-1, :, 50:].float().mean((1, 2))  # far below the square
+    assert confidence[4:].max() < 0.5 * confidence[:4].min()
+
+
 def test_one_labelled_frame_reaches_both_ends() -> None:
     for labelled, last in (((0,), 8), ((8,), 0), ((4,), 8)):
         video, truth = moving(labelled, step=1)
