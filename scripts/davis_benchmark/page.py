@@ -13,9 +13,9 @@ from revseg.data.atomic import replacing
 NEW_PAGE = "# Quality\n"
 
 
-def write_section(page: Path, name: str, text: str) -> None:
+def write_section(page: Path, name: str, text: str, script: str = "davis_benchmark") -> None:
     """Replace what is between the markers of `name`, or add it at the end."""
-    begin, end = f"<!-- davis_benchmark {name}: made by scripts/davis_benchmark.py -->", f"<!-- end of davis_benchmark {name} -->"
+    begin, end = f"<!-- {script} {name}: made by scripts/{script}.py -->", f"<!-- end of {script} {name} -->"
     before = page.read_text(encoding="utf-8") if page.exists() else NEW_PAGE
     if (begin in before) != (end in before):
         raise ValueError(f"{page} has only one of the two markers of section {name}: add {begin if end in before else end}")
