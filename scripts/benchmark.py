@@ -1,6 +1,6 @@
 """Memory and speed of revseg beside its peers, side by side: a page with tables, plots, raw numbers.
 
-    python scripts/benchmark.py                      # CPU: about 12 minutes on 2 cores
+    python scripts/benchmark.py                      # CPU: about 25 minutes on 2 cores
     python scripts/benchmark.py --device cuda        # under 8 minutes on an H200
     python scripts/benchmark.py --quick              # a trial on tiny volumes: its numbers mean nothing
     python scripts/benchmark.py --rows depth floor   # only some rows

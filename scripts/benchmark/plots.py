@@ -13,6 +13,7 @@ from benchmark.peers import PEERS
 from benchmark.results import Results
 
 Record = dict[str, Any]
+Curves = dict[str, list[tuple[float, Record]]]
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -21,19 +22,20 @@ def draw(results: Results, folder: Path) -> list[Path]:
         return []
     device = results.setting["device"]
     depth, volume = _curves(results, "depth", _blocks), _curves(results, "volume", _megavoxels)
+    peaks = _curves(results, "depth-peak", _blocks) or depth
     drawn = []
     if depth:
-        drawn.append(_pair(folder / f"{device}-depth.png", depth, "blocks"))
+        drawn.append(_pair(folder / f"{device}-depth.png", peaks, depth, "blocks"))
     if volume:
-        drawn.append(_pair(folder / f"{device}-volume.png", volume, "million voxels"))
+        drawn.append(_pair(folder / f"{device}-volume.png", volume, volume, "million voxels"))
     if "largest" in results.groups:
         drawn.append(_bars(folder / f"{device}-largest.png", results.groups["largest"]))
     return drawn
 
 
-def _curves(results: Results, row: str, position: Callable[[Record], float]) -> dict[str, list[tuple[float, Record]]]:
+def _curves(results: Results, row: str, position: Callable[[Record], float]) -> Curves:
     """peer -> its records by position."""
-    curves: dict[str, list[tuple[float, Record]]] = {}
+    curves: Curves = {}
     for _, group in results.starting(row):
         for case in group["cases"]:
             if "error" not in case:
@@ -41,20 +43,29 @@ def _curves(results: Results, row: str, position: Callable[[Record], float]) -> 
     return {peer: sorted(points, key=lambda point: point[0]) for peer, points in curves.items()}
 
 
-def _pair(path: Path, curves: dict[str, list[tuple[float, Record]]], axis: str) -> Path:
+def _pair(path: Path, peaks: Curves, times: Curves, axis: str) -> Path:
     figure, (left, right) = _figure(2)
-    for peer, points in curves.items():
-        title = PEERS[peer].title
-        peaks = [(x, case["peak"] / 2**20) for x, case in points if case["peak"]]
-        times = [(x, statistics.median(case["seconds"])) for x, case in points if case.get("seconds")]
-        for panel, values in ((left, peaks), (right, times)):
+    for peer in {**peaks, **times}:
+        of_peaks = [(x, case["peak"] / 2**20) for x, case in peaks.get(peer, []) if case["peak"]]
+        of_times = [(x, statistics.median(case["seconds"])) for x, case in times.get(peer, []) if case.get("seconds")]
+        for panel, values in ((left, of_peaks), (right, of_times)):
             if values:
-                panel.plot(*zip(*values, strict=True), marker="o", label=title)
+                panel.plot(*zip(*values, strict=True), marker="o", label=PEERS[peer].title, color=_colour(peer))
     for panel, name in ((left, "peak MB"), (right, "seconds a step")):
-        panel.set(xlabel=axis, ylabel=name, xscale="log", yscale="log")
+        panel.set(xlabel=axis, ylabel=name)
+        panel.set_xscale("log", base=2)
+        panel.set_yscale("log", base=2)
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_major_formatter("{x:g}")
         panel.grid(alpha=0.3)
-    left.legend(fontsize=7)
+        panel.legend(fontsize=7)
     return _save(figure, path)
+
+
+def _colour(peer: str) -> Any:
+    from matplotlib import colormaps
+
+    return colormaps["tab20"](list(PEERS).index(peer))
 
 
 def _bars(path: Path, group: Record) -> Path:

@@ -97,6 +97,7 @@ def _measured(line: Line) -> str:
 def _rows(results: Results) -> Iterable[str]:
     titles = {
         "depth": "Against depth",
+        "depth-peak": "Against depth, memory",
         "volume": "Against volume, 16 blocks",
         "layers30": "30 layers",
         "per-block": "Per added block",

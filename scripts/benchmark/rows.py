@@ -1,7 +1,7 @@
 """Which cases are measured at which sizes, on a CPU, on a GPU and in a quick trial.
 
 C = 4 and rank 16 throughout. `depth_of` networks have two coarsenings; the network of the one-step rows has
-three and blocks (0, 2, 2, 2), revseg's default. The sizes of the CPU rows follow from 2 cores and 12 minutes.
+three and blocks (0, 2, 2, 2), revseg's default. The sizes of the CPU rows follow from 2 cores and 25 minutes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ class Profile:
 
     depth_size: Size
     """depth: every peer at this size"""
+    depth_peak_size: Size | None
+    """depth-peak: memory only, where depth_size is small beside the weights of many blocks; None: depth_size is not"""
     blocks: tuple[int, ...]
     volumes: tuple[Size, ...]
     """volume: 16 blocks; timed"""
@@ -54,6 +56,7 @@ class Profile:
 
 CPU = Profile(
     depth_size=(16, 96, 160),
+    depth_peak_size=(32, 192, 320),
     blocks=(4, 8, 16, 32, 64),
     extra=("revseg-kept", "revseg-float32", "naive"),
     volumes=((16, 64, 96), (16, 128, 224)),
@@ -61,7 +64,7 @@ CPU = Profile(
     layers30_size=(16, 128, 224),
     layers30_peak_size=(32, 288, 480),
     block_sizes={"revseg": (20, 480, 880), "revseg-int16": (40, 480, 880)},
-    block_counts=(4, 12),
+    block_counts=(4, 36),
     stored_size=(20, 480, 880),
     stored_peers=("revseg-int16", "plain"),
     floor_size=(80, 480, 854),
@@ -73,6 +76,7 @@ CPU = Profile(
 )
 CUDA = Profile(
     depth_size=(32, 480, 864),
+    depth_peak_size=None,
     blocks=(4, 8, 16, 32, 64),
     extra=("revseg-kept", "revseg-float32", "revseg-unfused", "naive"),
     volumes=((8, 480, 864), (80, 480, 864)),
@@ -96,6 +100,7 @@ CUDA = Profile(
 )
 QUICK = Profile(
     depth_size=(16, 32, 32),
+    depth_peak_size=(16, 32, 48),
     blocks=(4,),
     extra=("revseg-kept", "revseg-float32", "naive"),
     volumes=((16, 32, 48),),
@@ -128,6 +133,12 @@ def depth(profile: Profile) -> list[Group]:
         )
         for n in profile.blocks
     ]
+
+
+def depth_peak(profile: Profile) -> list[Group]:
+    """Peak against depth."""
+    size = profile.depth_peak_size
+    return [] if size is None else [Group(f"depth-peak/{n}", _cases(ANY_DEPTH, size, depth_of(n)), 0) for n in profile.blocks]
 
 
 def volume(profile: Profile) -> list[Group]:
@@ -196,6 +207,7 @@ def roofline(profile: Profile) -> list[Group]:
 
 ROWS: dict[str, Callable[[Profile], list[Group]]] = {
     "depth": depth,
+    "depth-peak": depth_peak,
     "volume": volume,
     "layers30": layers30,
     "per-block": per_block,
