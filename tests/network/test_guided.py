@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from revseg import RevSegNet
 from revseg.network.config import NetworkConfig
@@ -10,67 +9,22 @@ from revseg.network.forecast import forecast_prediction, forecast_training, para
 from revseg.network.inference import predict_probabilities
 from revseg.network.network import normalise
 from revseg.network.step import training_step
+from tests.network import plain_step
+from tests.network.plain_step import PlainLoss, assert_close, gradients, placed, plainly
 
-VOID = 255
-SETTINGS = {"channels": 2, "classes": 3, "guided": True, "levels": 2, "depth": 1, "rank": 3, "step_size": 0.5}
-INPUTS = 3 + 3 + 1
-SIZE = (6, 7, 9)
-
-
-class PlainLoss:
-    """Cross-entropy and a Dice of sums over the pixels that are not void; in the dtype of the logits."""
-
-    def statistics(self, logits, labels):
-        logits, labels = logits[labels != VOID], labels[labels != VOID]
-        p, y = logits.softmax(1)[:, 1], (labels == 1).to(logits)
-        error = F.cross_entropy(logits, labels, reduction="sum")
-        return torch.stack([error, torch.ones_like(y).sum(), (p * y).sum(), p.sum(), y.sum()])
-
-    def value(self, statistics):
-        error, count, overlap, predicted, true = statistics
-        return error / count + 1 - (2 * overlap + 1) / (predicted + true + 1)
+SETTINGS = plain_step.SETTINGS | {"guided": True}
 
 
 def network(**settings):
-    """With a head that sees every feature."""
-    torch.manual_seed(0)
-    net = RevSegNet(**{**SETTINGS, **settings})
-    for name, parameter in net.named_parameters():
-        if name.endswith("bias") or name.startswith("head"):
-            torch.nn.init.normal_(parameter, std=0.3)
-    return net.double() if net.config.state_dtype == "float64" else net
+    return plain_step.network(**({"guided": True} | settings))
 
 
 def double(**settings):
-    return network(arithmetic="float", state_dtype="float64", **settings)
+    return plain_step.double(guided=True, **settings)
 
 
-def data(batch=2, frames=(1, 4, 5), seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    volume = torch.randint(0, 256, (batch, INPUTS, *SIZE), dtype=torch.uint8, generator=generator)
-    labels = torch.randint(0, 3, (batch, len(frames), *SIZE[1:]), dtype=torch.uint8, generator=generator)
-    labels[:, :, 0, :3] = VOID
-    return volume, labels, frames
-
-
-def placed(net, volume, offset):
-    """Logits of net(volume), the video lying in a larger volume."""
-    (t, h, w), (frames, height, width) = offset, volume.shape[2:]
-    larger = torch.zeros(len(volume), INPUTS, t + frames, h + height, w + width, dtype=torch.float64)
-    larger[:, :, t:, h:, w:] = normalise(volume, torch.float64)
-    return net(larger)[:, :, t:, h:, w:]
-
-
-def plainly(net, volume, labels, frames, offset=(0, 0, 0)):
-    logits, loss = placed(net, volume, offset)[:, :, list(frames)], PlainLoss()
-    value = loss.value(loss.statistics(logits.movedim(1, -1).flatten(0, -2), labels.flatten().long()))
-    return value.detach(), torch.autograd.grad(value, tuple(net.parameters()))
-
-
-def gradients(net, *arguments, **keywords):
-    net.zero_grad()
-    result = training_step(net, *arguments, loss=PlainLoss(), **keywords)
-    return result, [parameter.grad.clone() for parameter in net.parameters()]
+def data(**settings):
+    return plain_step.data(inputs=3 + 3 + 1, **settings)
 
 
 @pytest.mark.parametrize("slab_bytes", [1, 20_000, None])
@@ -82,9 +36,7 @@ def test_gradients_equal_plain_autograd_whatever_the_slabs(settings, offset, sla
     expected_loss, expected = plainly(net, *batch, offset)
     result, got = gradients(net, *batch, offset=offset)
     assert result.loss.item() == pytest.approx(expected_loss.item(), rel=1e-12)
-    for one, other in zip(got, expected, strict=True):
-        assert other.norm() > 0
-        assert (one - other).abs().max() <= 1e-9 * other.abs().max()
+    assert_close(got, expected, 1e-9)
 
 
 def test_exact_gradients_are_those_of_the_network_under_autograd():

@@ -2,75 +2,11 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from revseg import RevSegNet
 from revseg.network.network import normalise
 from revseg.network.step import training_step
-
-VOID = 255
-SETTINGS = {"channels": 2, "classes": 3, "levels": 2, "depth": (1, 1, 1), "rank": 3, "step_size": 0.5}
-
-
-class PlainLoss:
-    """Cross-entropy and a Dice of sums over the pixels that are not void; in the dtype of the logits."""
-
-    def statistics(self, logits, labels):
-        logits, labels = logits[labels != VOID], labels[labels != VOID]
-        error, p, y = (
-            F.cross_entropy(logits, labels, reduction="sum"),
-            logits.softmax(1)[:, 1],
-            (labels == 1).to(logits),
-        )
-        return torch.stack([error, torch.ones_like(y).sum(), (p * y).sum(), p.sum(), y.sum()])
-
-    def value(self, statistics):
-        error, count, overlap, predicted, true = statistics
-        return error / count + 1 - (2 * overlap + 1) / (predicted + true + 1)
-
-
-def network(**settings):
-    torch.manual_seed(0)
-    net = RevSegNet(**{**SETTINGS, **settings})
-    for name, parameter in net.named_parameters():
-        if name.endswith("bias") or name.startswith("head"):
-            torch.nn.init.normal_(parameter, std=0.3)
-    return net.double() if net.config.state_dtype == "float64" else net
-
-
-def double(**settings):
-    return network(arithmetic="float", state_dtype="float64", **settings)
-
-
-def data(batch=2, size=(6, 7, 9), frames=(1, 4, 5), seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    volume = torch.randint(0, 256, (batch, 3, *size), dtype=torch.uint8, generator=generator)
-    labels = torch.randint(0, 3, (batch, len(frames), *size[1:]), dtype=torch.uint8, generator=generator)
-    labels[:, :, 0, :3] = VOID
-    return volume, labels, frames
-
-
-def plainly(net, volume, labels, frames, offset=(0, 0, 0)):
-    """Loss and gradients of net(volume) under autograd; for an offset the video lies in a larger volume."""
-    (t, h, w), (frame_count, height, width) = offset, volume.shape[2:]
-    placed = torch.zeros(len(volume), 3, t + frame_count, h + height, w + width, dtype=torch.float64)
-    placed[:, :, t:, h:, w:] = normalise(volume, torch.float64)
-    logits = net(placed)[:, :, t:, h:, w:][:, :, list(frames)]
-    loss = PlainLoss()
-    value = loss.value(loss.statistics(logits.movedim(1, -1).flatten(0, -2), labels.flatten().long()))
-    return value.detach(), torch.autograd.grad(value, tuple(net.parameters()))
-
-
-def gradients(net, *arguments, **keywords):
-    net.zero_grad()
-    result = training_step(net, *arguments, loss=PlainLoss(), **keywords)
-    return result, [parameter.grad.clone() for parameter in net.parameters()]
-
-
-def assert_close(got, expected, tolerance):
-    for one, other in zip(got, expected, strict=True):
-        assert other.norm() > 0
-        assert (one - other).abs().max() <= tolerance * other.abs().max()
+from tests.network.plain_step import VOID, PlainLoss, assert_close, data, double, gradients, network, plainly
 
 
 @pytest.mark.parametrize("slab_bytes", [1, 20_000, None])
