@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # so that the checkout need not be installed
 
-from davis_benchmark.footprint import Footprint, stay_within_free_memory  # noqa: E402
+from davis_benchmark.footprint import Footprint, name_of, stay_within_free_memory  # noqa: E402
 from davis_benchmark.page import write_section  # noqa: E402
 from davis_benchmark.results import write_json  # noqa: E402
 from davis_benchmark.tables import row  # noqa: E402
@@ -92,8 +92,8 @@ def unet(case: Case) -> None:
 
 def mean_mask(case: Case) -> None:
     """Where objects are on the average of the training videos, cut at the level that is best for these."""
-    shape = next(videos(case, "train")).labels.shape[1:]
-    labels = [F.interpolate((video.labels[None] != 0).float(), shape, mode="area")[0] for video in videos(case, "train")]
+    native = [(video.labels != 0).float() for video in videos(case, "train")]
+    labels = [F.interpolate(some[None], native[0].shape[1:], mode="area")[0] for some in native]
     mean = torch.stack([some.mean(0) for some in labels]).mean(0)
 
     def overlap(level: float) -> float:
@@ -140,8 +140,7 @@ def measure(case: Case) -> None:
     )
     means = {name: average(objects.values()) for name, objects in report.sequences.items()}
     sequences = {name: {"J": score.J.mean, "F": score.F.mean, "JF": score.jf} for name, score in means.items()}
-    threads = f"CPU (threads: {torch.get_num_threads()})"
-    facts |= {"device": torch.cuda.get_device_name() if device.type == "cuda" else threads, "steps": case.config.training.steps}
+    facts |= {"device": name_of(device), "steps": case.config.training.steps}
     write_json(case.result, {"method": case.method, "seed": case.seed, "sequences": sequences} | facts)
 
 

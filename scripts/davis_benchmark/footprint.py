@@ -34,6 +34,11 @@ class Footprint:
         return size_of("VmHWM") - self.before if STATUS.exists() else None
 
 
+def name_of(device: torch.device) -> str:
+    """What a table calls it."""
+    return torch.cuda.get_device_name() if device.type == "cuda" else f"CPU (threads: {torch.get_num_threads()})"
+
+
 def stay_within_free_memory(device: torch.device) -> None:
     """On the CPU: an allocation beyond what is free now fails, where else the system would end some process or other."""
     if device.type != "cpu" or not STATUS.exists():

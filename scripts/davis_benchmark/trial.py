@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from davis_benchmark.case import Case, Recipe
-from davis_benchmark.footprint import Footprint, stay_within_free_memory
+from davis_benchmark.footprint import Footprint, name_of, stay_within_free_memory
 from davis_benchmark.methods import METHODS, forget
 from davis_benchmark.problem import Problem, unlabelled
 from davis_benchmark.results import save
@@ -93,7 +93,7 @@ def measure(case: Case, recipe: Recipe, folder: Path, clip: int | None) -> None:
         "native_size": list(problem.known.native_size),
         "seconds": seconds,
         "peak_memory_bytes": peak,
-        "device": torch.cuda.get_device_name() if problem.device.type == "cuda" else f"CPU (threads: {torch.get_num_threads()})",
+        "device": name_of(problem.device),
         "torch": torch.__version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -58,8 +58,14 @@ def placed(net, volume, offset):
 
 def plainly(net, volume, labels, frames, offset=(0, 0, 0)):
     """Loss and gradients of net(volume) under autograd."""
-    logits, loss = placed(net, volume, offset)[:, :, list(frames)], PlainLoss()
-    value = loss.value(loss.statistics(logits.movedim(1, -1).flatten(0, -2), labels.flatten().long()))
+    return differentiated(net, placed(net, volume, offset), labels, frames)
+
+
+def differentiated(net, logits, labels, frames):
+    """Loss of the logits of the whole volume, and its gradients under autograd."""
+    loss = PlainLoss()
+    labelled = logits[:, :, list(frames)].movedim(1, -1).flatten(0, -2)
+    value = loss.value(loss.statistics(labelled, labels.flatten().long()))
     return value.detach(), torch.autograd.grad(value, tuple(net.parameters()))
 
 

@@ -10,7 +10,7 @@ from revseg.network.inference import predict_probabilities
 from revseg.network.network import normalise
 from revseg.network.step import training_step
 from tests.network import plain_step
-from tests.network.plain_step import PlainLoss, assert_close, gradients, placed, plainly
+from tests.network.plain_step import PlainLoss, assert_close, differentiated, gradients, placed, plainly
 
 SETTINGS = plain_step.SETTINGS | {"guided": True}
 
@@ -43,9 +43,7 @@ def test_exact_gradients_are_those_of_the_network_under_autograd():
     net = network(convolution_dtype="float32")
     volume, labels, frames = data()
     _, got = gradients(net, volume, labels, frames)
-    logits, loss = net(volume)[:, :, list(frames)], PlainLoss()
-    value = loss.value(loss.statistics(logits.movedim(1, -1).flatten(0, -2), labels.flatten().long()))
-    expected = torch.autograd.grad(value, tuple(net.parameters()))
+    _, expected = differentiated(net, net(volume), labels, frames)
     for one, other in zip(got, expected, strict=True):
         assert (one - other).norm() < 1e-3 * other.norm()
 

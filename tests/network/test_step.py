@@ -6,7 +6,7 @@ import torch
 from revseg import RevSegNet
 from revseg.network.network import normalise
 from revseg.network.step import training_step
-from tests.network.plain_step import VOID, PlainLoss, assert_close, data, double, gradients, network, plainly
+from tests.network.plain_step import VOID, PlainLoss, assert_close, data, differentiated, double, gradients, network, plainly
 
 
 @pytest.mark.parametrize("slab_bytes", [1, 20_000, None])
@@ -43,9 +43,7 @@ def test_exact_gradients_are_those_of_the_network_under_autograd():
     net = network(convolution_dtype="float32")
     volume, labels, frames = data()
     _, got = gradients(net, volume, labels, frames)
-    logits, loss = net(volume)[:, :, list(frames)], PlainLoss()
-    value = loss.value(loss.statistics(logits.movedim(1, -1).flatten(0, -2), labels.flatten().long()))
-    expected = torch.autograd.grad(value, tuple(net.parameters()))
+    _, expected = differentiated(net, net(volume), labels, frames)
     for one, other in zip(got, expected, strict=True):
         assert (one - other).norm() < 1e-3 * other.norm()
 
