@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from revseg.data.augment import AugmentConfig
+from revseg.data.smoothing import SWEEPS
 from revseg.network.config import NetworkConfig
 from revseg.training.guidance import GuidanceConfig
 from revseg.training.source import DataConfig
@@ -23,6 +24,8 @@ class TrainConfig:
     """Of the initial weights, the order of the videos and the augmentation."""
     offsets: int = 1
     """Placements on the network's grid that the final predictions are averaged over."""
+    smoothing: int = SWEEPS
+    """Sweeps that make the final predictions of neighbouring frames agree along optical flow; 0: none."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -32,5 +35,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.task not in ("few_frames", "davis"):
             raise ValueError(f"task is {self.task}; choose few_frames or davis")
+        if self.smoothing < 0:
+            raise ValueError(f"smoothing is {self.smoothing}; give 0 or more")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; give 0 or more")

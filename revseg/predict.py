@@ -17,7 +17,10 @@ from torch import Tensor
 
 from revseg.cli import run
 from revseg.data.dataset import load_own
-from revseg.data.propagation import flow_height, propagate, resize_evidence
+from revseg.data.flow import Flow, flow_height
+from revseg.data.propagation import propagate, resize_evidence
+from revseg.data.sample import Sample
+from revseg.data.smoothing import SWEEPS, Smoothing
 from revseg.data.video import Video, read_video
 from revseg.device import choose_device
 from revseg.network.network import RevSegNet
@@ -45,6 +48,8 @@ class PredictConfig:
     offsets: int = 1
     """Placements on the network's grid that are averaged over; 4 or 8 are a little better, and as many times
     slower."""
+    smoothing: int = SWEEPS
+    """Sweeps that make the predictions of neighbouring frames agree along optical flow; 0: none."""
     max_frames: int | None = None
     """Only the first frames; null: all."""
     on_error: str = "stop"
@@ -57,6 +62,8 @@ class PredictConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} is {value}; give a positive number")
+        if self.smoothing < 0:
+            raise ValueError(f"smoothing is {self.smoothing}; give 0 or more")
 
 
 def predict(config: PredictConfig) -> None:
@@ -70,25 +77,49 @@ def predict(config: PredictConfig) -> None:
     if config.masks is not None and not net.config.guided:
         raise ValueError(f"masks={config.masks} is of no use to {path}, trained with network.guided=false; leave it out")
     output = Path(config.output) if config.output else Path("predictions") / Path(config.video).stem
-    volume, fine = video.volume, None
-    if net.config.guided:
-        fine = evidence(config, net, video)
-        volume = torch.cat([volume, resize_evidence(fine, (volume.shape[2], volume.shape[3]))])
-    masks = segment(net, volume, video.native_size, config.offsets, fine)
-    note = {"checkpoint": str(path), "offsets": config.offsets, "height": video.volume.shape[2]}
+    labelled = load_labelled(config, net, video)
+    fine = None if labelled is None else propagate(labelled, net.config.classes).evidence
+    volume = with_evidence(video.volume, fine, net) if net.config.guided else video.volume
+    masks = segment(net, volume, video.native_size, config.offsets, fine, checkpoint.label_count, smoothing_of(config, video, labelled))
+    note = {"checkpoint": str(path), "offsets": config.offsets, "height": video.volume.shape[2], "smoothing": config.smoothing}
     source = Source(Path(config.video), video.frame_rate, video.names, config.on_error)
     write_prediction(masks, source, output, note)
     print(f"{len(video.names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
 
 
-def evidence(config: PredictConfig, net: RevSegNet, video: Video) -> Tensor:
-    """What the given masks say of every pixel (``propagate``); nothing without masks."""
+def load_labelled(config: PredictConfig, net: RevSegNet, video: Video) -> Sample | None:
+    """The video with the masks that are given, at the size at which they are carried along; None without masks."""
     if config.masks is None:
-        return video.volume.new_zeros(net.config.inputs - 3, *video.volume.shape[1:])
-    height = flow_height(video.volume.shape[2], video.native_size[0])
-    labelled = load_own(config.video, config.masks, config.encoding, height, config.max_frames, config.on_error)
+        return None
+    labelled = load_own(
+        config.video, config.masks, config.encoding, height_of_flow(video), config.max_frames, config.on_error
+    )
     check_classes(labelled, net.config.classes)
-    return propagate(labelled, net.config.classes).evidence
+    return labelled
+
+
+def with_evidence(volume: Tensor, fine: Tensor | None, net: RevSegNet) -> Tensor:
+    """What a guided network is shown; None: nothing is known of any pixel."""
+    if fine is None:
+        evidence = volume.new_zeros(net.config.inputs - 3, *volume.shape[1:])
+    else:
+        evidence = resize_evidence(fine, (volume.shape[2], volume.shape[3]))
+    return torch.cat([volume, evidence])
+
+
+def smoothing_of(config: PredictConfig, video: Video, labelled: Sample | None) -> Smoothing | None:
+    if not config.smoothing:
+        return None
+    if labelled is not None:
+        return Smoothing(Flow(labelled.volume), labelled.labelled_frames, config.smoothing)
+    pictures = read_video(
+        config.video, height=height_of_flow(video), max_frames=config.max_frames, on_error=config.on_error
+    )
+    return Smoothing(Flow(pictures.volume), sweeps=config.smoothing)
+
+
+def height_of_flow(video: Video) -> int:
+    return flow_height(video.volume.shape[2], video.native_size[0])
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import torch
 
 from revseg.cli import run
 from revseg.config import TrainConfig
-from revseg.data.propagation import flow_height
+from revseg.data.flow import flow_height
 from revseg.data.sample import Sample
 from revseg.device import choose_device
 from revseg.network.network import RevSegNet
@@ -74,19 +74,19 @@ def open_experiment(config: TrainConfig, folder: RunFolder, device: torch.device
     if config.task == "davis":
         if config.network.guided:
             raise ValueError("network.guided=true needs labels of the video itself, which task davis has not; set it to false")
-        return Davis(config.data, config.network.classes, config.seed, config.offsets)
+        return Davis(config.data, config.network.classes, config.seed, config.offsets, config.smoothing)
     known = load_one(config.data, folder.path)
     guidance = config.guidance if config.network.guided else None
     return FewFrames(
-        known, config.data.labelled_frames, config.network.classes, config.offsets, config.data.on_error, guidance,
-        at_flow_height(config, known, folder), config.seed, device,
+        known, config.data.labelled_frames, config.network.classes, config.offsets, config.smoothing,
+        config.data.on_error, guidance, at_flow_height(config, known, folder), config.seed, device,
     )
 
 
 def at_flow_height(config: TrainConfig, known: Sample, folder: RunFolder) -> Sample:
-    """The video at the size at which labels are carried along, where the network is guided."""
+    """The video at the size at which labels are carried along and predictions smoothed, where that is wanted."""
     height = flow_height(known.height, known.native_size[0])
-    if not config.network.guided or known.height == height:
+    if not (config.network.guided or config.smoothing) or known.height == height:
         return known
     return load_one(replace(config.data, height=height), folder.path)
 

@@ -46,6 +46,7 @@ from revseg.data.sample import Sample  # noqa: E402
 from revseg.device import choose_device  # noqa: E402
 from revseg.evaluation import average, evaluate_folders  # noqa: E402
 from revseg.prediction.output import Source, write_prediction  # noqa: E402
+from revseg.prediction.segment import decide  # noqa: E402
 from revseg.settings import Settings  # noqa: E402
 from revseg.train import open_experiment, train  # noqa: E402
 from revseg.training.davis import Davis  # noqa: E402
@@ -87,7 +88,8 @@ def unet(case: Case) -> None:
     net = monai.new_unet(3, case.config.network.classes, case.config.seed, device)
     monai.fit(net, experiment, case.config, clip=WHOLE)
     for video in videos(case, "val"):
-        write(case, video, monai.segment(net, video.volume, WHOLE, video.native_size))
+        found = monai.probabilities(net, video.volume, WHOLE)
+        write(case, video, decide(found, video.native_size, smoothing=experiment.smoothing(video)))
 
 
 def mean_mask(case: Case) -> None:

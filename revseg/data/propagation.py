@@ -1,27 +1,25 @@
 """Labels carried from the labelled frames to all others by dense optical flow, with how far they can be trusted.
 
-The flow is DIS (Kroeger et al., arXiv:1603.03590), as in OpenCV. It leads from frame t to the labelled frame s on two ways:
+The flow (``Flow``) leads from frame t to the labelled frame s on two ways:
 
     chain    x_s = position_{s+1 -> s}( ... position_{t -> t-1}(x_t))     drifts, but follows large motion
     direct   x_s = position_{t -> s}(x_t)                                 does not drift, but loses what has moved far
 
-Positions are composed, and labels looked up once at the end, so that no small object is worn away by resampling. The agreement
-at a pixel is exp(-|error| / REACH - |difference| / CONTRAST): the error of going there and back again, and the difference of
-colour between where it comes from and where it is. What was covered, left the frame or moved too fast ends elsewhere, or looks
-different. Where a way has lost the objects altogether, the ground agrees all the better: what a way says therefore counts
-as far as the objects' own pixels of frame s, carried to t and back, agree. The confidence of a pixel is
+Positions are composed, and labels looked up once at the end, so that no small object is worn away by resampling. Where a way has
+lost the objects altogether, the ground agrees all the better: what a way says therefore counts as far as the objects' own pixels
+of frame s, carried to t and back, agree (``Flow.agreement``). The confidence of a pixel is
 
     w_way = agreement_t sqrt(mean of agreement_s over the objects),     w = (w_chain + w_direct) / 2
+
+What all of them say of a frame is then made to agree with what is said of the frames around it (``Smoothing``).
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
 
 import cv2
 import numpy as np
@@ -30,57 +28,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg.data.flow import Displacement, Field, Flow, look_up, look_up_planes
 from revseg.data.sample import VOID, Sample
+from revseg.data.smoothing import Given, Smoothing
 
-# Smaller frames are enlarged to about this height for the flow: DIS matches patches of 8 pixels at half resolution, too coarse
-# for them (mean J over ten sequences at height 96, 5 labelled: 0.67 as they are, 0.75 enlarged four times).
-LEAST_HEIGHT = 384
-# Labels are carried along at this height, or that of the frames if it is more: finer than a small training, fine enough for a
-# large one (height 96, 5 labelled: J of the evidence 0.78 carried at height 96, 0.83 at 480; three sequences).
-FLOW_HEIGHT = 480
-# Error, in pixels at LEAST_HEIGHT, and difference, of 255, at which the agreement has fallen to 1/e.
-REACH, CONTRAST = 16.0, 10.0
-
-# Displacements are kept in 1/32 of a pixel, up to +-1024: a quarter of the memory of positions, and finer than the flow is exact.
-SUBPIXEL = 32
-
-Field = NDArray[np.float32]
-Image = NDArray[np.uint8]
-Kept = dict[tuple[int, int], NDArray[np.int16]]
-"""Displacements from frame to neighbouring frame."""
-
-
-class Flow:
-    """Optical flow between any two frames of a video."""
-
-    def __init__(self, video: Sample) -> None:
-        self.size = video.width, video.height
-        self.factor = ceil(LEAST_HEIGHT / video.height)
-        self.frames = [self._grey(frame) for frame in video.volume.permute(1, 2, 3, 0).numpy()]
-        rows, columns = np.mgrid[: video.height, : video.width].astype(np.float32)
-        self.identity: Field = np.stack([columns, rows], axis=-1)
-        self._local = threading.local()
-
-    def position(self, frame: int, other: int) -> Field:
-        """(H, W, 2): where in `other` each pixel (x, y) of `frame` is found."""
-        if not hasattr(self._local, "dis"):  # one for each thread: it has buffers of its own
-            self._local.dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        flow = self._local.dis.calc(self.frames[frame], self.frames[other], None)
-        return self.identity + cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) / self.factor
-
-    def displacement(self, frame: int, other: int) -> NDArray[np.int16]:
-        """The same to be kept: (H, W, 2), in 1 / SUBPIXEL of a pixel, from where it is in ``frame``."""
-        moved = (self.position(frame, other) - self.identity) * SUBPIXEL
-        return moved.round().clip(-(2**15), 2**15 - 1).astype(np.int16)
-
-    def _grey(self, frame: Image) -> Image:
-        grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
-        return cv2.resize(grey, None, fx=self.factor, fy=self.factor, interpolation=cv2.INTER_CUBIC)
-
-
-def look_up(image: NDArray, position: Field, interpolation: int) -> NDArray:
-    """image at each (x, y) of position (H, W, 2); beyond the border, what is at the border."""
-    return cv2.remap(image, position, None, interpolation, borderMode=cv2.BORDER_REPLICATE)
+Kept = dict[tuple[int, int], Displacement]
+"""From frame to neighbouring frame."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +66,21 @@ def propagate(labelled: Sample, classes: int, shares: Sequence[float] = ()) -> K
                 evidence[:, frame] = known
             for row, index, found in filled.back:
                 back[row][index].append(found)
+    _smooth(evidence, carrier.flow, frames)
     returned = evidence.new_zeros(len(frames), len(shares), classes + 1, labelled.height, labelled.width)
     for row, frame in enumerate(frames):
         for index, sums_of_both in enumerate(back[row]):
             returned[row, index] = _evidence(sums_of_both) if sums_of_both else evidence[:, frame]
         returned[row].masked_fill_(labelled.labels[row] == VOID, 0)
     return Known(evidence, returned)
+
+
+def _smooth(evidence: Tensor, flow: Flow, labelled_frames: Sequence[int]) -> None:
+    """In place, the probabilities of the frames that are not labelled; confidence stays what the way there and back gives."""
+    frames = (part.numpy().astype(np.float32) / np.float32(255) for part in evidence.unbind(1))
+    given = (Given(part[:-1], part[-1]) for part in frames)
+    for frame, smoothed in enumerate(Smoothing(flow, labelled_frames)(given)):
+        evidence[:-1, frame] = torch.from_numpy((255 * smoothed).round().astype(np.uint8))
 
 
 @dataclass(frozen=True)
@@ -172,9 +134,7 @@ class _Carrier:
     """Carries probabilities of classes, (classes, H, W) planes, from frame to frame."""
 
     def __init__(self, labelled: Sample, classes: int) -> None:
-        self.labelled, self.classes, self.flow = labelled, classes, Flow(labelled)
-        # Noise is no difference: frames are compared blurred.
-        self._colours = [cv2.GaussianBlur(frame, (3, 3), 0) for frame in labelled.volume.permute(1, 2, 3, 0).numpy()]
+        self.labelled, self.classes, self.flow = labelled, classes, Flow(labelled.volume)
 
     def planes(self, row: int) -> Field:
         """Of a labelled frame; where the label is void, all are 0."""
@@ -217,7 +177,7 @@ class _Carrier:
         """Both sides of a gap, and what comes back, pass the same frames."""
         if (frame, other) not in kept:
             kept[frame, other] = self.flow.displacement(frame, other)
-        return self.flow.identity + kept[frame, other] * np.float32(1 / SUBPIXEL)
+        return self.flow.moved(kept[frame, other])
 
     def _sum(self, planes: Field, source: int, frame: int, position: Field, way_back: Field) -> Field:
         """w p, the confidence w at most 1: both ways together."""
@@ -225,17 +185,9 @@ class _Carrier:
         objects = planes[1:].sum(0)
         total = np.zeros_like(planes)
         for to, fro in ways:
-            found = np.stack([look_up(plane, to, cv2.INTER_LINEAR) for plane in planes])
-            kept = _mean(self._agreement(source, frame, fro, to), objects) if objects.any() else 1.0
-            total += np.sqrt(kept) / len(ways) * self._agreement(frame, source, to, fro) * found
+            kept = _mean(self.flow.agreement(source, frame, fro, to), objects) if objects.any() else 1.0
+            total += np.sqrt(kept) / len(ways) * self.flow.agreement(frame, source, to, fro) * look_up_planes(planes, to)
         return total
-
-    def _agreement(self, frame: int, other: int, to: Field, fro: Field) -> NDArray:
-        """(H, W) of a frame, 0 to 1. to: from it to the other; fro: back."""
-        error = np.linalg.norm(look_up(fro, to, cv2.INTER_LINEAR) - self.flow.identity, axis=-1) * self.flow.factor
-        moved = look_up(self._colours[other], to, cv2.INTER_LINEAR)
-        difference = cv2.absdiff(moved, self._colours[frame]).mean(-1)
-        return np.exp(-error / REACH - difference / CONTRAST).clip(min=1e-3)
 
 
 def _mean(values: NDArray, weights: NDArray) -> float:
@@ -250,11 +202,6 @@ def _evidence(sums: list[NDArray]) -> Tensor:
     # Little, but more than nothing: where no source is to be trusted, the better one is still better than none.
     confidence = np.where(confidence > 0, np.maximum(confidence, 1 / 255), 0)
     return torch.from_numpy((255 * np.concatenate([probability, confidence[None]])).round().astype(np.uint8))
-
-
-def flow_height(height: int, native: int) -> int:
-    """At which labels are carried along for frames of a height, of a video of a native height."""
-    return max(height, min(FLOW_HEIGHT, native))
 
 
 def resize_evidence(evidence: Tensor, size: tuple[int, int]) -> Tensor:

@@ -44,6 +44,8 @@ class Checkpoint:
     """Highest score so far."""
     height: int | None
     """Height of the frames that were trained on; None: that of the video."""
+    label_count: int | None = None
+    """Labelled frames of the one video that was trained on; None: of many videos."""
     end: int | None = None
     """The last step, where the training is ended early."""
     losses: list[float] = field(default_factory=list)

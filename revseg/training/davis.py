@@ -10,8 +10,10 @@ from typing import Any
 from tqdm import tqdm
 
 from revseg.data.dataset import DavisDataset
+from revseg.data.flow import Flow, flow_height
 from revseg.data.masks import read_mask
 from revseg.data.sample import Sample
+from revseg.data.smoothing import Smoothing
 from revseg.evaluation.davis import Report, Score, average, evaluate_masks
 from revseg.evaluation.report import table, write_csv, write_json
 from revseg.network.forecast import Size
@@ -28,8 +30,10 @@ from revseg.training.source import DataConfig, open_split
 class Davis:
     """Two splits of a dataset. Whole videos are loaded when they are needed: memory holds a few at a time."""
 
-    def __init__(self, config: DataConfig, classes: int, seed: int, offsets: int) -> None:
-        self.config, self.classes, self.seed, self.offsets = config, classes, seed, offsets
+    label_count = None
+
+    def __init__(self, config: DataConfig, classes: int, seed: int, offsets: int, smoothing: int = 0) -> None:
+        self.config, self.classes, self.seed, self.offsets, self.sweeps = config, classes, seed, offsets, smoothing
         self.training = open_split(config, config.training_split)
         self.validation = open_split(config, config.validation_split)
 
@@ -74,8 +78,16 @@ class Davis:
         return {"J": overall.J.mean, "F": overall.F.mean, "JF": overall.jf, "sequences": sequences}
 
     def _write(self, net: RevSegNet, sample: Sample, folder: Path) -> None:
-        masks = segment(net, sample.volume, sample.native_size, self.offsets)
+        masks = segment(net, sample.volume, sample.native_size, self.offsets, smoothing=self.smoothing(sample))
         write_prediction(masks, Source(sample.source, sample.frame_rate, sample.frame_names), folder, {})
+
+    def smoothing(self, sample: Sample) -> Smoothing | None:
+        """Along the flow of a video of the validation split."""
+        if not self.sweeps:
+            return None
+        height = flow_height(sample.height, sample.native_size[0])
+        pictures = self.validation.load(sample.name, height=height, max_frames=self.config.max_frames).volume
+        return Smoothing(Flow(pictures), sweeps=self.sweeps)
 
     def _scores(self, sample: Sample, folder: Path) -> dict[int, Score]:
         """Of the masks in `folder` against the annotation, both at the video's own size."""

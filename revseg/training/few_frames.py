@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from revseg.data.dataset import evenly_spaced
+from revseg.data.flow import Flow
 from revseg.data.masks import resize_mask
 from revseg.data.sample import Sample
+from revseg.data.smoothing import Smoothing
 from revseg.network.forecast import Size
 from revseg.network.network import RevSegNet
 from revseg.prediction.output import Source, write_prediction
@@ -24,7 +26,8 @@ from revseg.training.pictures import pictures
 
 class FewFrames:
     """known: the video with all labels there are; `count` of its labelled frames, evenly spaced, are trained on. guidance: for a
-    guided network; fine: the video at the size at which labels are carried along. device: where the samples are made.
+    guided network; fine: the video at the size at which labels are carried along, and predictions smoothed, in so many sweeps.
+    device: where the samples are made.
 
     The labels of the others reach neither the training nor the choice of the best checkpoint: they tell how
     good it is.
@@ -36,6 +39,7 @@ class FewFrames:
         count: int | None,
         classes: int,
         offsets: int = 1,
+        smoothing: int = 0,
         on_error: str = "stop",
         guidance: GuidanceConfig | None = None,
         fine: Sample | None = None,
@@ -50,6 +54,7 @@ class FewFrames:
         self.labelled = known.select([frames[i] for i in chosen])
         others = [frame for frame in frames if frame not in self.labelled.labelled_frames]
         self.others = known.select(others) if others else None
+        self.smoothing = Smoothing(Flow((fine or known).volume), self.labelled.labelled_frames, smoothing) if smoothing else None
         self.guidance = None if guidance is None else self._guidance(fine or known, classes, guidance, seed, device)
 
     def _guidance(
@@ -60,6 +65,10 @@ class FewFrames:
 
     def sample(self, index: int) -> Sample:
         return self.labelled if self.guidance is None else self.guidance.sample(index)
+
+    @property
+    def label_count(self) -> int:
+        return len(self.labelled.labelled_frames)
 
     @property
     def volume(self) -> Tensor:
@@ -103,7 +112,7 @@ class FewFrames:
 
         def native() -> Iterator[Mask]:
             fine = None if self.guidance is None else self.guidance.fine
-            for mask in segment(net, self.volume, known.native_size, self.offsets, fine):
+            for mask in segment(net, self.volume, known.native_size, self.offsets, fine, self.label_count, self.smoothing):
                 masks.append(resize_mask(mask, known.height, known.width))  # at the pixels where the annotation, too, is sampled
                 yield mask
 

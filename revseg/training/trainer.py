@@ -230,6 +230,7 @@ class Trainer:
             self.progress.seconds,
             self.best,
             self.height,
+            self.experiment.label_count,
             self.progress.end,
             self.losses,
         )

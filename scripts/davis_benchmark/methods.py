@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from davis_benchmark.problem import Mask, Problem
+from revseg.data.flow import flow_height
 from revseg.data.masks import read_mask, resize_mask
-from revseg.data.propagation import flow_height
 from revseg.data.sample import Sample
 from revseg.prediction.output import Source, write_prediction
+from revseg.prediction.segment import decide
 from revseg.train import open_experiment, train
 from revseg.training.few_frames import FewFrames
 from revseg.training.measures import copy_nearest
@@ -52,7 +53,9 @@ def unet(problem: Problem, clip: int | None) -> Outcome:
     net = monai.new_unet(network.inputs, network.classes, problem.config.seed, problem.device)
     frames = min(clip or known.frames, known.frames)
     progress = monai.fit(net, experiment, problem.config, frames)
-    masks = monai.segment(net, experiment.volume, frames, known.native_size)
+    probabilities = monai.probabilities(net, experiment.volume, frames)
+    fine = None if experiment.guidance is None else experiment.guidance.fine
+    masks = decide(probabilities, known.native_size, fine, experiment.label_count, experiment.smoothing)
     source = Source(known.source, known.frame_rate, known.frame_names)
     write_prediction(masks, source, RunFolder(problem.run_dir).predictions, {})
     return Outcome(written_masks(problem), {"training_seconds": progress.seconds, "steps": progress.step, "clip_frames": frames})

@@ -13,14 +13,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from revseg.data.propagation import Flow, look_up
+from revseg.data.flow import Flow, look_up
 from revseg.data.sample import VOID, Sample
 from revseg.training.measures import Mask
 
 
 def propagate(labelled: Sample, chain: bool) -> list[Mask]:
     """A mask for every frame. labelled: the video with the labels that are given."""
-    flow = Flow(labelled)
+    flow = Flow(labelled.volume)
     known = np.array(labelled.labelled_frames)
     nearest = [int(np.abs(known - frame).argmin()) for frame in range(labelled.frames)]
     masks: list[Mask] = [np.empty(0, np.uint8)] * labelled.frames

@@ -21,7 +21,6 @@ from revseg.training.ema import WeightAverage
 from revseg.training.experiment import Experiment
 from revseg.training.feed import generator_for, made_ahead
 from revseg.training.loss import SegmentationLoss
-from revseg.training.measures import Mask
 from revseg.training.optimizer import RATES
 from revseg.training.progress import Progress
 from revseg.training.schedule import schedule_named
@@ -128,8 +127,8 @@ def logits(net: nn.Module, volume: Tensor, offset: Offset) -> Tensor:
 
 
 @torch.no_grad()
-def segment(net: nn.Module, volume: Tensor, clip: int, size: tuple[int, int]) -> Iterator[Mask]:
-    """One mask (H, W) of the given size per frame, clip by clip; the last clip reaches back to be as long as the others."""
+def probabilities(net: nn.Module, volume: Tensor, clip: int) -> Iterator[Tensor]:
+    """(O, H, W) of each frame, clip by clip; the last clip reaches back to be as long as the others."""
     net.eval()
     frames = volume.shape[1]
     device = next(net.parameters()).device
@@ -138,6 +137,4 @@ def segment(net: nn.Module, volume: Tensor, clip: int, size: tuple[int, int]) ->
         part = volume[:, first : first + clip].to(device)
         centred = tuple(-n % MULTIPLE // 2 for n in part.shape[1:])
         for frame in logits(net, part, centred)[:, start - first :].unbind(1):  # type: ignore[arg-type]
-            # As revseg does: probabilities are resized, not masks.
-            probabilities = F.interpolate(frame.float().softmax(0)[None], size, mode="bilinear", align_corners=False)
-            yield probabilities[0].argmax(0).to(torch.uint8).cpu().numpy()
+            yield frame.float().softmax(0)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from revseg.data import propagation
-from revseg.data.propagation import Flow, propagate
+from revseg.data import flow as flow_module
+from revseg.data.flow import REACH, Flow
+from revseg.data.propagation import propagate
 from revseg.data.sample import VOID, Sample
 
 FRAMES, HEIGHT, WIDTH, SIDE = 9, 64, 96, 20
@@ -21,7 +22,7 @@ SHARES = (0.25, 0.5, 0.75)
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flow of small frames, a few milliseconds each."""
-    monkeypatch.setattr(propagation, "LEAST_HEIGHT", 2 * HEIGHT)
+    monkeypatch.setattr(flow_module, "LEAST_HEIGHT", 2 * HEIGHT)
 
 
 def texture(seed: int, height: int, width: int) -> np.ndarray:
@@ -188,7 +189,7 @@ def test_confidence_is_that_of_going_there_and_back(monkeypatch: pytest.MonkeyPa
         return self.identity + np.float32([4 if frame > other else 0, 0])
 
     monkeypatch.setattr(Flow, "position", position)
-    known, once = propagate(video, 2, (0.5,)), 255 * np.exp(-4 * 2 / propagation.REACH)
+    known, once = propagate(video, 2, (0.5,)), 255 * np.exp(-4 * 2 / REACH)
     inside = slice(8, -8)
     assert known.evidence[-1, 1, :, inside].numpy() == pytest.approx(once, abs=1)
     assert known.returned[0, 0, -1, :, inside].numpy() == pytest.approx(once**2 / 255, abs=1)  # carried twice
@@ -233,17 +234,3 @@ def test_the_same_again_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch
         again = propagate(video, 2, SHARES)
         assert torch.equal(again.evidence, known.evidence)
         assert torch.equal(again.returned, known.returned)
-
-
-@pytest.mark.parametrize("enlarged", [2, 3, 6])
-def test_flow_finds_where_pixels_are(enlarged: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In pixels of the video, however much its frames are enlarged."""
-    monkeypatch.setattr(propagation, "LEAST_HEIGHT", enlarged * HEIGHT)
-    video, truth = moving((0,), step=3)
-    flow = Flow(video)
-    assert flow.frames[0].shape == (enlarged * HEIGHT, enlarged * WIDTH)
-    position = flow.position(1, 0)
-    inside = (truth[1] == 1).numpy()
-    assert np.median((position - flow.identity)[inside], axis=0) == pytest.approx([-3, 0], abs=0.2)
-    kept = flow.displacement(1, 0) / propagation.SUBPIXEL
-    assert np.abs(flow.identity + kept - position).max() <= 0.5 / propagation.SUBPIXEL + 1e-4

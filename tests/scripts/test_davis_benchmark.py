@@ -212,8 +212,9 @@ class Threshold(torch.nn.Conv3d):
 @pytest.mark.parametrize("clip", [16, 7, 40])
 def test_clips_together_are_the_whole(part, clip: int) -> None:
     volume = (torch.rand(3, 19, 10, 18, generator=torch.Generator().manual_seed(0)) > 0.5).to(torch.uint8) * 255
-    masks = np.stack(list(part("unet").segment(Threshold(), volume, clip, (10, 18))))
-    assert np.array_equal(masks, (volume.float().mean(0) > 120).numpy())
+    found = torch.stack(list(part("unet").probabilities(Threshold(), volume, clip)))
+    assert found.shape == (19, 2, 10, 18)
+    assert torch.equal(found.argmax(1) == 1, volume.float().mean(0) > 120)
 
 
 @pytest.mark.parametrize("guided", ["true", "false"])
@@ -239,8 +240,8 @@ def test_a_guided_unet_begins_with_what_evidence_says(part) -> None:
     torch.nn.init.zeros_(net.weight)
     torch.nn.init.zeros_(net.bias)
     volume = torch.randint(0, 256, (7, 5, 20, 30), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    masks = np.stack(list(unet.segment(unet.Guided(net, 3), volume, 5, (20, 30))))
-    assert np.array_equal(masks, volume[3:6].float().argmax(0).numpy())
+    found = torch.stack(list(unet.probabilities(unet.Guided(net, 3), volume, 5)))
+    assert torch.equal(found.argmax(1), volume[3:6].float().argmax(0))
 
 
 @pytest.mark.parametrize("inputs", [3, 6])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from revseg.data import propagation
+from revseg.data import flow
 from revseg.data.propagation import resize_evidence
 from revseg.data.sample import VOID, Sample
 from revseg.training.few_frames import FewFrames
@@ -43,7 +43,7 @@ def square(scale: int = 1) -> Sample:
 def made() -> Guidance:
     """Labels that were carried along once, for all tests; flow of small frames is fast."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(propagation, "LEAST_HEIGHT", 4 * HEIGHT)
+        patch.setattr(flow, "LEAST_HEIGHT", 4 * HEIGHT)
         known = square().select(LABELLED)
         return Guidance(known, known, 2, PLAIN, seed=0)
 
@@ -152,7 +152,7 @@ def test_pseudo_labels_are_there_in_blind_steps(made: Guidance) -> None:
 
 
 def test_labels_are_carried_along_at_a_finer_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(propagation, "LEAST_HEIGHT", 4 * HEIGHT)
+    monkeypatch.setattr(flow, "LEAST_HEIGHT", 4 * HEIGHT)
     labelled, fine = square().select(LABELLED), square(2).select(LABELLED)
     found = Guidance(labelled, fine, 2, PLAIN, seed=0)
     assert found.fine.shape == (3, FRAMES, 2 * HEIGHT, 2 * WIDTH)
@@ -192,7 +192,7 @@ def test_nonsense(settings: dict, sentence: str) -> None:
 
 def test_few_frames_give_the_network_all_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels that are held back are part of neither what is shown nor what is asked for."""
-    monkeypatch.setattr(propagation, "LEAST_HEIGHT", 4 * HEIGHT)
+    monkeypatch.setattr(flow, "LEAST_HEIGHT", 4 * HEIGHT)
     known = square()
     few = FewFrames(known, 3, classes=3, guidance=GuidanceConfig(pseudo_frames=2), seed=5)
     assert few.volume.shape == (3 + 3 + 1, FRAMES, HEIGHT, WIDTH)
