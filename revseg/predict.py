@@ -25,8 +25,8 @@ from revseg.data.video import Video, read_video
 from revseg.device import choose_device
 from revseg.network.network import RevSegNet
 from revseg.prediction.output import Source, write_prediction
-from revseg.prediction.segment import segment
-from revseg.training.checkpoint import load, network_from
+from revseg.prediction.segment import Guide, segment
+from revseg.training.checkpoint import Checkpoint, load, network_from
 from revseg.training.measures import check_classes
 from revseg.training.run_folder import newest_checkpoint
 
@@ -78,9 +78,10 @@ def predict(config: PredictConfig) -> None:
         raise ValueError(f"masks={config.masks} is of no use to {path}, trained with network.guided=false; leave it out")
     output = Path(config.output) if config.output else Path("predictions") / Path(config.video).stem
     labelled = load_labelled(config, net, video)
-    fine = None if labelled is None else propagate(labelled, net.config.classes).evidence
-    volume = with_evidence(video.volume, fine, net) if net.config.guided else video.volume
-    masks = segment(net, volume, video.native_size, config.offsets, fine, checkpoint.label_count, smoothing_of(config, video, labelled))
+    guide = None if labelled is None else guide_of(labelled, checkpoint)
+    volume = with_evidence(video.volume, guide, net) if net.config.guided else video.volume
+    smoothing = smoothing_of(config, video, labelled)
+    masks = segment(net, volume, video.native_size, config.offsets, guide, smoothing)
     note = {"checkpoint": str(path), "offsets": config.offsets, "height": video.volume.shape[2], "smoothing": config.smoothing}
     source = Source(Path(config.video), video.frame_rate, video.names, config.on_error)
     write_prediction(masks, source, output, note)
@@ -98,12 +99,17 @@ def load_labelled(config: PredictConfig, net: RevSegNet, video: Video) -> Sample
     return labelled
 
 
-def with_evidence(volume: Tensor, fine: Tensor | None, net: RevSegNet) -> Tensor:
-    """What a guided network is shown; None: nothing is known of any pixel."""
-    if fine is None:
+def guide_of(labelled: Sample, checkpoint: Checkpoint) -> Guide:
+    evidence = propagate(labelled, checkpoint.network.classes).evidence
+    return Guide(evidence, labelled.labelled_frames, checkpoint.label_count or len(labelled.labelled_frames))
+
+
+def with_evidence(volume: Tensor, guide: Guide | None, net: RevSegNet) -> Tensor:
+    """What a guided network is shown; without a guide nothing is known of any pixel."""
+    if guide is None:
         evidence = volume.new_zeros(net.config.inputs - 3, *volume.shape[1:])
     else:
-        evidence = resize_evidence(fine, (volume.shape[2], volume.shape[3]))
+        evidence = resize_evidence(guide.evidence, (volume.shape[2], volume.shape[3]))
     return torch.cat([volume, evidence])
 
 

@@ -149,7 +149,7 @@ class _Carrier:
             source, planes = frames[row], self.planes(row)
             chain = self._chain(source, gap.frames_from(row), kept)
             sides.append({frame: self._sum(planes, source, frame, *ways).astype(np.float16) for frame, *ways in chain})
-        evidence = {frame: _evidence([side[frame] for side in sides]) for frame in range(gap.first, gap.stop)}
+        evidence = {frame: _evidence([side.pop(frame) for side in sides]) for frame in range(gap.first, gap.stop)}
         back = []
         for row in gap.rows:
             for index, share in enumerate(shares):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,59 +23,73 @@ Mask = NDArray[np.uint8]
 CONFIDENCE = 0.1
 
 
+@dataclass(frozen=True)
+class Guide:
+    """What is known of a video beside its pictures, for the masks of a guided network."""
+
+    evidence: Tensor
+    """(O + 1, T, H, W) uint8 (``propagate``), as fine as that in the network's volume or finer."""
+    labelled_frames: Collection[int]
+    """Those whose evidence is their label: it stays."""
+    label_count: int
+    """How many frames' labels the network has learned from."""
+
+    def probabilities(self, frame: int) -> Tensor:
+        return self.evidence[:-1, frame].float() / 255
+
+    def confidence(self, frame: int) -> Tensor:
+        return self.evidence[-1, frame].float() / 255
+
+
 def segment(
     net: RevSegNet,
     volume: Tensor,
     size: tuple[int, int] | None = None,
     offsets: int = 1,
-    fine: Tensor | None = None,
-    label_count: int | None = None,
+    guide: Guide | None = None,
     smoothing: Smoothing | None = None,
 ) -> Iterator[Mask]:
     """Class of every pixel of a video (I, T, H, W) uint8: one (H, W) array per frame, in order.
 
     size: (H, W) of the masks, None: that of the volume. offsets: placements on the network's grid that are averaged over.
-    fine: of a guided network, evidence finer than that in the volume, (O + 1, T, H', W') uint8, for its detail. label_count: the
-    frames whose labels it has learned from, so that its word and the evidence's are pooled; None: it decides alone. smoothing:
-    along the flow of the same video, at the size of `fine` if that is given.
+    smoothing: along the flow of the same video, at the size of the guide's evidence if there is one.
     """
-    probabilities = _refined(net, volume, offsets, fine)
-    yield from decide(probabilities, size or (volume.shape[2], volume.shape[3]), fine, label_count, smoothing)
+    yield from decide(_refined(net, volume, offsets, guide), size or (volume.shape[2], volume.shape[3]), guide, smoothing)
 
 
 def decide(
-    probabilities: Iterator[Tensor],
-    size: tuple[int, int],
-    fine: Tensor | None = None,
-    label_count: int | None = None,
-    smoothing: Smoothing | None = None,
+    probabilities: Iterator[Tensor], size: tuple[int, int], guide: Guide | None = None, smoothing: Smoothing | None = None
 ) -> Iterator[Mask]:
-    """The masks (H, W) of a video's probabilities (O, h, w), frame by frame; the others: as in ``segment``."""
-    if fine is not None and label_count is not None:
-        probabilities = _pooled(probabilities, fine, label_count)
+    """The masks (H, W) of a video's probabilities (O, h, w), frame by frame."""
+    if guide is not None:
+        probabilities = _pooled(probabilities, guide)
     if smoothing is not None:
-        probabilities = map(torch.from_numpy, smoothing(_given(probabilities, smoothing.flow.size, fine)))
+        probabilities = map(torch.from_numpy, smoothing(_given(probabilities, smoothing.flow.size, guide)))
     for found in probabilities:
         yield mask_of(found, size)
 
 
-def _refined(net: RevSegNet, volume: Tensor, offsets: int, fine: Tensor | None) -> Iterator[Tensor]:
-    """(O, H, W) of each frame, at the size of `fine`, or of the volume."""
+def _refined(net: RevSegNet, volume: Tensor, offsets: int, guide: Guide | None) -> Iterator[Tensor]:
+    """(O, H, W) of each frame, at the size of the guide's evidence, or of the volume."""
     for start, some in predict_probabilities(net, volume, spread_offsets(net.multiple, offsets)):
         for frame, found in enumerate(some.unbind(1), start):
-            yield found if fine is None else refine(net, found, volume[3:, frame], fine[:, frame])
+            yield found if guide is None else refine(net, found, volume[3:, frame], guide.evidence[:, frame])
 
 
-def _pooled(probabilities: Iterator[Tensor], fine: Tensor, label_count: int) -> Iterator[Tensor]:
+def _pooled(probabilities: Iterator[Tensor], guide: Guide) -> Iterator[Tensor]:
     for frame, found in enumerate(probabilities):
-        evidence = fine[:-1, frame].to(found.device).float() / 255
-        yield pool(resized(found, (fine.shape[2], fine.shape[3])), evidence, label_count)
+        evidence = guide.probabilities(frame)
+        network = resized(found.to(evidence.device), (evidence.shape[1], evidence.shape[2]))
+        if frame in guide.labelled_frames:  # where the label is void, nobody else knows
+            yield torch.where(evidence.sum(0) > 0, evidence, network)
+        else:
+            yield pool(network, evidence, guide.label_count)
 
 
-def _given(probabilities: Iterator[Tensor], size: tuple[int, int], fine: Tensor | None) -> Iterator[Given]:
+def _given(probabilities: Iterator[Tensor], size: tuple[int, int], guide: Guide | None) -> Iterator[Given]:
     """At the size (W, H) of the flow."""
     for frame, found in enumerate(probabilities):
-        confidence = CONFIDENCE if fine is None else fine[-1, frame].numpy().astype(np.float32) / np.float32(255)
+        confidence = CONFIDENCE if guide is None else guide.confidence(frame).numpy()
         yield Given(resized(found, (size[1], size[0])).cpu().numpy(), confidence)
 
 

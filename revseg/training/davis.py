@@ -30,7 +30,7 @@ from revseg.training.source import DataConfig, open_split
 class Davis:
     """Two splits of a dataset. Whole videos are loaded when they are needed: memory holds a few at a time."""
 
-    label_count = None
+    label_count: int | None = None
 
     def __init__(self, config: DataConfig, classes: int, seed: int, offsets: int, smoothing: int = 0) -> None:
         self.config, self.classes, self.seed, self.offsets, self.sweeps = config, classes, seed, offsets, smoothing

@@ -29,8 +29,9 @@ class Evaluation:
 class Experiment(Protocol):
     """`FewFrames` or `Davis`."""
 
-    label_count: int | None
-    """Labelled frames of the one video that is trained on; None: of many videos."""
+    @property
+    def label_count(self) -> int | None:
+        """Labelled frames of the one video that is trained on; None: of many videos."""
 
     def sample(self, index: int) -> Sample:
         """What training item number `index` is made from; depends on nothing else. Called from several

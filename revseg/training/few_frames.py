@@ -17,7 +17,7 @@ from revseg.data.smoothing import Smoothing
 from revseg.network.forecast import Size
 from revseg.network.network import RevSegNet
 from revseg.prediction.output import Source, write_prediction
-from revseg.prediction.segment import segment
+from revseg.prediction.segment import Guide, segment
 from revseg.training.experiment import Evaluation
 from revseg.training.guidance import Guidance, GuidanceConfig
 from revseg.training.measures import Mask, Measures, check_classes, copy_nearest, measure, object_ids
@@ -71,6 +71,12 @@ class FewFrames:
         return len(self.labelled.labelled_frames)
 
     @property
+    def guide(self) -> Guide | None:
+        if self.guidance is None:
+            return None
+        return Guide(self.guidance.fine, self.labelled.labelled_frames, self.label_count)
+
+    @property
     def volume(self) -> Tensor:
         """What the network is given to segment."""
         return self.known.volume if self.guidance is None else self.guidance.volume
@@ -111,8 +117,7 @@ class FewFrames:
         masks: list[Mask] = []
 
         def native() -> Iterator[Mask]:
-            fine = None if self.guidance is None else self.guidance.fine
-            for mask in segment(net, self.volume, known.native_size, self.offsets, fine, self.label_count, self.smoothing):
+            for mask in segment(net, self.volume, known.native_size, self.offsets, self.guide, self.smoothing):
                 masks.append(resize_mask(mask, known.height, known.width))  # at the pixels where the annotation, too, is sampled
                 yield mask
 

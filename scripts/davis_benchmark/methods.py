@@ -54,8 +54,7 @@ def unet(problem: Problem, clip: int | None) -> Outcome:
     frames = min(clip or known.frames, known.frames)
     progress = monai.fit(net, experiment, problem.config, frames)
     probabilities = monai.probabilities(net, experiment.volume, frames)
-    fine = None if experiment.guidance is None else experiment.guidance.fine
-    masks = decide(probabilities, known.native_size, fine, experiment.label_count, experiment.smoothing)
+    masks = decide(probabilities, known.native_size, experiment.guide, experiment.smoothing)
     source = Source(known.source, known.frame_rate, known.frame_names)
     write_prediction(masks, source, RunFolder(problem.run_dir).predictions, {})
     return Outcome(written_masks(problem), {"training_seconds": progress.seconds, "steps": progress.step, "clip_frames": frames})

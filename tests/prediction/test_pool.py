@@ -12,7 +12,7 @@ def planes(*values: float) -> torch.Tensor:
 
 
 def test_geometric_means() -> None:
-    """One labelled frame: sqrt(0.8 x 0.5) to sqrt(0.2 x 0.5), that is 2 to 1; three: 0.8^(3/4) 0.5^(1/4) to 0.2^(3/4) 0.5^(1/4)."""
+    """One labelled frame: sqrt(0.8 x 0.5) to sqrt(0.2 x 0.5), that is 2 to 1; three: (0.8 / 0.2)^(3/4)."""
     found = pool(planes(0.2, 0.8), planes(0.5, 0.5), 1)
     assert found.flatten().tolist() == pytest.approx([1 / 3, 2 / 3], abs=1e-6)
     found = pool(planes(0.2, 0.8), planes(0.5, 0.5), 3)
