@@ -24,6 +24,9 @@ from revseg.training.source import load_one
 @dataclass(frozen=True)
 class Outcome:
     masks: list[Mask]
+    """At the size of the training."""
+    native: list[Mask] | None = None
+    """The same at the video's own size, from a method that makes them."""
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -40,7 +43,7 @@ def revseg(problem: Problem, clip: int | None) -> Outcome:
     """As a user gets it: revseg-train, and the masks that it writes."""
     train(problem.config)
     metrics = json.loads((problem.run_dir / "metrics.json").read_text())
-    return Outcome(written_masks(problem), {"training_seconds": metrics["seconds"], "steps": metrics["steps"]})
+    return written(problem, {"training_seconds": metrics["seconds"], "steps": metrics["steps"]})
 
 
 def unet(problem: Problem, clip: int | None) -> Outcome:
@@ -57,14 +60,19 @@ def unet(problem: Problem, clip: int | None) -> Outcome:
     masks = decide(probabilities, known.native_size, experiment.guide, experiment.smoothing)
     source = Source(known.source, known.frame_rate, known.frame_names)
     write_prediction(masks, source, RunFolder(problem.run_dir).predictions, {})
-    return Outcome(written_masks(problem), {"training_seconds": progress.seconds, "steps": progress.step, "clip_frames": frames})
+    return written(problem, {"training_seconds": progress.seconds, "steps": progress.step, "clip_frames": frames})
 
 
-def written_masks(problem: Problem) -> list[Mask]:
-    """Masks are written in the video's own size; here at the pixels where the annotation, too, is sampled."""
+def written(problem: Problem, facts: dict[str, Any]) -> Outcome:
+    """The masks that were written, in the video's own size."""
     folder = RunFolder(problem.run_dir).predictions / "masks"
-    native = (read_mask(folder / f"{name}.png", "davis2017") for name in problem.known.frame_names)
-    return [resize_mask(mask, problem.known.height, problem.known.width) for mask in native]
+    return from_native([read_mask(folder / f"{name}.png", "davis2017") for name in problem.known.frame_names], problem, facts)
+
+
+def from_native(masks: list[Mask], problem: Problem, facts: dict[str, Any]) -> Outcome:
+    """And at the pixels where the annotation, too, is sampled."""
+    known = problem.known
+    return Outcome([resize_mask(mask, known.height, known.width) for mask in masks], masks, facts)
 
 
 def copy(problem: Problem, clip: int | None) -> Outcome:
@@ -82,12 +90,13 @@ def flow_direct(problem: Problem, clip: int | None) -> Outcome:
 
 
 def flow_fine(problem: Problem, clip: int | None) -> Outcome:
-    """Frame by frame at the height at which revseg carries labels along; its masks at the size of the others."""
+    """Frame by frame at the height at which revseg carries labels along."""
     from davis_benchmark.optical_flow import propagate
 
     known = problem.known
     masks = propagate(labelled(problem, flow_height(known.height, known.native_size[0])), chain=True)
-    return Outcome([resize_mask(mask, known.height, known.width) for mask in masks])
+    native = [resize_mask(mask, *known.native_size) for mask in masks]
+    return from_native(native, problem, {})
 
 
 def labelled(problem: Problem, height: int | None = None) -> Sample:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ Mask = NDArray[np.uint8]
 @dataclass(frozen=True)
 class Problem:
     case: Case
+    recipe: Recipe
     config: TrainConfig
     """Of revseg-train."""
     run_dir: Path
@@ -36,16 +37,17 @@ class Problem:
     def of(cls, case: Case, recipe: Recipe, run_dir: Path) -> Problem:
         known = load(case.sequence, recipe)
         config = recipe.config(case, max(2, classes_of(known.labels)), run_dir)
-        return cls(case, config, run_dir, known, choose_device(config.device))
+        return cls(case, recipe, config, run_dir, known, choose_device(config.device))
 
     @property
     def labelled_frames(self) -> tuple[int, ...]:
         frames = self.known.labelled_frames
         return tuple(frames[i] for i in evenly_spaced(len(frames), self.case.labelled))
 
-    def measure(self, masks: Sequence[Mask]) -> dict[str, Any]:
-        """J, F, JF on the frames that are not labelled: of each object, and their mean."""
-        others = unlabelled(self.known, self.labelled_frames)
+    def measure(self, masks: Sequence[Mask], native: bool = False) -> dict[str, Any]:
+        """J, F, JF on the frames that are not labelled: of each object, and their mean. native: at the video's own size."""
+        known = load(self.case.sequence, replace(self.recipe, height=None)) if native else self.known
+        others = unlabelled(known, self.labelled_frames)
         objects = object_ids(self.known)
         scores = evaluate_masks(
             (masks[frame] for frame in others.labelled_frames), (row.numpy() for row in others.labels), objects

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median, stdev
 
@@ -47,6 +47,10 @@ class Group:
     def sequences(self) -> list[str]:
         return sorted({record["sequence"] for record in self.records})
 
+    def native(self) -> Group:
+        """The same with the measures at the videos' own size, of the records that have them."""
+        return replace(self, records=[record | record["native"] for record in self.records if record.get("native")])
+
     def mean(self, measure: str, sequences: Iterable[str] | None = None) -> float | None:
         """Over the sequences, of each the mean over its seeds."""
         of_each = self.by_sequence(measure)
@@ -75,10 +79,12 @@ def groups(records: Sequence[Record]) -> dict[int, dict[str, Group]]:
 
 def means(records: Sequence[Record]) -> str:
     """One line per number of labelled frames and method."""
-    lines = ["| labelled | method | sequences | J | F | J&F | seconds | peak memory, MB |", "|--:|---|--:|--:|--:|--:|--:|--:|"]
+    heads = ["labelled", "method", "sequences", "J", "F", "J&F", "native J&F", "seconds", "peak memory, MB"]
+    lines = [row(heads), "|--:|---" + "|--:" * (len(heads) - 2) + "|"]
     for labelled, by_method in groups(records).items():
         for method, group in by_method.items():
             cells = [labelled, title(group), len(group.sequences), *(with_spread(group, measure) for measure in MEASURES)]
+            cells.append(with_spread(group.native(), "JF") if group.native().records else "-")
             seconds = median(record["seconds"] for record in group.records)
             peaks = [record["peak_memory_bytes"] for record in group.records if record["peak_memory_bytes"] is not None]
             cells += [f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}", f"{max(peaks) / 1e6:.0f}" if peaks else "-"]

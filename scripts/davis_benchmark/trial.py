@@ -99,7 +99,8 @@ def measure(case: Case, recipe: Recipe, folder: Path, clip: int | None) -> None:
     }
     if not recipe.keep_runs:
         forget(problem)
-    save(folder, case, problem.measure(outcome.masks) | facts | outcome.facts, outcome.masks)
+    native = None if outcome.native is None else problem.measure(outcome.native, native=True)
+    save(folder, case, problem.measure(outcome.masks) | facts | outcome.facts | {"native": native}, outcome.masks)
 
 
 def warm_up(case: Case, recipe: Recipe, run_dir: Path, device: torch.device) -> None:
