@@ -47,8 +47,8 @@ def conditions(recipe: Recipe, records: Sequence[Record]) -> str:
         f"{len({record['sequence'] for record in records})} sequences of DAVIS {recipe.year}, "
         f"{tables.span([s[0] for s in sizes])} frames, height {sizes[0][1]}, on {devices}.",
         "Measured on the frames that are not labelled; labelled ones are evenly spaced, the first and last included.",
-        "Native: at the videos' own size, of the methods that write such masks. Seconds: from the files to the masks, median of the "
-        "videos. Peak memory: above that of the process before, largest.",
+        "Native: at the videos' own size, of the methods that write such masks. Seconds: from the files to the masks, median of "
+        "the videos. Peak memory: above that of the process before, largest.",
     ]
     if trained:
         steps, named = tables.span([record["steps"] for record in trained]), ", ".join(map(str, seeds))
