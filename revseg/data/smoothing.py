@@ -62,7 +62,7 @@ class Smoothing:
                 for sweep in range(1, self.sweeps + 1):
                     if 0 <= (frame := tick - lag * sweep) < frames and frame not in self.fixed:
                         self._connect(frame, pool)
-                        self._update(frame)
+                        self._update(frame, pool)
                 if (done := tick - lag * self.sweeps) >= 0:
                     yield self._current[done]
                     self._forget(done - lag)
@@ -86,12 +86,16 @@ class Smoothing:
         to, fro = (self.flow.moved(self._displacements[pair]) for pair in ((frame, other), (other, frame)))
         return self.flow.agreement(frame, other, to, fro)
 
-    def _update(self, frame: int) -> None:
+    def _update(self, frame: int, pool: ThreadPoolExecutor) -> None:
         total = self._weighted[frame].copy()
-        for n in self._neighbours(frame):
-            position = self.flow.moved(self._displacements[frame, n])
-            total += self._agreements[frame, n] * look_up_planes(self._current[n], position)
+        for part in pool.map(lambda n: self._from(n, frame), self._neighbours(frame)):
+            total += part
         self._current[frame] = total / np.maximum(total.sum(0), 1e-9)
+
+    def _from(self, n: int, frame: int) -> Field:
+        """What a neighbour says of a frame, weighted."""
+        position = self.flow.moved(self._displacements[frame, n])
+        return self._agreements[frame, n] * look_up_planes(self._current[n], position)
 
     def _forget(self, frame: int) -> None:
         """A frame that no update needs any more."""
