@@ -1,6 +1,6 @@
 """revseg-plan: what a training and a prediction will need, before they run.
 
-    revseg-plan video.mp4 [network=large] [data.height=480] [any other setting of revseg-train]
+    revseg-plan video.mp4 [network=base] [data.height=480] [any other setting of revseg-train]
 
 Prints the forecast of peak memory and work, and the longest and highest video that train on common cards.
 """

@@ -94,12 +94,13 @@ def test_newest_run_is_the_default(predict, video: Path, checkpoint: Path, tmp_p
     assert str(Path("runs/new/checkpoints/last.pt")) in capsys.readouterr().out
 
 
-def test_height_and_offsets_change_the_masks(predict, video: Path, checkpoint: Path) -> None:
+def test_height_offsets_and_smoothing_change_the_masks(predict, video: Path, checkpoint: Path) -> None:
     for name, setting in (
         ("trained", "height=16"),
         ("default", "height=null"),
         ("more", "height=34"),
         ("mean", "offsets=4"),
+        ("alone", "smoothing=0"),
     ):
         predict(str(video), f"output={name}", setting)
 
@@ -109,6 +110,7 @@ def test_height_and_offsets_change_the_masks(predict, video: Path, checkpoint: P
     assert np.array_equal(masks("trained"), masks("default"))
     assert not np.array_equal(masks("trained"), masks("more"))
     assert not np.array_equal(masks("trained"), masks("mean"))
+    assert not np.array_equal(masks("trained"), masks("alone"))
 
 
 def test_shorter_video_into_the_same_folder(predict, video: Path, checkpoint: Path) -> None:
@@ -148,6 +150,7 @@ def test_bad_input(predict, video: Path, checkpoint: Path, capsys, tmp_path: Pat
     Path("file").touch()
     assert "cannot write file/out" in refusal(predict, capsys, str(video), "output=file/out")
     assert "offsets is 0" in refusal(predict, capsys, str(video), "offsets=0")
+    assert "smoothing is -1; give 0 or more" in refusal(predict, capsys, str(video), "smoothing=-1")
     assert "device is gpu" in refusal(predict, capsys, str(video), "device=gpu")
     Path("cut.mp4").write_bytes(video.read_bytes()[:300])
     assert "cut.mp4" in refusal(predict, capsys, "cut.mp4")

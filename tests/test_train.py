@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -226,6 +227,7 @@ def test_several_objects(tmp_path: Path, capsys) -> None:
 def test_nothing_to_train_on(capsys, tmp_path: Path) -> None:
     assert "or experiment=demo, which needs neither" in refusal(capsys, f"run_dir={tmp_path}")
     assert "data.masks is not set" in refusal(capsys, f"run_dir={tmp_path}", "data.video=my.mp4")
+    assert "smoothing is -1; give 0 or more" in refusal(capsys, f"run_dir={tmp_path}", "smoothing=-1")
 
 
 def test_run_dir_that_cannot_be_written(capsys, tmp_path: Path) -> None:
@@ -269,6 +271,13 @@ def test_a_guided_run_leaves_masks_at_the_size_of_the_video(guided: Path) -> Non
     for path in masks:
         with Image.open(path) as image:
             assert (image.mode, image.size[::-1]) == ("P", tuple(truth))
+
+
+def test_labelled_frames_keep_their_labels(guided: Path) -> None:
+    """Bit for bit, where they are carried along at the size of the video."""
+    for frame in json.loads((guided / "metrics.json").read_text())["labelled_frames"]:
+        found, given = (guided / folder / f"{frame:05d}.png" for folder in ("predictions/masks", "data/masks"))
+        assert np.array_equal(np.array(Image.open(found)), np.array(Image.open(given)))
 
 
 def test_a_guided_run_is_as_good_as_what_it_is_shown_from_the_first_step(guided: Path) -> None:

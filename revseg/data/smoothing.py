@@ -23,7 +23,7 @@ from revseg.data.flow import Displacement, Field, Flow, look_up_planes
 # next ones alone, 0.843 with those four frames off as well; five sequences, 5 labelled frames).
 HOPS = (1, 2)
 # Weight of full confidence, against at most 4 of the neighbours together. J of the evidence of ten sequences, 1 and 5 labelled
-# frames: without smoothing 0.558 and 0.857, with a weight of 1 0.595 and 0.872, of 3 0.598 and 0.874, of 10 0.594 and 0.871.
+# frames: without smoothing 0.558 and 0.857, with a weight of 1 0.595 and 0.872, of 3 0.597 and 0.874, of 10 0.594 and 0.871.
 PRIOR = 3.0
 SWEEPS = 5
 

@@ -5,8 +5,11 @@ import pytest
 import torch
 
 from revseg import RevSegNet
+from revseg.data.flow import Flow
+from revseg.data.smoothing import Smoothing
 from revseg.prediction import segment as module
-from revseg.prediction.segment import segment
+from revseg.prediction.pool import pool
+from revseg.prediction.segment import Guide, decide, segment
 
 
 @pytest.fixture
@@ -34,3 +37,37 @@ def test_probabilities_are_resized_not_masks(net: RevSegNet, monkeypatch: pytest
     monkeypatch.setattr(module, "predict_probabilities", lambda *_: iter([(0, probabilities)]))
     (mask,) = segment(net, torch.zeros(3, 1, 1, 2, dtype=torch.uint8), size=(2, 4))
     assert mask.tolist() == [[1, 1, 1, 0]] * 2
+
+
+def evidence_of(objects: torch.Tensor, confidence: int) -> torch.Tensor:
+    """(T, H, W) probabilities of the one object -> (3, T, H, W) uint8."""
+    planes = torch.stack([1 - objects, objects, torch.full_like(objects, confidence / 255)])
+    return (255 * planes).round().to(torch.uint8)
+
+
+def test_a_guide_is_pooled_with_and_its_labels_stay() -> None:
+    """Frame 0 is labelled, its last pixel void; the network finds the object everywhere, at half the size."""
+    objects = torch.tensor([[[0.0, 0.0, 1.0, 1.0]] * 2] * 2)
+    evidence = evidence_of(objects, 255)
+    evidence[:, 0, 1, 3] = 0
+    network = torch.tensor([0.3, 0.7]).view(2, 1, 1).expand(2, 1, 2)
+    first, second = decide(iter([network, network]), (2, 4), Guide(evidence, {0}, 1))
+    assert first.tolist() == [[0, 0, 1, 1], [0, 0, 1, 1]]  # the last pixel as the network says
+    expected = pool(torch.tensor([0.3, 0.7]).view(2, 1, 1).expand(2, 2, 4), torch.stack([1 - objects[1], objects[1]]), 1)
+    assert np.array_equal(second, expected.argmax(0).numpy())
+    # Many labels: the network is heard more than the evidence, but for where that is certain.
+    doubtful = Guide(evidence_of(torch.full((2, 2, 4), 0.4), 255), {0}, 9)
+    assert next(iter(decide(iter([network] * 2), (2, 4), doubtful))).max() == 0
+    assert list(decide(iter([network] * 2), (2, 4), doubtful))[1].min() == 1
+
+
+def test_smoothing_is_along_the_flow_at_its_own_size() -> None:
+    """A still picture: a frame that says otherwise is outvoted."""
+    picture = torch.randint(0, 256, (3, 1, 32, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    flow = Flow(picture.expand(3, 5, 32, 48).contiguous())
+    frames = [torch.tensor([0.1, 0.9]).view(2, 1, 1).expand(2, 16, 24)] * 5
+    frames[2] = frames[2].flip(0)
+    assert list(decide(iter(frames), (64, 96)))[2].max() == 0
+    smoothed = list(decide(iter(frames), (64, 96), smoothing=Smoothing(flow)))
+    assert [mask.shape for mask in smoothed] == [(64, 96)] * 5
+    assert min(mask.min() for mask in smoothed) == 1
