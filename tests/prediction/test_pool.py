@@ -12,31 +12,31 @@ def planes(*values: float) -> torch.Tensor:
 
 
 def test_geometric_means() -> None:
-    """One labelled frame: sqrt(0.8 x 0.5) to sqrt(0.2 x 0.5), that is 2 to 1; three: (0.8 / 0.2)^(3/4)."""
+    """One labelled frame: (0.8 / 0.2)^(1/4) to 1, sqrt(2) to 1; three: (0.8 / 0.2)^(3/4), 2 sqrt(2) to 1."""
     found = pool(planes(0.2, 0.8), planes(0.5, 0.5), 1)
-    assert found.flatten().tolist() == pytest.approx([1 / 3, 2 / 3], abs=1e-6)
+    assert (found[1] / found[0]).item() == pytest.approx(2**0.5, rel=1e-5)
     found = pool(planes(0.2, 0.8), planes(0.5, 0.5), 3)
-    assert (found[1] / found[0]).item() == pytest.approx(4**0.75, rel=1e-5)
+    assert (found[1] / found[0]).item() == pytest.approx(2 * 2**0.5, rel=1e-5)
 
 
 def test_more_labels_more_say() -> None:
     words = [pool(planes(0.9, 0.1), planes(0.1, 0.9), count)[0].item() for count in (1, 2, 5, 9)]
-    assert words[0] == pytest.approx(0.5)
+    assert words[0] == pytest.approx(1 / (1 + 9**0.5))  # (1/9)^(3/4 - 1/4)
     assert words == sorted(words)
     assert len(set(words)) == 4
 
 
 def test_of_several_objects_the_one_that_both_hold_possible() -> None:
-    assert pool(planes(0.55, 0.45, 0), planes(0, 0.45, 0.55), 1).flatten().argmax() == 1
+    assert pool(planes(0.55, 0.45, 0), planes(0, 0.45, 0.55), 2).flatten().argmax() == 1
 
 
 def test_where_evidence_says_nothing_the_network_decides() -> None:
-    found = pool(planes(0.3, 0.7), planes(0, 0), 1)
-    assert (found[1] / found[0]).item() == pytest.approx((7 / 3) ** 0.5, rel=1e-5)
+    found = pool(planes(0.3, 0.7), planes(0, 0), 4)
+    assert (found[1] / found[0]).item() == pytest.approx((7 / 3) ** 0.8, rel=1e-5)
 
 
 def test_no_certainty_is_absolute() -> None:
-    found = pool(planes(1, 0), planes(0, 1), 1)
-    assert found.flatten().tolist() == pytest.approx([0.5, 0.5])
+    found = pool(planes(1, 0), planes(0, 1), 2)
+    assert (found[0] / found[1]).item() == pytest.approx(LEAST ** (1 / 3 - 2 / 3), rel=1e-3)
     assert torch.isfinite(pool(planes(1, 0), planes(1, 0), 1)).all()
     assert pool(planes(1, 0), planes(1, 0), 1)[1].item() == pytest.approx(LEAST, rel=1e-2)
