@@ -3,8 +3,8 @@
     revseg-predict VIDEO [masks=DIR] [checkpoint=FILE] [output=DIR] [offsets=8] [height=96]
 
 VIDEO: a file, or a folder of frames. Writes masks/00000.png, ... (palette PNG at the video's own size), and
-overlay.mp4. masks: of some of its frames, for a network that was trained with labels carried along (few_frames); without
-them it predicts from the pictures alone.
+overlay.mp4. masks: of some of its frames, for a guided network; without them one that was trained on a dataset is shown
+what moves by itself, and one that was trained on a single video predicts from the pictures alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 from revseg.cli import run
 from revseg.data.dataset import load_own
 from revseg.data.flow import Flow, flow_height
+from revseg.data.motion import motion_evidence
 from revseg.data.propagation import propagate, resize_evidence
 from revseg.data.sample import Sample
 from revseg.data.smoothing import SWEEPS, Smoothing
@@ -78,9 +79,13 @@ def predict(config: PredictConfig) -> None:
         raise ValueError(f"masks={config.masks} is of no use to {path}, trained with network.guided=false; leave it out")
     output = Path(config.output) if config.output else Path("predictions") / Path(config.video).stem
     labelled = load_labelled(config, net, video)
-    guide = None if labelled is None else guide_of(labelled, checkpoint)
-    volume = with_evidence(video.volume, guide, net) if net.config.guided else video.volume
-    smoothing = smoothing_of(config, video, labelled)
+    flow = Flow(pictures_of(config, video, labelled))
+    guide = None if labelled is None else guide_of(labelled, checkpoint, video)
+    volume = video.volume
+    if net.config.guided:
+        volume = torch.cat([volume, evidence_of(checkpoint, guide, flow, video)])
+    fixed = () if labelled is None else labelled.labelled_frames
+    smoothing = Smoothing(flow, fixed, config.smoothing) if config.smoothing else None
     masks = segment(net, volume, video.native_size, config.offsets, guide, smoothing)
     note = {"checkpoint": str(path), "offsets": config.offsets, "height": video.volume.shape[2], "smoothing": config.smoothing}
     source = Source(Path(config.video), video.frame_rate, video.names, config.on_error)
@@ -99,29 +104,35 @@ def load_labelled(config: PredictConfig, net: RevSegNet, video: Video) -> Sample
     return labelled
 
 
-def guide_of(labelled: Sample, checkpoint: Checkpoint) -> Guide:
+def guide_of(labelled: Sample, checkpoint: Checkpoint, video: Video) -> Guide:
     evidence = propagate(labelled, checkpoint.network.classes).evidence
-    return Guide(evidence, labelled.labelled_frames, checkpoint.label_count or len(labelled.labelled_frames))
+    # A network of many videos has learned from no label of this one: it counts as one that saw a single frame.
+    return Guide(evidence, labelled.labelled_frames, checkpoint.label_count or 1, size_of(video))
 
 
-def with_evidence(volume: Tensor, guide: Guide | None, net: RevSegNet) -> Tensor:
-    """What a guided network is shown; without a guide nothing is known of any pixel."""
-    if guide is None:
-        evidence = volume.new_zeros(net.config.inputs - 3, *volume.shape[1:])
-    else:
-        evidence = resize_evidence(guide.evidence, (volume.shape[2], volume.shape[3]))
-    return torch.cat([volume, evidence])
+def evidence_of(checkpoint: Checkpoint, guide: Guide | None, flow: Flow, video: Video) -> Tensor:
+    """What a guided network is shown beside the pictures."""
+    classes = checkpoint.network.classes
+    if guide is not None:
+        return resize_evidence(guide.evidence, size_of(video))
+    if checkpoint.label_count is None:
+        return resize_evidence(motion_evidence(flow, classes), size_of(video))
+    return video.volume.new_zeros(classes + 1, *video.volume.shape[1:])  # nothing is known of any pixel
 
 
-def smoothing_of(config: PredictConfig, video: Video, labelled: Sample | None) -> Smoothing | None:
-    if not config.smoothing:
-        return None
+def pictures_of(config: PredictConfig, video: Video, labelled: Sample | None) -> Tensor:
+    """At the size at which flow is computed."""
     if labelled is not None:
-        return Smoothing(Flow(labelled.volume), labelled.labelled_frames, config.smoothing)
-    pictures = read_video(
+        return labelled.volume
+    if height_of_flow(video) == video.volume.shape[2]:
+        return video.volume
+    return read_video(
         config.video, height=height_of_flow(video), max_frames=config.max_frames, on_error=config.on_error
-    )
-    return Smoothing(Flow(pictures.volume), sweeps=config.smoothing)
+    ).volume
+
+
+def size_of(video: Video) -> tuple[int, int]:
+    return video.volume.shape[2], video.volume.shape[3]
 
 
 def height_of_flow(video: Video) -> int:

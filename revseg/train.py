@@ -72,9 +72,8 @@ def new_network(config: TrainConfig, experiment: Experiment, folder: RunFolder, 
 
 def open_experiment(config: TrainConfig, folder: RunFolder, device: torch.device) -> Experiment:
     if config.task == "davis":
-        if config.network.guided:
-            raise ValueError("network.guided=true needs labels of the video itself, which task davis has not; set it to false")
-        return Davis(config.data, config.network.classes, config.seed, config.offsets, config.smoothing)
+        evidence = folder.evidence if config.network.guided else None
+        return Davis(config.data, config.network.classes, config.seed, config.offsets, config.smoothing, evidence)
     known = load_one(config.data, folder.path)
     guidance = config.guidance if config.network.guided else None
     return FewFrames(

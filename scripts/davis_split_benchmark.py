@@ -5,10 +5,10 @@
     python scripts/davis_split_benchmark.py --root data/DAVIS --methods revseg network=base
 
 Both are trained on whole videos of the split train.txt, all frames labelled, by the same recipe, and segment every video of
-val.txt from its pictures alone. J and F are means over all its frames at its own size. The third method needs no pictures: the
-mean mask of the training videos, cut at the level that is best for them. What is written key=value goes to revseg-train. The
-UNet needs `pip install 'revseg[bench]'`. Results lie in --output, one JSON file each: a second call measures only what is
-missing.
+val.txt without any label of it. J and F are means over all its frames at its own size. Two methods are not trained: the mean mask
+of the training videos, cut at the level that is best for them, and what moves by itself, which both networks are shown. What is
+written key=value goes to revseg-train. The UNet needs `pip install 'revseg[bench]'`. Results lie in --output, one JSON file
+each: a second call measures only what is missing.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from davis_benchmark.tables import row  # noqa: E402
 from revseg.config import TrainConfig  # noqa: E402
 from revseg.data.dataset import DavisDataset  # noqa: E402
 from revseg.data.masks import resize_mask  # noqa: E402
+from revseg.data.motion import motion_evidence  # noqa: E402
 from revseg.data.sample import Sample  # noqa: E402
 from revseg.device import choose_device  # noqa: E402
 from revseg.evaluation import average, evaluate_folders  # noqa: E402
@@ -81,15 +82,29 @@ def revseg(case: Case) -> None:
 def unet(case: Case) -> None:
     from davis_benchmark import unet as monai
 
-    device = choose_device(case.config.device)
-    experiment = open_experiment(case.config, RunFolder.create(case.config.run_dir or ""), device)
-    assert isinstance(experiment, Davis)
+    device, experiment = choose_device(case.config.device), davis(case)
     stay_within_free_memory(device)
-    net = monai.new_unet(3, case.config.network.classes, case.config.seed, device)
+    net = monai.new_unet(case.config.network.inputs, case.config.network.classes, case.config.seed, device)
     monai.fit(net, experiment, case.config, clip=WHOLE)
-    for video in videos(case, "val"):
-        found = monai.probabilities(net, video.volume, WHOLE)
+    for name in experiment.validation.names:
+        video = experiment.load(experiment.validation, name)
+        found = monai.probabilities(net, video.inputs, WHOLE)
         write(case, video, decide(found, video.native_size, smoothing=experiment.smoothing(video)))
+
+
+def motion_alone(case: Case) -> None:
+    """The evidence that both networks are shown."""
+    experiment = davis(case)
+    for video in videos(case, "val"):
+        evidence = motion_evidence(experiment.flow(experiment.validation, video), experiment.classes)
+        write(case, video, decide((evidence[:-1] / 255).unbind(1), video.native_size))
+
+
+def davis(case: Case) -> Davis:
+    """What revseg-train trains on."""
+    experiment = open_experiment(case.config, RunFolder.create(case.config.run_dir or ""), choose_device(case.config.device))
+    assert isinstance(experiment, Davis)
+    return experiment
 
 
 def mean_mask(case: Case) -> None:
@@ -109,9 +124,13 @@ def mean_mask(case: Case) -> None:
 
 METHODS: dict[str, tuple[str, Callable[[Case], None]]] = {
     "mean-mask": ("mean mask of the training videos", mean_mask),
+    "motion": ("what moves, nothing trained", motion_alone),
     "revseg": ("revseg", revseg),
     "unet": ("MONAI UNet", unet),
 }
+
+
+TRAINED = ("revseg", "unet")
 
 
 def videos(case: Case, split: str) -> Iterator[Sample]:
@@ -149,7 +168,7 @@ def measure(case: Case) -> None:
 def cases(arguments: argparse.Namespace, output: Path) -> Iterator[Case]:
     settings = Settings("train", TrainConfig)
     for method in arguments.methods:
-        for seed in [0] if method == "mean-mask" else arguments.seeds:
+        for seed in arguments.seeds if method in TRAINED else [0]:
             folder = output / method / f"seed{seed}"
             given = [
                 "experiment=davis", f"data.root={Path(arguments.root).resolve()}", f"data.height={arguments.height}",

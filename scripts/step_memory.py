@@ -40,10 +40,10 @@ SMALL = {"state_dtype": "int16", "adjoint_dtype": "bfloat16", "grid_bits": 6}
 CASES: dict[str, dict[str, Any] | None] = {
     "MONAI UNet": None,
     "revseg, 4 channels": {"channels": 4},
-    "revseg, 2 channels (network=guided)": {"channels": 2},
+    "revseg, 2 channels": {"channels": 2},
     "revseg, 2 channels, int16, bfloat16 adjoints": {"channels": 2, **SMALL},
     "revseg, 1 channel": {"channels": 1},
-    "revseg, 1 channel, int16, bfloat16 adjoints": {"channels": 1, **SMALL},
+    "revseg, 1 channel, int16, bfloat16 adjoints (network=guided)": {"channels": 1, **SMALL},
 }
 
 

@@ -12,10 +12,12 @@ import torch
 from PIL import Image
 
 from revseg import RevSegNet
+from revseg.data.flow import Flow
 from revseg.data.masks import PASCAL_PALETTE
+from revseg.data.motion import motion_evidence
 from revseg.data.video import VideoWriter, read_video
-from revseg.predict import main
-from revseg.training.checkpoint import Checkpoint, save
+from revseg.predict import evidence_of, main
+from revseg.training.checkpoint import Checkpoint, load, save
 from tests import little
 
 FRAMES, HEIGHT, WIDTH = 7, 34, 51
@@ -164,10 +166,13 @@ def test_no_run(predict, video: Path, capsys) -> None:
 @pytest.fixture
 def guided(tmp_path: Path) -> Path:
     """Checkpoint of an untrained guided network: its masks are what evidence says."""
+    return save_guided(tmp_path / "guided.pt", label_count=2)
+
+
+def save_guided(path: Path, label_count: int | None) -> Path:
     torch.manual_seed(0)
     net = RevSegNet(channels=2, classes=3, levels=1, depth=1, rank=3, guided=True)
-    path = tmp_path / "guided.pt"
-    save(Checkpoint(net.config, net.state_dict(), None, {}, 0, 0.0, None, little.HEIGHT), path)
+    save(Checkpoint(net.config, net.state_dict(), None, {}, 0, 0.0, None, little.HEIGHT, label_count), path)
     return path
 
 
@@ -204,6 +209,17 @@ def test_a_guided_network_predicts_without_masks(predict, guided: Path, labels: 
     predict(str(labels / "frames"), f"checkpoint={guided}", "output=out")
     assert len(list(Path("out/masks").iterdir())) == little.FRAMES
     assert max(iou(Path("out/masks"), labels / "truth", 1)) < 0.6
+
+
+def test_a_network_of_many_videos_is_shown_what_moves(predict, guided: Path, labels: Path, tmp_path: Path) -> None:
+    many, video = save_guided(tmp_path / "many.pt", None), read_video(labels / "frames")
+    shown = evidence_of(load(many), None, Flow(video.volume), video)
+    assert torch.equal(shown, motion_evidence(Flow(video.volume), 3))
+    assert not evidence_of(load(guided), None, Flow(video.volume), video).any()
+    predict(str(labels / "frames"), f"checkpoint={many}", "output=out")
+    assert len(list(Path("out/masks").iterdir())) == little.FRAMES
+    predict(str(labels / "frames"), f"masks={labels / 'masks'}", f"checkpoint={many}", "output=out")
+    assert min(iou(Path("out/masks"), labels / "truth", 1)) > 0.6
 
 
 def test_masks_are_read_as_the_video_is(predict, guided: Path, labels: Path) -> None:

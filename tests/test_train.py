@@ -251,6 +251,17 @@ def test_davis(davis_root: Path, tmp_path: Path, capsys) -> None:
     for name in names:
         masks = sorted((tmp_path / "predictions" / name / "masks").iterdir())
         assert [path.name for path in masks] == ["00000.png", "00001.png", "00002.png"]
+    kept = {path.stem: path.stat().st_mtime_ns for path in (tmp_path / "evidence").iterdir()}
+    assert kept.keys() >= set(names)
+    train(*data, *more, "training.steps=4", f"run_dir={tmp_path}")  # goes on, with the evidence that is there
+    assert {path.stem: path.stat().st_mtime_ns for path in (tmp_path / "evidence").iterdir()}.items() >= kept.items()
+
+
+def test_davis_without_evidence(davis_root: Path, tmp_path: Path) -> None:
+    data = [f"data.root={davis_root}", "data.height=24", "data.max_frames=3", "smoothing=0"]
+    more = ["network=small", "network.levels=1", "network.depth=1", "device=cpu", "training.steps=1"]
+    train("experiment=davis", *data, *more, f"run_dir={tmp_path}")
+    assert not (tmp_path / "evidence").exists()
 
 
 @pytest.fixture(scope="module")
@@ -307,8 +318,3 @@ def test_guided_and_not_are_different_networks(guided: Path, capsys) -> None:
     more = ["data.height=24", "data.max_frames=9", "training.steps=8", "device=cpu"]
     sentence = refusal(capsys, "experiment=demo", *network, *more, f"run_dir={guided}")
     assert "network.guided=False (there True)" in sentence
-
-
-def test_guided_needs_labels_of_the_video_itself(capsys, tmp_path: Path) -> None:
-    given = ["experiment=davis", "network.guided=true", f"data.root={tmp_path}", f"run_dir={tmp_path / 'run'}", "device=cpu"]
-    assert "needs labels of the video itself, which task davis has not" in refusal(capsys, *given)

@@ -11,7 +11,8 @@ of frame s, carried to t and back, agree (``Flow.agreement``). The confidence of
 
     w_way = agreement_t sqrt(mean of agreement_s over the objects),     w = (w_chain + w_direct) / 2
 
-What all of them say of a frame is then made to agree with what is said of the frames around it (``Smoothing``).
+What all of them say of a frame is weighed with how its pixels move (``MotionLikelihood``), and then made to agree with what is
+said of the frames around it (``Smoothing``).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.data.flow import Displacement, Field, Flow, look_up, look_up_planes
+from revseg.data.likelihood import MotionLikelihood
+from revseg.data.motion import Motion, motion
 from revseg.data.sample import VOID, Sample
 from revseg.data.smoothing import Given, Smoothing
 
@@ -66,13 +69,26 @@ def propagate(labelled: Sample, classes: int, shares: Sequence[float] = ()) -> K
                 evidence[:, frame] = known
             for row, index, found in filled.back:
                 back[row][index].append(found)
+    moved = motion(carrier.flow)
+    likelihood = MotionLikelihood(moved[list(frames)], labelled.labels, classes)
+    for frame in set(range(labelled.frames)).difference(frames):
+        _weigh(evidence[:-1, frame], moved[frame], likelihood)
     _smooth(evidence, carrier.flow, frames)
     returned = evidence.new_zeros(len(frames), len(shares), classes + 1, labelled.height, labelled.width)
     for row, frame in enumerate(frames):
         for index, sums_of_both in enumerate(back[row]):
-            returned[row, index] = _evidence(sums_of_both) if sums_of_both else evidence[:, frame]
+            if sums_of_both:
+                returned[row, index] = _evidence(sums_of_both)
+                _weigh(returned[row, index, :-1], moved[frame], likelihood)
+            else:
+                returned[row, index] = evidence[:, frame]
         returned[row].masked_fill_(labelled.labels[row] == VOID, 0)
     return Known(evidence, returned)
+
+
+def _weigh(probabilities: Tensor, moved: Motion, likelihood: MotionLikelihood) -> None:
+    """In place, those of a frame, (classes, H, W) uint8."""
+    probabilities.copy_(_bytes(likelihood.weigh(probabilities.numpy().astype(np.float32) / np.float32(255), moved)))
 
 
 def _smooth(evidence: Tensor, flow: Flow, labelled_frames: Sequence[int]) -> None:
@@ -80,7 +96,12 @@ def _smooth(evidence: Tensor, flow: Flow, labelled_frames: Sequence[int]) -> Non
     frames = (part.numpy().astype(np.float32) / np.float32(255) for part in evidence.unbind(1))
     given = (Given(part[:-1], part[-1]) for part in frames)
     for frame, smoothed in enumerate(Smoothing(flow, labelled_frames)(given)):
-        evidence[:-1, frame] = torch.from_numpy((255 * smoothed).round().astype(np.uint8))
+        evidence[:-1, frame] = _bytes(smoothed)
+
+
+def _bytes(values: Field) -> Tensor:
+    """0 ... 1 -> 0 ... 255."""
+    return torch.from_numpy((255 * values).round().astype(np.uint8))
 
 
 @dataclass(frozen=True)
@@ -201,7 +222,7 @@ def _evidence(sums: list[NDArray]) -> Tensor:
     confidence = np.max([part.sum(0, dtype=np.float32) for part in sums], 0)
     # Little, but more than nothing: where no source is to be trusted, the better one is still better than none.
     confidence = np.where(confidence > 0, np.maximum(confidence, 1 / 255), 0)
-    return torch.from_numpy((255 * np.concatenate([probability, confidence[None]])).round().astype(np.uint8))
+    return _bytes(np.concatenate([probability, confidence[None]]))
 
 
 def resize_evidence(evidence: Tensor, size: tuple[int, int]) -> Tensor:

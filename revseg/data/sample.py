@@ -38,6 +38,11 @@ class Sample:
         assert list(self.labelled_frames) == sorted(set(self.labelled_frames)), self.labelled_frames
 
     @property
+    def inputs(self) -> Tensor:
+        """What a network sees: the volume, with the evidence, where there is any, as further channels."""
+        return self.volume if self.evidence is None else torch.cat([self.volume, self.evidence])
+
+    @property
     def frames(self) -> int:
         return self.volume.shape[1]
 

@@ -42,6 +42,8 @@ def open_file(path: Path) -> InputContainer:
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:  # the cover of a song
+            if stream.codec_context is None:  # cut off within its header, at times
+                raise ValueError(f"{path} is truncated, or its codec unknown: get a whole copy, or convert it with ffmpeg")
             return stream
     raise ValueError(f"{path} has no video stream: give a file with pictures")
 

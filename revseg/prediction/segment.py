@@ -33,6 +33,8 @@ class Guide:
     """Those whose evidence is their label: it stays."""
     label_count: int
     """How many frames' labels the network has learned from."""
+    seen: tuple[int, int]
+    """(h, w) of the volume, and so of the evidence that the network sees."""
 
     def probabilities(self, frame: int) -> Tensor:
         return self.evidence[:-1, frame].float() / 255
@@ -83,7 +85,7 @@ def _pooled(probabilities: Iterator[Tensor], guide: Guide) -> Iterator[Tensor]:
         if frame in guide.labelled_frames:  # where the label is void, nobody else knows
             yield torch.where(evidence.sum(0) > 0, evidence, network)
         else:
-            yield pool(network, evidence, guide.label_count)
+            yield pool(network, evidence, guide.label_count, guide.seen)
 
 
 def _given(probabilities: Iterator[Tensor], size: tuple[int, int], guide: Guide | None) -> Iterator[Given]:

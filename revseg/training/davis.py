@@ -1,17 +1,28 @@
-"""Task davis: train on the videos of one split, one whole video a step; evaluate on another split."""
+"""Task davis: train on the videos of one split, one whole video a step; evaluate on another split.
+
+No label of a new video tells what is wanted of it. A guided network is shown what moves by itself (``motion_evidence``),
+and learns to make objects of that.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
 from tqdm import tqdm
 
+from revseg.data.atomic import replacing
 from revseg.data.dataset import DavisDataset
 from revseg.data.flow import Flow, flow_height
 from revseg.data.masks import read_mask
+from revseg.data.motion import motion_evidence
+from revseg.data.propagation import resize_evidence
 from revseg.data.sample import Sample
 from revseg.data.smoothing import Smoothing
 from revseg.evaluation.davis import Report, Score, average, evaluate_masks
@@ -28,18 +39,30 @@ from revseg.training.source import DataConfig, open_split
 
 
 class Davis:
-    """Two splits of a dataset. Whole videos are loaded when they are needed: memory holds a few at a time."""
+    """Two splits of a dataset. Whole videos are loaded when they are needed: memory holds a few at a time.
+
+    evidence: folder in which that of a guided network is kept, computed once for each video; None: not guided.
+    """
 
     label_count: int | None = None
 
-    def __init__(self, config: DataConfig, classes: int, seed: int, offsets: int, smoothing: int = 0) -> None:
+    def __init__(
+        self,
+        config: DataConfig,
+        classes: int,
+        seed: int,
+        offsets: int,
+        smoothing: int = 0,
+        evidence: Path | None = None,
+    ) -> None:
         self.config, self.classes, self.seed, self.offsets, self.sweeps = config, classes, seed, offsets, smoothing
+        self.evidence = evidence
         self.training = open_split(config, config.training_split)
         self.validation = open_split(config, config.validation_split)
 
     def sample(self, index: int) -> Sample:
         names = self.training.names
-        return self._load(self.training, names[shuffled_position(index, len(names), self.seed)])
+        return self.load(self.training, names[shuffled_position(index, len(names), self.seed)])
 
     def largest(self) -> tuple[Size, int]:
         """All frames of a video are taken for labelled; of the sizes the one with most pixels."""
@@ -52,8 +75,8 @@ class Davis:
         measures: dict[str, Measures] = {}
         images: dict[str, Picture] = {}
         for name in self.validation.names:
-            truth = self._load(self.validation, name)
-            masks = list(segment(net, truth.volume))
+            truth = self.load(self.validation, name)
+            masks = list(segment(net, truth.inputs))
             measures[name] = measure(masks, truth, object_ids(truth))
             images |= pictures(masks, truth, name, count=1)
         means = {key: fmean(one.named()[key] for one in measures.values()) for key in ("J", "F", "JF")}
@@ -65,7 +88,7 @@ class Davis:
         """Masks and overlays of the validation split, and its table at the videos' own size."""
         scores = {}
         for name in tqdm(self.validation.names, desc="validation", unit="video"):
-            sample = self._load(self.validation, name)
+            sample = self.load(self.validation, name)
             self._write(net, sample, folder / name)
             scores[name] = self._scores(sample, folder / name)
         # All frames count: none of these videos was given with the mask of its first frame.
@@ -78,16 +101,14 @@ class Davis:
         return {"J": overall.J.mean, "F": overall.F.mean, "JF": overall.jf, "sequences": sequences}
 
     def _write(self, net: RevSegNet, sample: Sample, folder: Path) -> None:
-        masks = segment(net, sample.volume, sample.native_size, self.offsets, smoothing=self.smoothing(sample))
+        masks = segment(net, sample.inputs, sample.native_size, self.offsets, smoothing=self.smoothing(sample))
         write_prediction(masks, Source(sample.source, sample.frame_rate, sample.frame_names), folder, {})
 
     def smoothing(self, sample: Sample) -> Smoothing | None:
         """Along the flow of a video of the validation split."""
         if not self.sweeps:
             return None
-        height = flow_height(sample.height, sample.native_size[0])
-        pictures = self.validation.load(sample.name, height=height, max_frames=self.config.max_frames).volume
-        return Smoothing(Flow(pictures), sweeps=self.sweeps)
+        return Smoothing(self.flow(self.validation, sample), sweeps=self.sweeps)
 
     def _scores(self, sample: Sample, folder: Path) -> dict[int, Score]:
         """Of the masks in `folder` against the annotation, both at the video's own size."""
@@ -97,7 +118,20 @@ class Davis:
         labels = (read_mask(annotations / name, self.validation.encoding) for name in names)
         return evaluate_masks(predictions, labels, object_ids(sample))
 
-    def _load(self, dataset: DavisDataset, name: str) -> Sample:
+    def load(self, dataset: DavisDataset, name: str) -> Sample:
         sample = dataset.load(name, height=self.config.height, max_frames=self.config.max_frames)
         check_classes(sample, self.classes)
-        return sample
+        return sample if self.evidence is None else replace(sample, evidence=self._evidence(dataset, sample, self.evidence))
+
+    def _evidence(self, dataset: DavisDataset, sample: Sample, folder: Path) -> Tensor:
+        path = folder / f"{sample.name}.npz"
+        if not path.exists():
+            found = resize_evidence(motion_evidence(self.flow(dataset, sample), self.classes), (sample.height, sample.width))
+            with replacing(path) as temporary, open(temporary, "wb") as file:
+                np.savez_compressed(file, evidence=found.numpy())
+        with np.load(path) as kept:
+            return torch.from_numpy(kept["evidence"])
+
+    def flow(self, dataset: DavisDataset, sample: Sample) -> Flow:
+        height = flow_height(sample.height, sample.native_size[0])
+        return Flow(dataset.load(sample.name, height=height, max_frames=self.config.max_frames).volume)

@@ -74,7 +74,8 @@ class FewFrames:
     def guide(self) -> Guide | None:
         if self.guidance is None:
             return None
-        return Guide(self.guidance.fine, self.labelled.labelled_frames, self.label_count)
+        size = self.known.height, self.known.width
+        return Guide(self.guidance.fine, self.labelled.labelled_frames, self.label_count, size)
 
     @property
     def volume(self) -> Tensor:
@@ -85,7 +86,7 @@ class FewFrames:
         frames, height, width = self.known.volume.shape[1:]
         labelled = len(self.labelled.labelled_frames)
         if self.guidance is not None:
-            labelled = min(frames, labelled + self.guidance.config.pseudo_frames)
+            labelled = min(frames, labelled + self.guidance.pseudo_frames)
         return (frames, height, width), labelled
 
     def evaluate(self, net: RevSegNet) -> Evaluation:

@@ -3,6 +3,7 @@
 <run_dir>/config.yaml                 the settings, resolved
          /checkpoints/last.pt         to resume from, and what revseg-predict takes
          /checkpoints/best.pt         of the highest score so far
+         /evidence/                   what moves in the videos of a dataset, for a guided network
          /tensorboard/
          /metrics.json                final J, F, J&F, seconds, peak memory
          /predictions/
@@ -46,6 +47,10 @@ class RunFolder:
     @property
     def best(self) -> Path:
         return self.path / "checkpoints" / "best.pt"
+
+    @property
+    def evidence(self) -> Path:
+        return self.path / "evidence"
 
     @property
     def tensorboard(self) -> Path:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from revseg.data import flow as flow_module
+from revseg.data import likelihood
 from revseg.data.flow import REACH, Flow
 from revseg.data.propagation import propagate
 from revseg.data.sample import VOID, Sample
@@ -234,3 +235,15 @@ def test_the_same_again_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch
         again = propagate(video, 2, SHARES)
         assert torch.equal(again.evidence, known.evidence)
         assert torch.equal(again.returned, known.returned)
+
+
+def test_how_things_move_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One label, and a square as fast as flow follows: the farther off, the more its motion says of it; of what comes back, too."""
+    video, truth = moving((0,), step=5)
+    object_ = truth[-1] == 1
+    heard = propagate(video, 2, (0.5,))
+    monkeypatch.setattr(likelihood, "FLOOR", 1e6)  # every motion is as likely in every class
+    deaf = propagate(video, 2, (0.5,))
+    assert heard.evidence[1, -1][object_].float().mean() > deaf.evidence[1, -1][object_].float().mean() + 5
+    assert heard.evidence[1, -1][~object_].float().mean() < deaf.evidence[1, -1][~object_].float().mean() / 2
+    assert heard.returned[0, 0, 1][truth[0] == 1].float().mean() > deaf.returned[0, 0, 1][truth[0] == 1].float().mean() + 10

@@ -51,12 +51,13 @@ def test_a_guide_is_pooled_with_and_its_labels_stay() -> None:
     evidence = evidence_of(objects, 255)
     evidence[:, 0, 1, 3] = 0
     network = torch.tensor([0.3, 0.7]).view(2, 1, 1).expand(2, 1, 2)
-    first, second = decide(iter([network, network]), (2, 4), Guide(evidence, {0}, 1))
+    first, second = decide(iter([network, network]), (2, 4), Guide(evidence, {0}, 1, (1, 2)))
     assert first.tolist() == [[0, 0, 1, 1], [0, 0, 1, 1]]  # the last pixel as the network says
-    expected = pool(torch.tensor([0.3, 0.7]).view(2, 1, 1).expand(2, 2, 4), torch.stack([1 - objects[1], objects[1]]), 1)
+    said = torch.stack([1 - objects[1], objects[1]])
+    expected = pool(torch.tensor([0.3, 0.7]).view(2, 1, 1).expand(2, 2, 4), said, 1, (1, 2))
     assert np.array_equal(second, expected.argmax(0).numpy())
     # Many labels: the network is heard more than the evidence, but for where that is certain.
-    doubtful = Guide(evidence_of(torch.full((2, 2, 4), 0.4), 255), {0}, 9)
+    doubtful = Guide(evidence_of(torch.full((2, 2, 4), 0.4), 255), {0}, 9, (1, 2))
     assert next(iter(decide(iter([network] * 2), (2, 4), doubtful))).max() == 0
     assert list(decide(iter([network] * 2), (2, 4), doubtful))[1].min() == 1
 

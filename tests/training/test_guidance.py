@@ -13,7 +13,7 @@ from revseg.data import flow
 from revseg.data.propagation import resize_evidence
 from revseg.data.sample import VOID, Sample
 from revseg.training.few_frames import FewFrames
-from revseg.training.guidance import SHARES, Guidance, GuidanceConfig
+from revseg.training.guidance import CERTAIN_OF_ONE, MORE_OF_ONE, SHARES, Guidance, GuidanceConfig
 
 FRAMES, HEIGHT, WIDTH = 9, 32, 48
 LABELLED, OTHERS = (0, 4, 8), (1, 2, 3, 5, 6, 7)
@@ -142,6 +142,20 @@ def test_no_more_pseudo_frames_than_there_are(made: Guidance) -> None:
     sample = guidance(made, pseudo_frames=40).sample(0)
     assert sample.labelled_frames == tuple(range(FRAMES))
     assert len(guidance(made, pseudo_frames=3, certain=1).sample(0).labelled_frames) == 6
+
+
+def test_one_label_leaves_more_to_frames_without() -> None:
+    """Flow's confidence does not reach far: the probability has to be sure, and four times as many frames are trained on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flow, "LEAST_HEIGHT", 4 * HEIGHT)
+        known = square().select([0])
+        one = Guidance(known, known, 2, replace(PLAIN, pseudo_frames=1), seed=0)
+    sample = one.sample(0)
+    assert len(sample.labelled_frames) == 1 + MORE_OF_ONE
+    for frame in set(sample.labelled_frames) - {0}:
+        (labels,) = sample.select([frame]).labels
+        assert torch.equal(labels != VOID, one.evidence[:-1, frame].max(0)[0] >= 255 * CERTAIN_OF_ONE)
+        assert (labels != VOID).float().mean() > 0.5
 
 
 def test_pseudo_labels_are_there_in_blind_steps(made: Guidance) -> None:
