@@ -1,8 +1,8 @@
 """revseg-train: train a network, evaluate it, segment what it is for.
 
     revseg-train experiment=demo                                                a made-up video, no download
-    revseg-train experiment=few_frames data.video=my.mp4 data.masks=labels/     one video, a few labelled
-    frames revseg-train experiment=davis data.root=DAVIS                               a dataset
+    revseg-train experiment=few_frames data.video=my.mp4 data.masks=labels/     one video, a few frames labelled
+    revseg-train experiment=davis data.root=DAVIS                               a dataset
 
 Watch it with: tensorboard --logdir runs. The same run_dir again goes on with a run that was stopped.
 """

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Smaller frames are enlarged to about this height for the flow: DIS matches patches of 8 pixels at half resolution, too coarse
-# for them (mean J over ten sequences at height 96, 5 labelled: 0.67 as they are, 0.75 enlarged four times).
+# Smaller frames are enlarged to about this height for the flow: DIS matches patches of 8 pixels, too coarse for them (mean J over
+# ten sequences at height 96, 5 labelled, patches at half resolution: 0.67 as they are, 0.75 enlarged four times).
 LEAST_HEIGHT = 384
 # Labels are carried along at this height, or that of the frames if it is more: finer than a small training, fine enough for a
 # large one (height 96, 5 labelled: J of the evidence 0.78 carried at height 96, 0.83 at 480; three sequences).

@@ -15,8 +15,8 @@ class NetworkConfig:
     classes: int = 2
     """Classes of the segmentation, background included."""
     guided: bool = False
-    """The volume has, after RGB, the evidence that labels carried along by optical flow give: the probability of every class and
-    the confidence in them, 0 to 255. Opening and head see it; where it is 0 throughout, nothing is known."""
+    """The volume has, after RGB, the evidence that labels carried along by optical flow give, or motion: the probability of every
+    class and the confidence in them, 0 to 255. Opening and head see it; where it is 0 throughout, nothing is known."""
     levels: int = 3
     """Coarsenings; the network goes down that often and up again."""
     depth: Any = (0, 2, 2, 2)

@@ -238,7 +238,7 @@ def test_the_same_again_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch
 
 
 def test_how_things_move_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One label, and a square as fast as flow follows: the farther off, the more its motion says of it; of what comes back, too."""
+    """One label, and a square as fast as flow follows: its motion says where it is, and what of it comes back."""
     video, truth = moving((0,), step=5)
     object_ = truth[-1] == 1
     heard = propagate(video, 2, (0.5,))
