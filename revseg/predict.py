@@ -79,13 +79,13 @@ def predict(config: PredictConfig) -> None:
         raise ValueError(f"masks={config.masks} is of no use to {path}, trained with network.guided=false; leave it out")
     output = Path(config.output) if config.output else Path("predictions") / Path(config.video).stem
     labelled = load_labelled(config, net, video)
-    flow = Flow(pictures_of(config, video, labelled))
+    flow = Flow(pictures_of(config, video, labelled)) if config.smoothing or net.config.guided else None
     guide = None if labelled is None else guide_of(labelled, checkpoint, video)
     volume = video.volume
-    if net.config.guided:
+    if flow is not None and net.config.guided:
         volume = torch.cat([volume, evidence_of(checkpoint, guide, flow, video)])
     fixed = () if labelled is None else labelled.labelled_frames
-    smoothing = Smoothing(flow, fixed, config.smoothing) if config.smoothing else None
+    smoothing = Smoothing(flow, fixed, config.smoothing) if flow is not None and config.smoothing else None
     masks = segment(net, volume, video.native_size, config.offsets, guide, smoothing)
     note = {"checkpoint": str(path), "offsets": config.offsets, "height": video.volume.shape[2], "smoothing": config.smoothing}
     source = Source(Path(config.video), video.frame_rate, video.names, config.on_error)

@@ -37,22 +37,22 @@ def run(root: Path, output: Path, *arguments: str) -> subprocess.CompletedProces
 
 
 def test_a_table_of_what_was_measured(root: Path, tmp_path: Path) -> None:
-    done = run(root, tmp_path, "--methods", "mean-mask,revseg", "--seeds", "0,1")
+    done = run(root, tmp_path, "--methods", "mean-mask,motion,revseg", "--seeds", "0,1")
     assert done.returncode == 0, done.stderr
     results = sorted(tmp_path.glob("*/seed*/result.json"))
     cases = [path.parent.relative_to(tmp_path).as_posix() for path in results]
-    assert cases == ["mean-mask/seed0", "revseg/seed0", "revseg/seed1"]
+    assert cases == ["mean-mask/seed0", "motion/seed0", "revseg/seed0", "revseg/seed1"]
     found = [json.loads(path.read_text()) for path in results]
     # The objects of both videos are in the same place, give or take a pixel of the small frames.
     assert found[0]["sequences"]["two"]["J"] > 0.3
-    validation = json.loads((results[1].parent / "run" / "validation.json").read_text())["sequences"]["two"]
-    assert found[1]["sequences"]["two"]["JF"] == pytest.approx(validation["JF"])
+    validation = json.loads((results[2].parent / "run" / "validation.json").read_text())["sequences"]["two"]
+    assert found[2]["sequences"]["two"]["JF"] == pytest.approx(validation["JF"])
     page = (tmp_path / "quality.md").read_text()
     assert "| **revseg** | **0, 1** |" in page
     assert "±" in page.splitlines()[-2]
 
     times = [path.stat().st_mtime_ns for path in results]
-    again = run(root, tmp_path, "--methods", "mean-mask,revseg", "--seeds", "0,1")
+    again = run(root, tmp_path, "--methods", "mean-mask,motion,revseg", "--seeds", "0,1")
     assert again.returncode == 0
     assert [path.stat().st_mtime_ns for path in results] == times
 
