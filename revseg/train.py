@@ -76,6 +76,8 @@ def open_experiment(config: TrainConfig, folder: RunFolder, device: torch.device
         return Davis(config.data, config.network.classes, config.seed, config.offsets, config.smoothing, evidence)
     known = load_one(config.data, folder.path)
     guidance = config.guidance if config.network.guided else None
+    if guidance:
+        print(f"carrying labels along the optical flow of {known.frames} frames")
     return FewFrames(
         known, config.data.labelled_frames, config.network.classes, config.offsets, config.smoothing,
         config.data.on_error, guidance, at_flow_height(config, known, folder), config.seed, device,

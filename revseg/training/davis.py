@@ -126,6 +126,7 @@ class Davis:
     def _evidence(self, dataset: DavisDataset, sample: Sample, folder: Path) -> Tensor:
         path = folder / f"{sample.name}.npz"
         if not path.exists():
+            tqdm.write(f"finding what moves in {sample.name}, {sample.frames} frames")
             found = resize_evidence(motion_evidence(self.flow(dataset, sample), self.classes), (sample.height, sample.width))
             with replacing(path) as temporary, open(temporary, "wb") as file:
                 np.savez_compressed(file, evidence=found.numpy())

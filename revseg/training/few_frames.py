@@ -54,7 +54,8 @@ class FewFrames:
         self.labelled = known.select([frames[i] for i in chosen])
         others = [frame for frame in frames if frame not in self.labelled.labelled_frames]
         self.others = known.select(others) if others else None
-        self.smoothing = Smoothing(Flow((fine or known).volume), self.labelled.labelled_frames, smoothing) if smoothing else None
+        fixed = () if guidance is None else self.labelled.labelled_frames  # those whose evidence is their label
+        self.smoothing = Smoothing(Flow((fine or known).volume), fixed, smoothing) if smoothing else None
         self.guidance = None if guidance is None else self._guidance(fine or known, classes, guidance, seed, device)
 
     def _guidance(
