@@ -36,7 +36,7 @@ from revseg.training.loss import SegmentationLoss  # noqa: E402
 Step = Callable[[Augmented], None]
 
 CLASSES, INPUTS, LABELLED = 2, 6, 5
-SMALL = {"state_dtype": "int16", "adjoint_dtype": "bfloat16", "grid_bits": 6}
+SMALL = {"state_dtype": "int16", "adjoint_dtype": "bfloat16", "grid_bits": 4}
 CASES: dict[str, dict[str, Any] | None] = {
     "MONAI UNet": None,
     "revseg, 4 channels": {"channels": 4},
