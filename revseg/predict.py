@@ -17,9 +17,10 @@ from torch import Tensor
 
 from revseg.cli import run
 from revseg.data.dataset import load_own
+from revseg.data.evidence import resize_evidence
 from revseg.data.flow import Flow, flow_height
 from revseg.data.motion import motion_evidence
-from revseg.data.propagation import propagate, resize_evidence
+from revseg.data.propagation import propagate
 from revseg.data.sample import Sample
 from revseg.data.smoothing import SWEEPS, Smoothing
 from revseg.data.video import Video, read_video

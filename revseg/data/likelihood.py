@@ -2,7 +2,7 @@
 
     p_c(x) <- normalised( p_c(x) L_c(m(x))^w ),     w = 1/2 + 1 / (2 L)
 
-L_c: density, over the labelled frames, of the motion m (``motion``) within class c; L: their number. Labels carried along
+L_c: density, over the labelled frames, of the motion m (``motion``) within class c; L: their number. Labels carried
 along flow go wrong where flow does; a car that looks like the barriers behind it still moves otherwise. Objects that keep
 still in the labelled frames are as well served: then it is what moves that is none of them.
 """

@@ -15,6 +15,7 @@ from 0, the ground, to 1; half where it is as likely one as the other.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -23,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg.data.evidence import from_bytes, to_bytes
 from revseg.data.flow import Field, Flow
 from revseg.data.smoothing import Given, Smoothing
 
@@ -54,10 +56,10 @@ def motion_evidence(flow: Flow, classes: int) -> Tensor:
     """
     evidence = torch.empty(classes + 1, flow.frames, flow.size[1], flow.size[0], dtype=torch.uint8)
     evidence[-1] = round(255 * CONFIDENCE)
-    moving = (frame.astype(np.float32) / np.float32(255) for frame in motion(flow))
-    given = (Given(np.stack([1 - m] + (classes - 1) * [m / (classes - 1)]), CONFIDENCE) for m in moving)
+    moving: Iterator[Field] = map(from_bytes, torch.from_numpy(motion(flow)))
+    given = (Given(np.stack([1 - m, *(classes - 1) * [m / (classes - 1)]]), CONFIDENCE) for m in moving)
     for frame, smoothed in enumerate(Smoothing(flow)(given)):
-        evidence[:-1, frame] = torch.from_numpy((255 * smoothed).round().astype(np.uint8))
+        evidence[:-1, frame] = to_bytes(smoothed)
     return evidence
 
 

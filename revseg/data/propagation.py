@@ -25,10 +25,10 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg.data.evidence import from_bytes, to_bytes
 from revseg.data.flow import Displacement, Field, Flow, look_up, look_up_planes
 from revseg.data.likelihood import MotionLikelihood
 from revseg.data.motion import Motion, motion
@@ -88,20 +88,14 @@ def propagate(labelled: Sample, classes: int, shares: Sequence[float] = ()) -> K
 
 def _weigh(probabilities: Tensor, moved: Motion, likelihood: MotionLikelihood) -> None:
     """In place, those of a frame, (classes, H, W) uint8."""
-    probabilities.copy_(_bytes(likelihood.weigh(probabilities.numpy().astype(np.float32) / np.float32(255), moved)))
+    probabilities.copy_(to_bytes(likelihood.weigh(from_bytes(probabilities), moved)))
 
 
 def _smooth(evidence: Tensor, flow: Flow, labelled_frames: Sequence[int]) -> None:
     """In place, the probabilities of the frames that are not labelled; confidence stays what the way there and back gives."""
-    frames = (part.numpy().astype(np.float32) / np.float32(255) for part in evidence.unbind(1))
-    given = (Given(part[:-1], part[-1]) for part in frames)
+    given = (Given(part[:-1], part[-1]) for part in map(from_bytes, evidence.unbind(1)))
     for frame, smoothed in enumerate(Smoothing(flow, labelled_frames)(given)):
-        evidence[:-1, frame] = _bytes(smoothed)
-
-
-def _bytes(values: Field) -> Tensor:
-    """0 ... 1 -> 0 ... 255."""
-    return torch.from_numpy((255 * values).round().astype(np.uint8))
+        evidence[:-1, frame] = to_bytes(smoothed)
 
 
 @dataclass(frozen=True)
@@ -180,7 +174,7 @@ class _Carrier:
 
     def _back(self, known: Tensor, source: int, frame: int, kept: Kept) -> Field:
         """Evidence of a frame, carried to another: w p of the classes."""
-        scaled = known.numpy().astype(np.float32) / 255
+        scaled = from_bytes(known)
         step = 1 if frame > source else -1
         *_, (_, position, way_back) = self._chain(source, range(source + step, frame + step, step), kept)
         return self._sum(scaled[:-1] * scaled[-1], source, frame, position, way_back)
@@ -222,14 +216,4 @@ def _evidence(sums: list[NDArray]) -> Tensor:
     confidence = np.max([part.sum(0, dtype=np.float32) for part in sums], 0)
     # Little, but more than nothing: where no source is to be trusted, the better one is still better than none.
     confidence = np.where(confidence > 0, np.maximum(confidence, 1 / 255), 0)
-    return _bytes(np.concatenate([probability, confidence[None]]))
-
-
-def resize_evidence(evidence: Tensor, size: tuple[int, int]) -> Tensor:
-    """(classes + 1, T, H, W) uint8 -> (classes + 1, T, h, w) uint8, means over areas."""
-    if evidence.shape[2:] == size:
-        return evidence
-    result = evidence.new_empty(*evidence.shape[:2], *size)
-    for frame, part in enumerate(evidence.unbind(1)):
-        result[:, frame] = F.interpolate(part[None].float(), size, mode="area")[0].round_()
-    return result
+    return to_bytes(np.concatenate([probability, confidence[None]]))

@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from revseg.data.atomic import replacing
 from revseg.data.dataset import DavisDataset
+from revseg.data.evidence import resize_evidence
 from revseg.data.flow import Flow, flow_height
 from revseg.data.masks import read_mask
 from revseg.data.motion import motion_evidence
-from revseg.data.propagation import resize_evidence
 from revseg.data.sample import Sample
 from revseg.data.smoothing import Smoothing
 from revseg.evaluation.davis import Report, Score, average, evaluate_masks

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from revseg.data.propagation import propagate, resize_evidence
+from revseg.data.evidence import resize_evidence
+from revseg.data.propagation import propagate
 from revseg.data.sample import VOID, Sample
 from revseg.training.feed import generator_for
 

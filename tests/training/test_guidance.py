@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from revseg.data import flow
-from revseg.data.propagation import resize_evidence
+from revseg.data.evidence import resize_evidence
 from revseg.data.sample import VOID, Sample
 from revseg.training.few_frames import FewFrames
 from revseg.training.guidance import CERTAIN_OF_ONE, MORE_OF_ONE, SHARES, Guidance, GuidanceConfig
