@@ -25,7 +25,8 @@ def choose_device(name: str) -> torch.device:
 def free_memory(device: torch.device) -> int:
     """Bytes that a run may take: what is free on the GPU, or what the operating system can give without swapping."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch's, and taken first
+        return torch.cuda.mem_get_info(device)[0] + unused
     for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else ():
         name, _, value = line.partition(":")
         if name == "MemAvailable":

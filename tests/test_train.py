@@ -15,8 +15,12 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from revseg.config import TrainConfig
 from revseg.data.video import read_video
+from revseg.network.forecast import forecast_training
+from revseg.network.network import widened
 from revseg.predict import main as predict
+from revseg.settings import Settings
 from revseg.train import main
 from revseg.training.loss import SegmentationLoss
 from tests.little import FRAMES, HEIGHT, WIDTH, arguments, write_video
@@ -158,6 +162,46 @@ def test_killed_and_resumed_is_equal_bit_for_bit(when: str, video: Path, tmp_pat
         "best.pt",
         "last.pt",
     ]
+
+
+GROWING = ["training.steps=14", "training.checkpoint_every=3", "training.optimizer.rate=0.1", "network.grid_bits=12"]
+"""Settings of a training whose states leave +-8, the range of int16 on that grid, half-way."""
+
+
+def test_states_that_leave_16_bits_go_on_in_32(video: Path, tmp_path: Path, capsys) -> None:
+    """Nothing is lost: the weights are those of a run that had 32 bits from the start. Killed after it, it goes on with 32."""
+    narrow, killed, wide = (
+        arguments(video, tmp_path / name, *GROWING, f"network.state_dtype={dtype}")
+        for name, dtype in (("narrow", "int16"), ("killed", "int16"), ("wide", "float32"))
+    )
+    train(*wide)
+    assert "left the range" not in capsys.readouterr().out
+    train(*narrow)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "left the range" in line]
+    step = int(line.split()[1].rstrip(":"))
+    assert 4 < step < 12 and line.endswith(" GB")
+    assert "left the range of int16 and go on in float32" in line
+    assert_same_state(checkpoint(tmp_path / "narrow"), checkpoint(tmp_path / "wide"))
+    assert checkpoint(tmp_path / "narrow")["network"]["state_dtype"] == "float32"
+    assert checkpoint(tmp_path / "narrow")["network"]["grid_bits"] == 12
+
+    code = f"import torch; torch.set_num_threads({torch.get_num_threads()})\n" + KILLED["between two steps"].replace("7", "13")
+    assert train_killed(code, killed).returncode == -signal.SIGKILL
+    assert checkpoint(tmp_path / "killed")["network"]["state_dtype"] == "float32"
+    train(*killed)
+    assert "left the range" not in capsys.readouterr().out
+    assert_same_state(checkpoint(tmp_path / "killed"), checkpoint(tmp_path / "wide"))
+
+
+def test_states_that_leave_16_bits_stop_where_32_do_not_fit(video: Path, tmp_path: Path, capsys) -> None:
+    given = arguments(video, tmp_path / "run", *GROWING, "network.state_dtype=int16")
+    size = (FRAMES, HEIGHT, WIDTH)
+    network = Settings("train", TrainConfig).compose(given).network
+    narrow, wide = (forecast_training(c, size, device="cpu", labelled_frames=3).total for c in (network, widened(network)))
+    sentence = refusal(capsys, *given, f"training.memory_budget={(narrow + wide) / 2e9}")
+    assert "beyond +-8, the range in which int16 states" in sentence
+    assert "states of 32 bits would take 0.00 GB, but 0.00 GB may be used (training.memory_budget)" in sentence
+    assert checkpoint(tmp_path / "run")["step"] >= 3
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])

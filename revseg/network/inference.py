@@ -9,6 +9,8 @@ from torch import Tensor
 
 from revseg.network.network import RevSegNet, check_volume
 from revseg.network.placement import Placement, features, frames_at_once, open_state
+from revseg.reversible.block import Pair
+from revseg.reversible.grid import Grid
 
 Offset = tuple[int, int, int]
 
@@ -48,8 +50,7 @@ def _probabilities(net: RevSegNet, volume: Tensor, offset: Offset) -> Iterator[t
     placement = Placement.of(net, batch, offset)
     own_dtypes = torch.autocast(net.device.type, enabled=False)
     with own_dtypes:
-        state = open_state(net, batch, placement)
-        net.sequence.forward_(state, net.sequence.detached())
+        state = _last_state(net, batch, placement)
     channels = net.head.in_features + net.config.classes
     count = frames_at_once(placement, channels, 1, net.sequence.budget(net.device))
     frames = volume.shape[1]
@@ -58,3 +59,20 @@ def _probabilities(net: RevSegNet, volume: Tensor, offset: Offset) -> Iterator[t
         with own_dtypes:  # not around the yield, where it would reach into the caller's code
             part = net.head(features(net, state, batch, placement, start, stop))[0].softmax(-1).movedim(-1, 0)
         yield start, part
+
+
+def _last_state(net: RevSegNet, batch: Tensor, placement: Placement) -> Pair:
+    """After all blocks: once more in wider containers where it left the range of the network's own."""
+    grid = net.sequence.grid
+    try:
+        return _run(net, batch, placement, grid)
+    except OverflowError:
+        if grid.wider is None:
+            raise
+    return _run(net, batch, placement, grid.wider)  # here, not above: the error holds the state that overflowed
+
+
+def _run(net: RevSegNet, batch: Tensor, placement: Placement, grid: Grid) -> Pair:
+    state = open_state(net, batch, placement, grid)
+    net.sequence.forward_(state, net.sequence.detached())
+    return state

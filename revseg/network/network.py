@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -51,6 +52,11 @@ class RevSegNet(nn.Module):
     @property
     def device(self) -> torch.device:
         return self.head.weight.device
+
+    def widen_(self) -> None:
+        """From now on states in containers of 32 bits instead of 16 (``widened``)."""
+        self.config = widened(self.config) or self.config
+        self.sequence.grid = grid_of(self.config)
 
     def forward(self, volume: Tensor) -> Tensor:
         """(N, 3, T, H, W) -> logits (N, classes, T, H, W), under autograd."""
@@ -104,6 +110,12 @@ def grid_of(config: NetworkConfig) -> Grid:
     if config.arithmetic == "float":
         return Grid(dtype, None)
     return Grid(dtype, DEFAULT_BITS[dtype] if config.grid_bits is None else config.grid_bits)
+
+
+def widened(config: NetworkConfig) -> NetworkConfig | None:
+    """With states of 32 bits on the same grid, for those of 16 that leave their range; None where they have 32 or more."""
+    grid = grid_of(config).wider
+    return None if grid is None else replace(config, state_dtype="float32", grid_bits=grid.bits)
 
 
 def adjoint_dtype_of(config: NetworkConfig) -> torch.dtype:

@@ -13,6 +13,7 @@ from torch import Tensor
 from revseg.network.network import RevSegNet, normalise
 from revseg.network.plan import padded_size
 from revseg.reversible.block import Pair
+from revseg.reversible.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,14 @@ def opening_inputs(net: RevSegNet, volume: Tensor, placement: Placement, start: 
 
 
 @torch.no_grad()
-def open_state(net: RevSegNet, volume: Tensor, placement: Placement) -> Pair:
+def open_state(net: RevSegNet, volume: Tensor, placement: Placement, grid: Grid) -> Pair:
     """state = (y, y), y = opening(volume), built a few frames at a time."""
-    sequence = net.sequence
-    fields = torch.empty(len(volume), *placement.padded, net.config.channels, dtype=sequence.grid.dtype, device=net.device)
-    count = frames_at_once(placement, net.config.channels + volume.shape[1], len(volume), sequence.budget(net.device))
+    fields = torch.empty(len(volume), *placement.padded, net.config.channels, dtype=grid.dtype, device=net.device)
+    count = frames_at_once(placement, net.config.channels + volume.shape[1], len(volume), net.sequence.budget(net.device))
     for start in range(0, placement.padded[0], count):
         stop = min(start + count, placement.padded[0])
-        fields[:, start:stop] = sequence.grid.store(net.opening(opening_inputs(net, volume, placement, start, stop)))
-    return Pair(fields, fields.clone(), sequence.grid)
+        fields[:, start:stop] = grid.store(net.opening(opening_inputs(net, volume, placement, start, stop)))
+    return Pair(fields, fields.clone(), grid)
 
 
 def features(net: RevSegNet, state: Pair, volume: Tensor, placement: Placement, start: int, stop: int) -> Tensor:

@@ -57,7 +57,7 @@ def training_step(net: RevSegNet, volume: Tensor, labels: Tensor, labelled_frame
     parameters = net.sequence.parameters_of_layers()
     fixed = [part.detach() for part in parameters]
     with torch.autocast(net.device.type, enabled=False):
-        state = open_state(net, volume, placement)
+        state = open_state(net, volume, placement, net.sequence.grid)
         kept: Kept | None = {} if net.config.keep_hidden else None
         net.sequence.forward_(state, fixed, kept)
         frames = _Labelled(net, state, volume, placement, labels, labelled_frames)

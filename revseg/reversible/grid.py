@@ -50,6 +50,11 @@ class Grid:
         return 1.0 if self.bits is None else 2.0**-self.bits
 
     @property
+    def wider(self) -> Grid | None:
+        """The same integers in a container of 32 bits, with 128 times the range; None where the container is no int16."""
+        return Grid(torch.float32, self.bits) if self.dtype == torch.int16 else None
+
+    @property
     def limit(self) -> float:
         """Largest magnitude, as a value, that a state may reach."""
         return float("inf") if self.bits is None else LARGEST_INTEGER[self.dtype] * self.unit

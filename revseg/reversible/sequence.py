@@ -35,6 +35,7 @@ class ReversibleSequence(nn.Module):
     """Blocks run forwards, inverted, or run backwards on the adjoint.
 
     layers: the symmetric layers, used by the ``Leapfrog`` blocks through their index.
+    grid: of the states that are made here; a state that is handed in keeps its own.
     slab_bytes: budget of one slab's temporaries; None takes the device's entry of SLAB_BYTES.
     """
 
@@ -84,7 +85,7 @@ class ReversibleSequence(nn.Module):
         for block in self.blocks:
             if isinstance(block, Leapfrog):
                 keep = None if kept is None else kept.setdefault(block.index, [])
-                block.forward_(state, self._prepare(block, parameters), budget, keep)
+                block.forward_(state, self._prepare(block, parameters, state.grid), budget, keep)
             else:
                 block.forward_(state, budget)
                 release_freed(state.curr)
@@ -96,7 +97,7 @@ class ReversibleSequence(nn.Module):
         budget = self.budget(state.curr.device)
         for block in reversed(self.blocks):
             if isinstance(block, Leapfrog):
-                block.inverse_(state, self._prepare(block, parameters), budget)
+                block.inverse_(state, self._prepare(block, parameters, state.grid), budget)
             else:
                 block.inverse_(state, budget)
 
@@ -113,7 +114,8 @@ class ReversibleSequence(nn.Module):
         for block in reversed(self.blocks):
             if isinstance(block, Leapfrog):
                 hidden = None if kept is None else kept.pop(block.index, None)
-                kernel, bias = block.adjoint_(state, adjoint, self._prepare(block, parameters), budget, hidden)
+                layer = self._prepare(block, parameters, state.grid)
+                kernel, bias = block.adjoint_(state, adjoint, layer, budget, hidden)
                 gradients[2 * block.index], gradients[2 * block.index + 1] = kernel, bias
             else:
                 block.inverse_(state, budget)
@@ -138,25 +140,25 @@ class ReversibleSequence(nn.Module):
         prev, curr = (pair.grid.load(part, dtype).permute(0, 4, 1, 2, 3) for part in (pair.prev, pair.curr))
         return prev, curr
 
-    def _prepare(self, block: Leapfrog, parameters: Sequence[Tensor]) -> Layer:
+    def _prepare(self, block: Leapfrog, parameters: Sequence[Tensor], grid: Grid) -> Layer:
         kernel, bias = parameters[2 * block.index], parameters[2 * block.index + 1]
         rank, channels, size = kernel.shape[:3]
-        layout = dispatch.Layout(channels, rank, size, self.convolution_dtype, self.grid, self.adjoint_dtype)
+        layout = dispatch.Layout(channels, rank, size, self.convolution_dtype, grid, self.adjoint_dtype)
         if dispatch.usable(kernel.device, layout):
-            return dispatch.prepare(kernel, bias, self.step_size, self.grid.unit)
+            return dispatch.prepare(kernel, bias, self.step_size, grid.unit)
         kind = WideLayer if is_wide(channels, rank) else PreparedLayer
-        return kind(kernel, bias, self.step_size, self.grid.unit, self.convolution_dtype)
+        return kind(kernel, bias, self.step_size, grid.unit, self.convolution_dtype)
 
     def _check_range(self, state: Pair) -> None:
         if state.range is None:
             return
-        reached = float(state.range) * self.grid.unit
-        if not reached <= self.grid.limit:  # also true for nan
-            name = str(self.grid.dtype).removeprefix("torch.")
+        grid, reached = state.grid, float(state.range) * state.grid.unit
+        if not reached <= grid.limit:  # also true for nan
+            name = str(grid.dtype).removeprefix("torch.")
             raise OverflowError(
-                f"the state reached {reached:.4g}, beyond +-{self.grid.limit:.4g}, the range in which {name} states on the "
-                f"grid 2^-{self.grid.bits} are exact; lower network.step_size (now {self.step_size:g}), "
-                f"network.grid_bits (now {self.grid.bits}) or network.depth")
+                f"the state reached {reached:.4g}, beyond +-{grid.limit:.4g}, the range in which {name} states on the "
+                f"grid 2^-{grid.bits} are exact; lower network.step_size (now {self.step_size:g}), "
+                f"network.grid_bits (now {grid.bits}) or network.depth")
 
 
 class _ReversibleFunction(torch.autograd.Function):
@@ -166,7 +168,7 @@ class _ReversibleFunction(torch.autograd.Function):
         with torch.autocast(curr.device.type, enabled=False):  # the dtypes are ours: backward must repeat the same bits
             state = sequence.pair(prev, curr, sequence.grid)
             sequence.forward_(state, parameters)
-        ctx.sequence, ctx.dtypes = sequence, (prev.dtype, curr.dtype)
+        ctx.sequence, ctx.grid, ctx.dtypes = sequence, state.grid, (prev.dtype, curr.dtype)
         # The fields themselves are saved, not the values handed out: nobody else holds them, so backward may undo them in place.
         ctx.save_for_backward(state.prev, state.curr, *parameters)
         return sequence.values(state)
@@ -180,7 +182,7 @@ class _ReversibleFunction(torch.autograd.Function):
         sequence: ReversibleSequence = ctx.sequence
         if torch._C._autograd._get_current_graph_task_keep_graph():
             prev, curr = prev.clone(), curr.clone()  # retain_graph=True: leave the state for the next backward
-        state = Pair(prev, curr, sequence.grid)
+        state = Pair(prev, curr, ctx.grid)
         with torch.autocast(curr.device.type, enabled=False):
             adjoint = _output_adjoint(sequence, curr, grads)
             gradients = sequence.adjoint_(state, adjoint, parameters)

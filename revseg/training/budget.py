@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import torch
 
-from revseg.device import free_memory
 from revseg.network.config import NetworkConfig
 from revseg.network.fit import fit_memory
 from revseg.network.forecast import Forecast, Size, forecast_training
@@ -36,5 +35,4 @@ def arrange(
         return kept, forecast_training(
             kept, size, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer
         )
-    budget = free_memory(device) if training.memory_budget is None else int(training.memory_budget * 1e9)
-    return fit_memory(config, size, budget, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)
+    return fit_memory(config, size, training.budget(device), device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)

@@ -9,9 +9,12 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
+from tqdm import tqdm
 
 from revseg.data.augment import AugmentConfig, Augmented, augment
-from revseg.network.network import RevSegNet
+from revseg.device import free_memory
+from revseg.network.forecast import forecast_training
+from revseg.network.network import RevSegNet, widened
 from revseg.network.step import StepResult, training_step
 from revseg.training import checkpoint as checkpoints
 from revseg.training.board import Board, StepReport
@@ -62,6 +65,10 @@ class TrainingConfig:
     """Videos that are decoded and augmented in the background while the network works."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+
+    def budget(self, device: torch.device) -> int:
+        """Bytes that the training may take."""
+        return free_memory(device) if self.memory_budget is None else int(self.memory_budget * 1e9)
 
     def __post_init__(self) -> None:
         schedule_named(self.schedule)
@@ -184,12 +191,41 @@ class Trainer:
             self.progress.end = min(self.progress.step + patience, self.config.steps)
 
     def _add_gradients(self, item: Augmented) -> StepResult:
+        """Where states of 16 bits leave their range, once more in 32: nothing was changed yet."""
+        try:
+            return self._try_step(item)
+        except OverflowError as error:
+            self._require_wider(error)
+        return self._try_step(item)
+
+    def _try_step(self, item: Augmented) -> StepResult:
         try:
             return training_step(
                 self.net, item.volume[None], item.labels[None], item.labelled_frames, self.loss, item.offset
             )
         except OverflowError as error:
             raise OverflowError(f"step {self.progress.step + 1}: {error}") from error
+
+    def _require_wider(self, reason: OverflowError) -> None:
+        """Wider states from here on; raises OverflowError where there are none, or no memory for them."""
+        config = widened(self.net.config)
+        if config is None:
+            raise reason
+        size, frames = self.experiment.largest()
+        forecast = forecast_training(
+            config, size, device=self.device.type, labelled_frames=frames, optimizer=self.config.optimizer.name
+        )
+        budget = self.config.budget(self.device)
+        if forecast.total > budget:
+            raise OverflowError(
+                f"{reason}; states of 32 bits would take {forecast.total / 1e9:.2f} GB, but {budget / 1e9:.2f} GB may be "
+                "used (training.memory_budget)"
+            ) from reason
+        tqdm.write(
+            f"step {self.progress.step + 1}: states left the range of {self.net.config.state_dtype} and go on in "
+            f"{config.state_dtype}, forecast {forecast.total / 1e9:.2f} GB"
+        )
+        self.net.widen_()
 
     def _clip(self, count: int) -> float:
         """Mean over the accumulated videos, clipped; returns the norm before clipping."""

@@ -101,8 +101,23 @@ def test_a_volume_with_a_batch_axis_is_refused(net, volume):
         list(predict_probabilities(net, volume[None]))
 
 
+def test_states_that_leave_16_bits_are_held_in_32(volume):
+    """Bit for bit what the same grid in float32 gives, and the network stays as it is."""
+    narrow, wide = (
+        RevSegNet(channels=2, levels=2, depth=1, rank=3, state_dtype=dtype, grid_bits=14) for dtype in ("int16", "float32")
+    )
+    wide.load_state_dict(narrow.state_dict())
+    got, expected = (gather(predict_probabilities(net, volume))[0] for net in (narrow, wide))
+    assert torch.equal(got, expected)
+    assert narrow.sequence.grid.dtype == torch.int16
+    with pytest.raises(OverflowError, match="int16"):
+        narrow(volume[None])
+
+
 def test_a_state_out_of_range_stops(volume):
-    net = RevSegNet(channels=2, levels=2, depth=1, rank=3, state_dtype="int16", grid_bits=14)
+    net = RevSegNet(channels=2, levels=2, depth=1, rank=3, grid_bits=20)
+    with torch.no_grad():
+        net.opening.weight.mul_(100)
     with pytest.raises(OverflowError, match="lower"):
         list(predict_probabilities(net, volume))
 

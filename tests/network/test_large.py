@@ -25,11 +25,11 @@ def test_states_beyond_two_to_the_31_elements_invert_and_predict_as_small_ones_d
     assert 4 * volume[0].numel() > 2**31
 
     placement = Placement.of(net, volume[None], (0, 0, 0))
-    state = open_state(net, volume[None], placement)
+    state = open_state(net, volume[None], placement, net.sequence.grid)
     net.sequence.forward_(state, net.sequence.detached())
     net.sequence.inverse_(state, net.sequence.detached())
     assert torch.equal(state.prev, state.curr)  # as it was opened: (y, y)
-    few = open_state(net, clip[None], Placement.of(net, clip[None], (0, 0, 0)))
+    few = open_state(net, clip[None], Placement.of(net, clip[None], (0, 0, 0)), net.sequence.grid)
     for start in range(0, volume.shape[1], period):
         assert torch.equal(state.curr[:, start : start + period], few.curr)
     del state

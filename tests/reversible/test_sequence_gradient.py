@@ -75,7 +75,7 @@ def with_stored_states(sequence, state, grads):
     for block in sequence.blocks:
         stored.append((pair.prev.clone(), pair.curr.clone()))
         if isinstance(block, Leapfrog):
-            block.forward_(pair, sequence._prepare(block, parameters), budget)
+            block.forward_(pair, sequence._prepare(block, parameters, sequence.grid), budget)
         else:
             block.forward_(pair, budget)
     adjoint = sequence.pair(-grads[0], grads[1], Grid(sequence.adjoint_dtype, None))
@@ -85,7 +85,7 @@ def with_stored_states(sequence, state, grads):
         if isinstance(block, Leapfrog):
             # Of the state after the step the adjoint needs curr alone; what it recovers is thrown away.
             after = Pair(curr, torch.full_like(prev, 3), sequence.grid)
-            layer = sequence._prepare(block, parameters)
+            layer = sequence._prepare(block, parameters, sequence.grid)
             result[2 * block.index], result[2 * block.index + 1] = block.adjoint_(
                 after, adjoint, layer, budget
             )

@@ -43,7 +43,7 @@ def test_inverse_is_exact_and_slabs_do_not_change_a_bit(fused):
     from revseg.reversible.kernels.fused import FusedLayer
 
     whole = sequence(fused, Grid(torch.int16, 8), torch.bfloat16, 1 << 24)
-    assert isinstance(whole._prepare(whole.blocks[1], whole.detached()), FusedLayer)
+    assert isinstance(whole._prepare(whole.blocks[1], whole.detached(), whole.grid), FusedLayer)
     start = whole.values(whole.pair(*torch.randn(2, 1, 4, 4, 8, 20, device=fused), whole.grid))
     end = whole(*start)
     assert all(torch.equal(a, b) for a, b in zip(start, whole.inverse(*end), strict=True))
