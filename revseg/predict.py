@@ -26,7 +26,7 @@ from revseg.data.smoothing import SWEEPS, Smoothing
 from revseg.data.video import Video, read_video
 from revseg.device import choose_device
 from revseg.network.network import RevSegNet
-from revseg.prediction.output import Source, write_prediction
+from revseg.prediction.output import Source, claim, write_prediction
 from revseg.prediction.segment import Guide, segment
 from revseg.training.checkpoint import Checkpoint, load, network_from
 from revseg.training.measures import check_classes
@@ -80,8 +80,9 @@ def predict(config: PredictConfig) -> None:
         raise ValueError(f"masks={config.masks} is of no use to {path}, trained with network.guided=false; leave it out")
     output = Path(config.output) if config.output else Path("predictions") / Path(config.video).stem
     labelled = load_labelled(config, net, video)
-    flow = Flow(pictures_of(config, video, labelled)) if config.smoothing or net.config.guided else None
-    guide = None if labelled is None else guide_of(labelled, checkpoint, video)
+    claim(output, Path(config.video))
+    flow = Flow(pictures_of(config, video, labelled), output) if config.smoothing or net.config.guided else None
+    guide = None if labelled is None else guide_of(labelled, flow, checkpoint, video)
     volume = video.volume
     if flow is not None and net.config.guided:
         volume = torch.cat([volume, evidence_of(checkpoint, guide, flow, video)])
@@ -105,8 +106,8 @@ def load_labelled(config: PredictConfig, net: RevSegNet, video: Video) -> Sample
     return labelled
 
 
-def guide_of(labelled: Sample, checkpoint: Checkpoint, video: Video) -> Guide:
-    evidence = propagate(labelled, checkpoint.network.classes).evidence
+def guide_of(labelled: Sample, flow: Flow | None, checkpoint: Checkpoint, video: Video) -> Guide:
+    evidence = propagate(labelled, checkpoint.network.classes, flow=flow).evidence
     # A network of many videos has learned from no label of this one: it counts as one that saw a single frame.
     return Guide(evidence, labelled.labelled_frames, checkpoint.label_count or 1, size_of(video))
 

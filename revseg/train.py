@@ -73,14 +73,16 @@ def new_network(config: TrainConfig, experiment: Experiment, folder: RunFolder, 
 def open_experiment(config: TrainConfig, folder: RunFolder, device: torch.device) -> Experiment:
     if config.task == "davis":
         evidence = folder.evidence if config.network.guided else None
-        return Davis(config.data, config.network.classes, config.seed, config.offsets, config.smoothing, evidence)
+        return Davis(
+            config.data, config.network.classes, config.seed, config.offsets, config.smoothing, evidence, folder.path
+        )
     known = load_one(config.data, folder.path)
     guidance = config.guidance if config.network.guided else None
     if guidance:
         print(f"carrying labels along the optical flow of {known.frames} frames")
     return FewFrames(
         known, config.data.labelled_frames, config.network.classes, config.offsets, config.smoothing,
-        config.data.on_error, guidance, at_flow_height(config, known, folder), config.seed, device,
+        config.data.on_error, guidance, at_flow_height(config, known, folder), config.seed, device, folder.path,
     )
 
 

@@ -179,7 +179,8 @@ def test_states_that_leave_16_bits_go_on_in_32(video: Path, tmp_path: Path, caps
     train(*narrow)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "left the range" in line]
     step = int(line.split()[1].rstrip(":"))
-    assert 4 < step < 12 and line.endswith(" GB")
+    assert 4 < step < 12
+    assert line.endswith(" GB")
     assert "left the range of int16 and go on in float32" in line
     assert_same_state(checkpoint(tmp_path / "narrow"), checkpoint(tmp_path / "wide"))
     assert checkpoint(tmp_path / "narrow")["network"]["state_dtype"] == "float32"

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import threading
 from math import ceil
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+
+from revseg.data.flow_store import Displacement, FlowStore
 
 # Smaller frames are enlarged to about this height for the flow: DIS matches patches of 8 pixels, too coarse for them (mean J over
 # ten sequences at height 96, 5 labelled, patches at half resolution: 0.67 as they are, 0.75 enlarged four times).
@@ -29,42 +32,54 @@ FINEST_SCALE, REFINEMENT = 0, 0
 # Error, in pixels at LEAST_HEIGHT, and difference, of 255, at which the agreement has fallen to 1/e.
 REACH, CONTRAST = 16.0, 10.0
 
-# Displacements are kept in 1/32 of a pixel, up to +-1024: a quarter of the memory of positions, and finer than the flow is exact.
+# Displacements are in 1/32 of a pixel, up to +-1024: half the memory of positions, and finer than the flow is exact.
 SUBPIXEL = 32
+# Flow between frames so far apart is needed again and again (by ``propagate``, ``motion`` and ``Smoothing``), and kept.
+NEAR = 2
 
 Field = NDArray[np.float32]
 Image = NDArray[np.uint8]
-Displacement = NDArray[np.int16]
-
 
 class Flow:
-    """Optical flow between any two frames of a video (3, T, H, W) uint8 on the CPU; from several threads at a time."""
+    """Optical flow between any two frames of a video (3, T, H, W) uint8 on the CPU; from several threads at a time.
 
-    def __init__(self, volume: Tensor) -> None:
+    scratch: folder for what is needed again (``FlowStore``); None: that of the system for temporary files.
+    """
+
+    def __init__(self, volume: Tensor, scratch: Path | None = None) -> None:
         self.frames, height, width = volume.shape[1:]
         self._volume, self.size = volume, (width, height)
         self.factor = ceil(LEAST_HEIGHT / height)
         rows, columns = np.mgrid[:height, :width].astype(np.float32)
         self.identity: Field = np.stack([columns, rows], axis=-1)
         self._local = threading.local()
+        self._near = FlowStore(scratch, height, width)
 
     def position(self, frame: int, other: int) -> Field:
         """(H, W, 2): where in `other` each pixel (x, y) of `frame` is found."""
+        return self.moved(self.displacement(frame, other))
+
+    def displacement(self, frame: int, other: int) -> Displacement:
+        """The same to be held in memory: (H, W, 2), in 1 / SUBPIXEL of a pixel, from where it is in ``frame``."""
+        if (kept := self._near.get((frame, other))) is not None:
+            return kept
+        found = self._find(frame, other)
+        if abs(frame - other) <= NEAR:
+            self._near.put((frame, other), found)
+        return found
+
+    def moved(self, displacement: Displacement) -> Field:
+        """The position that a displacement leads to."""
+        return self.identity + displacement * np.float32(1 / SUBPIXEL)
+
+    def _find(self, frame: int, other: int) -> Displacement:
         if not hasattr(self._local, "dis"):  # one for each thread: it has buffers of its own
             self._local.dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
             self._local.dis.setFinestScale(FINEST_SCALE)
             self._local.dis.setVariationalRefinementIterations(REFINEMENT)
         flow = self._local.dis.calc(self._grey(frame), self._grey(other), None)
-        return self.identity + cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) / self.factor
-
-    def displacement(self, frame: int, other: int) -> Displacement:
-        """The same to be kept: (H, W, 2), in 1 / SUBPIXEL of a pixel, from where it is in ``frame``."""
-        moved = (self.position(frame, other) - self.identity) * SUBPIXEL
+        moved = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) * (SUBPIXEL / self.factor)
         return moved.round().clip(-(2**15), 2**15 - 1).astype(np.int16)
-
-    def moved(self, displacement: Displacement) -> Field:
-        """The position that a displacement leads to."""
-        return self.identity + displacement * np.float32(1 / SUBPIXEL)
 
     def agreement(self, frame: int, other: int, to: Field, fro: Field) -> Field:
         """(H, W) of a frame, 0 to 1. to: from it to the other; fro: back."""

@@ -29,14 +29,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.data.evidence import from_bytes, to_bytes
-from revseg.data.flow import Displacement, Field, Flow, look_up, look_up_planes
+from revseg.data.flow import Field, Flow, look_up, look_up_planes
 from revseg.data.likelihood import MotionLikelihood
 from revseg.data.motion import Motion, motion
 from revseg.data.sample import VOID, Sample
 from revseg.data.smoothing import Given, Smoothing
-
-Kept = dict[tuple[int, int], Displacement]
-"""From frame to neighbouring frame."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +48,15 @@ class Known:
     them from frames a share of the way to the next labelled frame off, where truth is not known."""
 
 
-def propagate(labelled: Sample, classes: int, shares: Sequence[float] = ()) -> Known:
-    """Carry the labels of every labelled frame up to the next labelled one on either side.
+def propagate(labelled: Sample, classes: int, shares: Sequence[float] = (), flow: Flow | None = None) -> Known:
+    """Carry the labels of every labelled frame up to the next labelled one on either side. flow: of the same video.
 
         probability_c = sum_s w_s p_s(c) / sum_s w_s,     confidence = max_s w_s
 
     over both ways from the nearest labelled frame before and the nearest after.
     """
-    carrier, frames = _Carrier(labelled, classes), labelled.labelled_frames
+    flow, frames = flow or Flow(labelled.volume), labelled.labelled_frames
+    carrier = _Carrier(labelled, classes, flow)
     evidence = torch.zeros(classes + 1, *labelled.volume.shape[1:], dtype=torch.uint8)
     for row, frame in enumerate(frames):
         evidence[:, frame] = _evidence([carrier.planes(row)])
@@ -69,11 +67,11 @@ def propagate(labelled: Sample, classes: int, shares: Sequence[float] = ()) -> K
                 evidence[:, frame] = known
             for row, index, found in filled.back:
                 back[row][index].append(found)
-    moved = motion(carrier.flow)
+    moved = motion(flow)
     likelihood = MotionLikelihood(moved[list(frames)], labelled.labels, classes)
     for frame in set(range(labelled.frames)).difference(frames):
         _weigh(evidence[:-1, frame], moved[frame], likelihood)
-    _smooth(evidence, carrier.flow, frames)
+    _smooth(evidence, flow, frames)
     returned = evidence.new_zeros(len(frames), len(shares), classes + 1, labelled.height, labelled.width)
     for row, frame in enumerate(frames):
         for index, sums_of_both in enumerate(back[row]):
@@ -148,8 +146,8 @@ class _Filled:
 class _Carrier:
     """Carries probabilities of classes, (classes, H, W) planes, from frame to frame."""
 
-    def __init__(self, labelled: Sample, classes: int) -> None:
-        self.labelled, self.classes, self.flow = labelled, classes, Flow(labelled.volume)
+    def __init__(self, labelled: Sample, classes: int, flow: Flow) -> None:
+        self.labelled, self.classes, self.flow = labelled, classes, flow
 
     def planes(self, row: int) -> Field:
         """Of a labelled frame; where the label is void, all are 0."""
@@ -158,41 +156,34 @@ class _Carrier:
 
     def fill(self, gap: _Gap, shares: Sequence[float]) -> _Filled:
         frames = self.labelled.labelled_frames
-        kept: Kept = {}
         sides = []
         for row in gap.rows:
             source, planes = frames[row], self.planes(row)
-            chain = self._chain(source, gap.frames_from(row), kept)
+            chain = self._chain(source, gap.frames_from(row))
             sides.append({frame: self._sum(planes, source, frame, *ways).astype(np.float16) for frame, *ways in chain})
         evidence = {frame: _evidence([side.pop(frame) for side in sides]) for frame in range(gap.first, gap.stop)}
         back = []
         for row in gap.rows:
             for index, share in enumerate(shares):
                 if (frame := gap.virtual(row, share)) is not None:
-                    back.append((row, index, self._back(evidence[frame], frame, frames[row], kept)))
+                    back.append((row, index, self._back(evidence[frame], frame, frames[row])))
         return _Filled(evidence, back)
 
-    def _back(self, known: Tensor, source: int, frame: int, kept: Kept) -> Field:
+    def _back(self, known: Tensor, source: int, frame: int) -> Field:
         """Evidence of a frame, carried to another: w p of the classes."""
         scaled = from_bytes(known)
         step = 1 if frame > source else -1
-        *_, (_, position, way_back) = self._chain(source, range(source + step, frame + step, step), kept)
+        *_, (_, position, way_back) = self._chain(source, range(source + step, frame + step, step))
         return self._sum(scaled[:-1] * scaled[-1], source, frame, position, way_back)
 
-    def _chain(self, source: int, frames: range, kept: Kept) -> Iterator[tuple[int, Field, Field]]:
+    def _chain(self, source: int, frames: range) -> Iterator[tuple[int, Field, Field]]:
         """Frame by frame: (frame, where its pixels are in the source, where the source's pixels are in it)."""
         position = way_back = self.flow.identity
         for frame in frames:
             before = frame - frames.step
-            position = look_up(position, self._neighbour(frame, before, kept), cv2.INTER_LINEAR)
-            way_back = look_up(self._neighbour(before, frame, kept), way_back, cv2.INTER_LINEAR)
+            position = look_up(position, self.flow.position(frame, before), cv2.INTER_LINEAR)
+            way_back = look_up(self.flow.position(before, frame), way_back, cv2.INTER_LINEAR)
             yield frame, position, way_back
-
-    def _neighbour(self, frame: int, other: int, kept: Kept) -> Field:
-        """Both sides of a gap, and what comes back, pass the same frames."""
-        if (frame, other) not in kept:
-            kept[frame, other] = self.flow.displacement(frame, other)
-        return self.flow.moved(kept[frame, other])
 
     def _sum(self, planes: Field, source: int, frame: int, position: Field, way_back: Field) -> Field:
         """w p, the confidence w at most 1: both ways together."""

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from revseg.data.flow import Displacement, Field, Flow, look_up_planes
+from revseg.data.flow import Field, Flow, look_up_planes
+from revseg.data.flow_store import Displacement
 
 # Neighbours of a frame: with those two frames off, one bad flow is not the end of a trajectory (J 0.844 against 0.840 with the
 # next ones alone, 0.843 with those four frames off as well; five sequences, 5 labelled frames).

@@ -34,8 +34,8 @@ class NetworkConfig:
     convolution_dtype: str = "auto"
     """bfloat16 or float32 (float64 with arithmetic=float); auto: bfloat16 where the processor is fast at it."""
     state_dtype: str = "float32"
-    """Container of the states: float32, int32, int16 (exact); float32, float64 (float). States that leave the range of int16 go on
-    in float32, on the same grid, if the memory is there."""
+    """Container of the states: float32, int32, int16 (exact); float32, float64 (float). States that leave the range of int16 go
+    on in float32, on the same grid, if the memory is there."""
     adjoint_dtype: str = "float32"
     """Container of the adjoints: float32 or bfloat16 (float64 with state_dtype=float64)."""
     grid_bits: int | None = None

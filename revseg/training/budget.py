@@ -35,4 +35,5 @@ def arrange(
         return kept, forecast_training(
             kept, size, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer
         )
-    return fit_memory(config, size, training.budget(device), device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)
+    budget = training.budget(device)
+    return fit_memory(config, size, budget, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)

@@ -42,6 +42,7 @@ class Davis:
     """Two splits of a dataset. Whole videos are loaded when they are needed: memory holds a few at a time.
 
     evidence: folder in which that of a guided network is kept, computed once for each video; None: not guided.
+    scratch: folder for what ``Flow`` keeps.
     """
 
     label_count: int | None = None
@@ -54,9 +55,10 @@ class Davis:
         offsets: int,
         smoothing: int = 0,
         evidence: Path | None = None,
+        scratch: Path | None = None,
     ) -> None:
         self.config, self.classes, self.seed, self.offsets, self.sweeps = config, classes, seed, offsets, smoothing
-        self.evidence = evidence
+        self.evidence, self.scratch = evidence, scratch
         self.training = open_split(config, config.training_split)
         self.validation = open_split(config, config.validation_split)
 
@@ -135,4 +137,4 @@ class Davis:
 
     def flow(self, dataset: DavisDataset, sample: Sample) -> Flow:
         height = flow_height(sample.height, sample.native_size[0])
-        return Flow(dataset.load(sample.name, height=height, max_frames=self.config.max_frames).volume)
+        return Flow(dataset.load(sample.name, height=height, max_frames=self.config.max_frames).volume, self.scratch)

@@ -27,7 +27,7 @@ from revseg.training.pictures import pictures
 class FewFrames:
     """known: the video with all labels there are; `count` of its labelled frames, evenly spaced, are trained on. guidance: for a
     guided network; fine: the video at the size at which labels are carried along, and predictions smoothed, in so many sweeps.
-    device: where the samples are made.
+    device: where the samples are made; scratch: folder for what ``Flow`` keeps.
 
     The labels of the others reach neither the training nor the choice of the best checkpoint: they tell how
     good it is.
@@ -45,6 +45,7 @@ class FewFrames:
         fine: Sample | None = None,
         seed: int = 0,
         device: torch.device | None = None,
+        scratch: Path | None = None,
     ) -> None:
         frames = known.labelled_frames
         chosen = range(len(frames)) if count is None else evenly_spaced(len(frames), count)
@@ -55,14 +56,15 @@ class FewFrames:
         others = [frame for frame in frames if frame not in self.labelled.labelled_frames]
         self.others = known.select(others) if others else None
         fixed = () if guidance is None else self.labelled.labelled_frames  # those whose evidence is their label
-        self.smoothing = Smoothing(Flow((fine or known).volume), fixed, smoothing) if smoothing else None
-        self.guidance = None if guidance is None else self._guidance(fine or known, classes, guidance, seed, device)
-
-    def _guidance(
-        self, fine: Sample, classes: int, config: GuidanceConfig, seed: int, device: torch.device | None
-    ) -> Guidance:
-        labelled = fine.select(self.labelled.labelled_frames)
-        return Guidance(self.labelled, labelled, classes, config, seed, device)
+        self.guidance, self.smoothing = None, None
+        if guidance is not None or smoothing:
+            fine = fine or known
+            flow = Flow(fine.volume, scratch)
+            if smoothing:
+                self.smoothing = Smoothing(flow, fixed, smoothing)
+            if guidance is not None:
+                labelled = fine.select(self.labelled.labelled_frames)
+                self.guidance = Guidance(self.labelled, labelled, flow, classes, guidance, seed, device)
 
     def sample(self, index: int) -> Sample:
         return self.labelled if self.guidance is None else self.guidance.sample(index)

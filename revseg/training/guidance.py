@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from revseg.data.evidence import resize_evidence
+from revseg.data.flow import Flow
 from revseg.data.propagation import propagate
 from revseg.data.sample import VOID, Sample
 from revseg.training.feed import generator_for
@@ -50,20 +51,21 @@ class GuidanceConfig:
 
 class Guidance:
     """labelled: the video with the labels that are given, on the CPU; fine: the same, at the size at which labels are carried
-    along. device: where the samples are made.
+    along, and its flow. device: where the samples are made.
     """
 
     def __init__(
         self,
         labelled: Sample,
         fine: Sample,
+        flow: Flow,
         classes: int,
         config: GuidanceConfig,
         seed: int,
         device: torch.device | None = None,
     ) -> None:
         self.labelled, self.config, self.seed = labelled.to(device), config, seed
-        known = propagate(fine, classes, SHARES if len(fine.labelled_frames) > 1 else SHARES_OF_ONE)
+        known = propagate(fine, classes, SHARES if len(fine.labelled_frames) > 1 else SHARES_OF_ONE, flow)
         size = labelled.height, labelled.width
         self.fine = known.evidence
         self.evidence = resize_evidence(known.evidence, size).to(device)

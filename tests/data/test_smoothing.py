@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from revseg.data.flow import Flow
+from revseg.data.flow import SUBPIXEL, Flow
 from revseg.data.smoothing import HOPS, PRIOR, Given, Smoothing
 
 FRAMES, HEIGHT, WIDTH = 9, 12, 16
@@ -19,9 +19,9 @@ class Still(Flow):
         super().__init__(torch.zeros(3, frames, HEIGHT, WIDTH, dtype=torch.uint8))
         self.step, self.known, self.asked = step, agreement, []
 
-    def position(self, frame: int, other: int) -> np.ndarray:
+    def displacement(self, frame: int, other: int) -> np.ndarray:
         self.asked.append((frame, other))
-        return self.identity + np.float32([self.step * (other - frame), 0])
+        return np.full((HEIGHT, WIDTH, 2), (SUBPIXEL * self.step * (other - frame), 0), np.int16)
 
     def agreement(self, frame: int, other: int, to: np.ndarray, fro: np.ndarray) -> np.ndarray:
         return np.full((HEIGHT, WIDTH), self.known, np.float32)

@@ -11,6 +11,7 @@ import torch
 
 from revseg.data import flow
 from revseg.data.evidence import resize_evidence
+from revseg.data.flow import Flow
 from revseg.data.sample import VOID, Sample
 from revseg.training.few_frames import FewFrames
 from revseg.training.guidance import CERTAIN_OF_ONE, MORE_OF_ONE, SHARES, Guidance, GuidanceConfig
@@ -45,7 +46,7 @@ def made() -> Guidance:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flow, "LEAST_HEIGHT", 4 * HEIGHT)
         known = square().select(LABELLED)
-        return Guidance(known, known, 2, PLAIN, seed=0)
+        return Guidance(known, known, Flow(known.volume), 2, PLAIN, seed=0)
 
 
 def guidance(made: Guidance, seed: int = 0, **settings: float) -> Guidance:
@@ -149,7 +150,7 @@ def test_one_label_leaves_more_to_frames_without() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flow, "LEAST_HEIGHT", 4 * HEIGHT)
         known = square().select([0])
-        one = Guidance(known, known, 2, replace(PLAIN, pseudo_frames=1), seed=0)
+        one = Guidance(known, known, Flow(known.volume), 2, replace(PLAIN, pseudo_frames=1), seed=0)
     sample = one.sample(0)
     assert len(sample.labelled_frames) == 1 + MORE_OF_ONE
     for frame in set(sample.labelled_frames) - {0}:
@@ -168,7 +169,7 @@ def test_pseudo_labels_are_there_in_blind_steps(made: Guidance) -> None:
 def test_labels_are_carried_along_at_a_finer_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow, "LEAST_HEIGHT", 4 * HEIGHT)
     labelled, fine = square().select(LABELLED), square(2).select(LABELLED)
-    found = Guidance(labelled, fine, 2, PLAIN, seed=0)
+    found = Guidance(labelled, fine, Flow(fine.volume), 2, PLAIN, seed=0)
     assert found.fine.shape == (3, FRAMES, 2 * HEIGHT, 2 * WIDTH)
     assert found.evidence.shape == (3, FRAMES, HEIGHT, WIDTH)
     assert torch.stack(found.returned).shape == (3, len(SHARES), 3, HEIGHT, WIDTH)
