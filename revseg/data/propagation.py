@@ -70,23 +70,24 @@ def propagate(labelled: Sample, classes: int, shares: Sequence[float] = (), flow
     moved = motion(flow)
     likelihood = MotionLikelihood(moved[list(frames)], labelled.labels, classes)
     for frame in set(range(labelled.frames)).difference(frames):
-        _weigh(evidence[:-1, frame], moved[frame], likelihood)
+        _weigh(evidence[:, frame], moved[frame], likelihood)
     _smooth(evidence, flow, frames)
     returned = evidence.new_zeros(len(frames), len(shares), classes + 1, labelled.height, labelled.width)
     for row, frame in enumerate(frames):
         for index, sums_of_both in enumerate(back[row]):
             if sums_of_both:
                 returned[row, index] = _evidence(sums_of_both)
-                _weigh(returned[row, index, :-1], moved[frame], likelihood)
+                _weigh(returned[row, index], moved[frame], likelihood)
             else:
                 returned[row, index] = evidence[:, frame]
         returned[row].masked_fill_(labelled.labels[row] == VOID, 0)
     return Known(evidence, returned)
 
 
-def _weigh(probabilities: Tensor, moved: Motion, likelihood: MotionLikelihood) -> None:
-    """In place, those of a frame, (classes, H, W) uint8."""
-    probabilities.copy_(to_bytes(likelihood.weigh(from_bytes(probabilities), moved)))
+def _weigh(evidence: Tensor, moved: Motion, likelihood: MotionLikelihood) -> None:
+    """In place, the probabilities of a frame's evidence, (classes + 1, H, W) uint8."""
+    known = from_bytes(evidence)
+    evidence[:-1] = to_bytes(likelihood.weigh(known[:-1], known[-1], moved))
 
 
 def _smooth(evidence: Tensor, flow: Flow, labelled_frames: Sequence[int]) -> None:

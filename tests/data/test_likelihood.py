@@ -24,8 +24,11 @@ def planes(*values: float) -> np.ndarray:
 STILL, MOVES = np.zeros((1, 1), np.uint8), np.full((1, 1), 255, np.uint8)
 
 
-def odds(likelihood: MotionLikelihood, moved: np.ndarray, probability: float = 0.5) -> float:
-    ground, object_ = likelihood.weigh(planes(1 - probability, probability), moved).flatten()
+SURE, UNSURE = np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)
+
+
+def odds(likelihood: MotionLikelihood, moved: np.ndarray, probability: float = 0.5, confidence: np.ndarray = SURE) -> float:
+    ground, object_ = likelihood.weigh(planes(1 - probability, probability), confidence, moved).flatten()
     return float(object_ / ground)
 
 
@@ -62,11 +65,23 @@ def test_several_objects() -> None:
     moved, labels = labelled(0, 1)
     labels[:, :, 60:80], labels[:, :, 80:] = 2, VOID
     moved[:, :, 80:] = 255  # void counts nowhere
-    found = MotionLikelihood(moved, labels, 4).weigh(planes(0.25, 0.25, 0.25, 0.25), MOVES).flatten()
+    found = MotionLikelihood(moved, labels, 4).weigh(planes(0.25, 0.25, 0.25, 0.25), SURE, MOVES).flatten()
     assert found.argmax() == 1
     assert found[1] / found[3] == pytest.approx((0.75 + FLOOR) / (1 / BINS + FLOOR), rel=1e-5)
     assert found[0] == pytest.approx(found[2], rel=1e-5)
     assert found.sum() == pytest.approx(1, rel=1e-5)
+
+
+def test_what_is_not_trusted_is_what_is_expected() -> None:
+    """An object of a quarter of the labelled pixels, which moves no otherwise than the ground."""
+    moved, labels = labelled(0, 0)
+    labels[:, :, 25:] = 0
+    likelihood = MotionLikelihood(moved, labels, 2)
+    assert odds(likelihood, STILL, 0.9, UNSURE) == pytest.approx((1 / 3) ** (1 / 3), rel=1e-5)
+    ground, object_ = (np.cbrt(share) / (np.cbrt(0.25) + np.cbrt(0.75)) for share in (0.75, 0.25))
+    trust = 0.3**0.1
+    expected = (0.9 * trust + object_ * (1 - trust)) / (0.1 * trust + ground * (1 - trust))
+    assert odds(likelihood, STILL, 0.9, np.full((1, 1), 0.3, np.float32)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_no_label_is_beyond_doubt() -> None:
@@ -75,4 +90,4 @@ def test_no_label_is_beyond_doubt() -> None:
 
 
 def test_where_nothing_is_known_it_stays_so() -> None:
-    assert not MotionLikelihood(*labelled(0.2, 0.8), 2).weigh(planes(0, 0), MOVES).any()
+    assert not MotionLikelihood(*labelled(0.2, 0.8), 2).weigh(planes(0, 0), UNSURE, MOVES).any()
