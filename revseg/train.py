@@ -36,8 +36,12 @@ def train(config: TrainConfig) -> None:
     device = choose_device(config.device)
     folder = RunFolder.create(config.run_dir or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}_{config.task}")
     check_same_run(config, folder)
-    experiment = open_experiment(config, folder, device)
-    net = new_network(config, experiment, folder, device)
+    try:
+        experiment = open_experiment(config, folder, device)
+        net = new_network(config, experiment, folder, device)
+    except BaseException:
+        folder.remove_unused()
+        raise
     trainer = Trainer(
         net, experiment, folder, config.training, config.augment, config.seed, config.data.height
     )

@@ -275,6 +275,19 @@ def test_nothing_to_train_on(capsys, tmp_path: Path) -> None:
     assert "smoothing is -1; give 0 or more" in refusal(capsys, f"run_dir={tmp_path}", "smoothing=-1")
 
 
+def test_a_run_that_cannot_begin_leaves_no_folder(capsys, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    missing = [f"data.video={tmp_path / 'missing.mp4'}", f"data.masks={tmp_path}"]
+    assert "missing.mp4" in refusal(capsys, "experiment=few_frames", *missing, f"run_dir={run_dir}")
+    assert not run_dir.exists()
+    write_video(tmp_path)
+    assert "GB may be used" in refusal(capsys, *arguments(tmp_path, run_dir, "training.memory_budget=1e-6"))
+    assert not run_dir.exists()
+    (run_dir / "notes").mkdir(parents=True)
+    assert "missing.mp4" in refusal(capsys, "experiment=few_frames", *missing, f"run_dir={run_dir}")
+    assert [path.name for path in run_dir.iterdir()] == ["notes"]
+
+
 def test_run_dir_that_cannot_be_written(capsys, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     sentence = refusal(capsys, "experiment=demo", f"run_dir={tmp_path / 'file' / 'run'}")

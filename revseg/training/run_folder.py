@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,12 @@ class RunFolder:
         for leftover in folder.last.parent.glob(".*.partial"):  # of a run that was killed while it saved
             leftover.unlink()
         return folder
+
+    def remove_unused(self) -> None:
+        """Of a run that could not begin. A folder with anything in it stays."""
+        for path in (self.last.parent, self.path):
+            with suppress(OSError):
+                path.rmdir()
 
     @property
     def config(self) -> Path:
