@@ -40,6 +40,7 @@ NEAR = 2
 Field = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
+
 class Flow:
     """Optical flow between any two frames of a video (3, T, H, W) uint8 on the CPU; from several threads at a time.
 
