@@ -9,6 +9,7 @@ Watch it with: tensorboard --logdir runs. The same run_dir again goes on with a 
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import datetime
 
@@ -36,12 +37,11 @@ def train(config: TrainConfig) -> None:
     device = choose_device(config.device)
     folder = RunFolder.create(config.run_dir or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}_{config.task}")
     check_same_run(config, folder)
-    try:
+    with ExitStack() as unless_it_begins:
+        unless_it_begins.callback(folder.remove_unused)
         experiment = open_experiment(config, folder, device)
         net = new_network(config, experiment, folder, device)
-    except BaseException:
-        folder.remove_unused()
-        raise
+        unless_it_begins.pop_all()
     trainer = Trainer(
         net, experiment, folder, config.training, config.augment, config.seed, config.data.height
     )

@@ -186,7 +186,8 @@ def test_states_that_leave_16_bits_go_on_in_32(video: Path, tmp_path: Path, caps
     assert checkpoint(tmp_path / "narrow")["network"]["state_dtype"] == "float32"
     assert checkpoint(tmp_path / "narrow")["network"]["grid_bits"] == 12
 
-    code = f"import torch; torch.set_num_threads({torch.get_num_threads()})\n" + KILLED["between two steps"].replace("7", "13")
+    later = KILLED["between two steps"].replace("== 7", "== 13")
+    code = f"import torch; torch.set_num_threads({torch.get_num_threads()})\n{later}"
     assert train_killed(code, killed).returncode == -signal.SIGKILL
     assert checkpoint(tmp_path / "killed")["network"]["state_dtype"] == "float32"
     train(*killed)

@@ -36,8 +36,8 @@ class MotionLikelihood:
         neighbours = np.pad(counts, ((0, 0), (1, 1)), "edge")
         smooth = counts / 2 + neighbours[:, :-2] / 4 + neighbours[:, 2:] / 4
         seen = smooth.sum(1, keepdims=True)
-        shares = (counts.sum(1) / max(counts.sum(), 1)) ** PRIOR
-        self._prior = (shares / max(shares.sum(), 1e-9)).astype(np.float32)[:, None, None]
+        expected = counts.sum(1) ** PRIOR
+        self._prior = (expected / max(expected.sum(), 1)).astype(np.float32)[:, None, None]
         # A class that no labelled frame shows may move in any way.
         density = np.where(seen > 0, smooth / np.maximum(seen, 1), 1 / BINS)
         self._factors = ((density + FLOOR) ** ((1 + 1 / len(moved)) / 2)).astype(np.float32)

@@ -53,10 +53,9 @@ class RevSegNet(nn.Module):
     def device(self) -> torch.device:
         return self.head.weight.device
 
-    def widen_(self) -> None:
-        """From now on states in containers of 32 bits instead of 16 (``widened``)."""
-        self.config = widened(self.config) or self.config
-        self.sequence.grid = grid_of(self.config)
+    def hold_states_(self, config: NetworkConfig) -> None:
+        """From now on in the containers of ``config``, which differs in them alone (``widened``)."""
+        self.config, self.sequence.grid = config, grid_of(config)
 
     def forward(self, volume: Tensor) -> Tensor:
         """(N, 3, T, H, W) -> logits (N, classes, T, H, W), under autograd."""

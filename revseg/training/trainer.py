@@ -66,10 +66,6 @@ class TrainingConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
-    def budget(self, device: torch.device) -> int:
-        """Bytes that the training may take."""
-        return free_memory(device) if self.memory_budget is None else int(self.memory_budget * 1e9)
-
     def __post_init__(self) -> None:
         schedule_named(self.schedule)
         if self.input not in ("device", "host"):
@@ -81,6 +77,10 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"training.{name} is {value}; give a positive number, or null for no limit")
+
+    def budget(self, device: torch.device) -> int:
+        """Bytes that the training may take."""
+        return free_memory(device) if self.memory_budget is None else int(self.memory_budget * 1e9)
 
 
 class Trainer:
@@ -225,7 +225,7 @@ class Trainer:
             f"step {self.progress.step + 1}: states left the range of {self.net.config.state_dtype} and go on in "
             f"{config.state_dtype}, forecast {forecast.total / 1e9:.2f} GB"
         )
-        self.net.widen_()
+        self.net.hold_states_(config)
 
     def _clip(self, count: int) -> float:
         """Mean over the accumulated videos, clipped; returns the norm before clipping."""
