@@ -9,6 +9,7 @@ moved too fast ends elsewhere on the way there and back again, or looks differen
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Executor
 from math import ceil
 from pathlib import Path
 
@@ -31,6 +32,8 @@ FLOW_HEIGHT = 480
 FINEST_SCALE, REFINEMENT = 0, 0
 # Error, in pixels at LEAST_HEIGHT, and difference, of 255, at which the agreement has fallen to 1/e.
 REACH, CONTRAST = 16.0, 10.0
+MEAN = np.full((1, 3), 1 / 3, np.float32)
+"""Of three channels (``cv2.transform``)."""
 
 # Displacements are in 1/32 of a pixel, up to +-1024: half the memory of positions, and finer than the flow is exact.
 SUBPIXEL = 32
@@ -55,6 +58,16 @@ class Flow:
         self.identity: Field = np.stack([columns, rows], axis=-1)
         self._local = threading.local()
         self._near = FlowStore(scratch, height, width)
+
+    def keep_near(self, pool: Executor) -> None:
+        """Compute all that will be needed again, several at a time, as far as there is room to keep it."""
+        hops = [hop for hop in range(-NEAR, NEAR + 1) if hop]
+        pairs = [(frame, frame + hop) for frame in range(self.frames) for hop in hops if 0 <= frame + hop < self.frames]
+        for _ in pool.map(self._keep, pairs[: self._near.room]):
+            pass
+
+    def _keep(self, pair: tuple[int, int]) -> None:
+        self.displacement(*pair)
 
     def position(self, frame: int, other: int) -> Field:
         """(H, W, 2): where in `other` each pixel (x, y) of `frame` is found."""
@@ -84,9 +97,10 @@ class Flow:
 
     def agreement(self, frame: int, other: int, to: Field, fro: Field) -> Field:
         """(H, W) of a frame, 0 to 1. to: from it to the other; fro: back."""
-        error = np.linalg.norm(look_up(fro, to, cv2.INTER_LINEAR) - self.identity, axis=-1) * self.factor
-        difference = cv2.absdiff(look_up(self._colours(other), to, cv2.INTER_LINEAR), self._colours(frame)).mean(-1)
-        return np.exp(-error / REACH - difference / CONTRAST, dtype=np.float32).clip(min=1e-3)
+        error = cv2.magnitude(*cv2.split(look_up(fro, to, cv2.INTER_LINEAR) - self.identity)) * self.factor
+        difference = cv2.absdiff(look_up(self._colours(other), to, cv2.INTER_LINEAR), self._colours(frame))
+        mean = cv2.transform(difference.astype(np.float32), MEAN)
+        return np.exp(-error / REACH - mean / CONTRAST).clip(min=1e-3)
 
     def _grey(self, frame: int) -> Image:
         grey = cv2.cvtColor(self._picture(frame), cv2.COLOR_RGB2GRAY)
@@ -97,12 +111,14 @@ class Flow:
         return cv2.GaussianBlur(self._picture(frame), (3, 3), 0)
 
     def _picture(self, frame: int) -> Image:
-        """Made anew each time, in a millisecond: a flow takes thirty, and a second copy of the video would lie in memory."""
-        return np.ascontiguousarray(self._volume[:, frame].permute(1, 2, 0).numpy())
+        """Made anew each time, in no time: a second copy of the video would lie in memory."""
+        return cv2.merge(list(self._volume[:, frame].numpy()))
 
 
 def look_up(image: NDArray, position: Field, interpolation: int) -> NDArray:
     """image at each (x, y) of position (H, W, 2); beyond the border, what is at the border."""
+    if image.shape[2:] == (2,):  # each by itself: OpenCV takes four times as long for both at once, on a grid of 1/32 of a pixel
+        return cv2.merge([look_up(channel, position, interpolation) for channel in cv2.split(image)])
     return cv2.remap(image, position, None, interpolation, borderMode=cv2.BORDER_REPLICATE)
 
 

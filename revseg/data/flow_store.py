@@ -37,6 +37,11 @@ class FlowStore:
         self._taken = 0
         self._lock = threading.Lock()
 
+    @property
+    def room(self) -> int:
+        """For how many more pairs."""
+        return max(0, self._records - self._taken)
+
     def get(self, pair: tuple[int, int]) -> Displacement | None:
         """None where it is not kept."""
         if (at := self._at.get(pair)) is None:
@@ -47,7 +52,7 @@ class FlowStore:
     def put(self, pair: tuple[int, int], displacement: Displacement) -> None:
         """Keeps it as long as there is room."""
         with self._lock:
-            if self._taken >= self._records:
+            if not self.room:
                 return
             at, self._taken = self._taken, self._taken + 1
         try:

@@ -18,7 +18,7 @@ said of the frames around it (``Smoothing``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -28,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg.data.ahead import map_ahead
 from revseg.data.evidence import from_bytes, to_bytes
 from revseg.data.flow import Field, Flow, look_up, look_up_planes
 from revseg.data.likelihood import MotionLikelihood
@@ -56,13 +57,15 @@ def propagate(labelled: Sample, classes: int, shares: Sequence[float] = (), flow
     over both ways from the nearest labelled frame before and the nearest after.
     """
     flow, frames = flow or Flow(labelled.volume), labelled.labelled_frames
-    carrier = _Carrier(labelled, classes, flow)
     evidence = torch.zeros(classes + 1, *labelled.volume.shape[1:], dtype=torch.uint8)
-    for row, frame in enumerate(frames):
-        evidence[:, frame] = _evidence([carrier.planes(row)])
     back: list[list[list[NDArray]]] = [[[] for _ in shares] for _ in frames]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # OpenCV lets go of Python's lock
-        for filled in pool.map(lambda gap: carrier.fill(gap, shares), _gaps(labelled)):
+        flow.keep_near(pool)
+        carrier = _Carrier(labelled, classes, flow, pool)
+        for row, frame in enumerate(frames):
+            evidence[:, frame] = _evidence([carrier.planes(row)])
+        for gap in _gaps(labelled):
+            filled = carrier.fill(gap, shares)
             for frame, known in filled.evidence.items():
                 evidence[:, frame] = known
             for row, index, found in filled.back:
@@ -147,8 +150,8 @@ class _Filled:
 class _Carrier:
     """Carries probabilities of classes, (classes, H, W) planes, from frame to frame."""
 
-    def __init__(self, labelled: Sample, classes: int, flow: Flow) -> None:
-        self.labelled, self.classes, self.flow = labelled, classes, flow
+    def __init__(self, labelled: Sample, classes: int, flow: Flow, pool: Executor) -> None:
+        self.labelled, self.classes, self.flow, self.pool = labelled, classes, flow, pool
 
     def planes(self, row: int) -> Field:
         """Of a labelled frame; where the label is void, all are 0."""
@@ -157,18 +160,22 @@ class _Carrier:
 
     def fill(self, gap: _Gap, shares: Sequence[float]) -> _Filled:
         frames = self.labelled.labelled_frames
-        sides = []
-        for row in gap.rows:
-            source, planes = frames[row], self.planes(row)
-            chain = self._chain(source, gap.frames_from(row))
-            sides.append({frame: self._sum(planes, source, frame, *ways).astype(np.float16) for frame, *ways in chain})
+        sides = [self._carried(row, gap.frames_from(row)) for row in gap.rows]
         evidence = {frame: _evidence([side.pop(frame) for side in sides]) for frame in range(gap.first, gap.stop)}
-        back = []
-        for row in gap.rows:
-            for index, share in enumerate(shares):
-                if (frame := gap.virtual(row, share)) is not None:
-                    back.append((row, index, self._back(evidence[frame], frame, frames[row])))
-        return _Filled(evidence, back)
+        virtual = [(row, index, gap.virtual(row, share)) for row in gap.rows for index, share in enumerate(shares)]
+        giving = [(row, index, frame) for row, index, frame in virtual if frame is not None]
+        found = self.pool.map(lambda job: self._back(evidence[job[2]], job[2], frames[job[0]]), giving)
+        return _Filled(evidence, [(row, index, planes) for (row, index, _), planes in zip(giving, found, strict=True)])
+
+    def _carried(self, row: int, frames: range) -> dict[int, NDArray]:
+        """Frame -> w p of the classes, of what a labelled frame says."""
+        source, planes = self.labelled.labelled_frames[row], self.planes(row)
+
+        def said(way: tuple[int, Field, Field]) -> NDArray:
+            return self._sum(planes, source, *way).astype(np.float16)
+
+        chain = self._chain(source, frames)
+        return dict(zip(frames, map_ahead(self.pool, said, chain, torch.get_num_threads()), strict=True))
 
     def _back(self, known: Tensor, source: int, frame: int) -> Field:
         """Evidence of a frame, carried to another: w p of the classes."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
 import torch
+
+from revseg.data.ahead import map_ahead
 
 Item = TypeVar("Item")
 
@@ -17,13 +19,8 @@ Item = TypeVar("Item")
 def made_ahead(make: Callable[[int], Item], first: int, ahead: int) -> Generator[Item]:
     """make(first), make(first + 1), ... without end, in order, `ahead` of them in the making."""
     with ThreadPoolExecutor(max(1, ahead), thread_name_prefix="feed") as pool:
-        waiting = deque(pool.submit(make, first + i) for i in range(max(1, ahead)))
         try:
-            while True:
-                item = waiting.popleft().result()
-                waiting.append(pool.submit(make, first + max(1, ahead)))
-                first += 1
-                yield item
+            yield from map_ahead(pool, make, count(first), max(1, ahead))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from revseg.data import flow as module
-from revseg.data.flow import CONTRAST, REACH, SUBPIXEL, Flow, flow_height, look_up_planes
+from revseg.data.flow import CONTRAST, REACH, SUBPIXEL, Flow, flow_height, look_up, look_up_planes
 
 HEIGHT, WIDTH = 64, 96
 
@@ -57,6 +57,16 @@ def test_planes_are_looked_up_linearly() -> None:
     found = look_up_planes(np.stack([plane, 10 * plane]), position)
     assert found[0].tolist() == [[0.5, 1.5, 2.5, 3.5, 4.5, 5.0]] * 2  # beyond the border what is at the border
     assert found[1] == pytest.approx(10 * found[0])
+
+
+def test_positions_are_looked_up_as_planes_are() -> None:
+    """To the bit; both coordinates at once OpenCV would take from a grid of 1/32 of a pixel."""
+    generator = np.random.default_rng(0)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    position = np.stack([columns, rows], -1) + generator.normal(0, 3, (HEIGHT, WIDTH, 2)).astype(np.float32)
+    field = generator.normal(0, 100, (HEIGHT, WIDTH, 2)).astype(np.float32)
+    found = look_up(field, position, cv2.INTER_LINEAR)
+    assert np.array_equal(found.transpose(2, 0, 1), look_up_planes(field.transpose(2, 0, 1), position))
 
 
 @pytest.mark.parametrize(("height", "native", "expected"), [(96, 1080, 480), (96, 240, 240), (720, 1080, 720)])

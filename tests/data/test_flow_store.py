@@ -118,6 +118,24 @@ def test_carrying_motion_and_smoothing_compute_each_flow_once(computed: list) ->
     assert not computed
 
 
+@pytest.mark.parametrize("room", [0, 5, 100])
+def test_near_flow_is_computed_before_it_is_needed_as_far_as_there_is_room(
+    room: int, computed: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = running(7, 1)
+    near = {(t, n) for t in range(7) for n in range(7) if 0 < abs(t - n) <= NEAR}
+    monkeypatch.setattr(module, "LARGEST_BYTES", room * 4 * volume[0, 0].numel())
+    flow = Flow(volume)
+    with ThreadPoolExecutor(3) as pool:
+        flow.keep_near(pool)
+    assert len(computed) == len(set(computed)) == min(room, len(near))
+    kept = set(computed)
+    computed.clear()
+    for pair in near:
+        flow.displacement(*pair)
+    assert set(computed) == near - kept
+
+
 def test_what_is_far_is_not_kept(computed: list) -> None:
     flow = Flow(running(5, 3))
     for _ in range(2):
