@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -40,6 +41,9 @@ SUBPIXEL = 32
 # Flow between frames so far apart is needed again and again (by ``propagate``, ``motion`` and ``Smoothing``), and kept.
 NEAR = 2
 
+# What a thread at work on a frame takes, about, of each pixel (720 lines, 1 and 4 threads), and what all of them together may.
+WORKING_BYTES, ALL_WORKING_BYTES = 200, 2 << 30
+
 Field = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
@@ -58,6 +62,13 @@ class Flow:
         self.identity: Field = np.stack([columns, rows], axis=-1)
         self._local = threading.local()
         self._near = FlowStore(scratch, height, width)
+
+    @property
+    def threads(self) -> int:
+        """How many frames to work on at a time: as many as PyTorch has threads, of large frames fewer."""
+        width, height = self.size
+        fitting = ALL_WORKING_BYTES // (WORKING_BYTES * width * height * self.factor**2)
+        return max(1, min(fitting, torch.get_num_threads()))
 
     def keep_near(self, pool: Executor) -> None:
         """Compute all that will be needed again, several at a time, as far as there is room to keep it."""

@@ -44,7 +44,7 @@ SPACING, TOLERANCE = 12, 1.0
 
 def motion(flow: Flow) -> Motion:
     """(T, H, W) uint8: 255 m of every frame. A video of one frame shows no motion: 0."""
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # OpenCV lets go of Python's lock
+    with ThreadPoolExecutor(flow.threads) as pool:  # OpenCV lets go of Python's lock
         return np.stack(list(pool.map(lambda frame: _of_frame(flow, frame), range(flow.frames))))
 
 

@@ -59,7 +59,7 @@ def propagate(labelled: Sample, classes: int, shares: Sequence[float] = (), flow
     flow, frames = flow or Flow(labelled.volume), labelled.labelled_frames
     evidence = torch.zeros(classes + 1, *labelled.volume.shape[1:], dtype=torch.uint8)
     back: list[list[list[NDArray]]] = [[[] for _ in shares] for _ in frames]
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # OpenCV lets go of Python's lock
+    with ThreadPoolExecutor(flow.threads) as pool:  # OpenCV lets go of Python's lock
         flow.keep_near(pool)
         carrier = _Carrier(labelled, classes, flow, pool)
         for row, frame in enumerate(frames):
@@ -175,7 +175,7 @@ class _Carrier:
             return self._sum(planes, source, *way).astype(np.float16)
 
         chain = self._chain(source, frames)
-        return dict(zip(frames, map_ahead(self.pool, said, chain, torch.get_num_threads()), strict=True))
+        return dict(zip(frames, map_ahead(self.pool, said, chain, self.flow.threads), strict=True))
 
     def _back(self, known: Tensor, source: int, frame: int) -> Field:
         """Evidence of a frame, carried to another: w p of the classes."""

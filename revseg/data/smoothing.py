@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from revseg.data.flow import Field, Flow, look_up_planes
 from revseg.data.flow_store import Displacement
@@ -56,7 +55,7 @@ class Smoothing:
     def __call__(self, given: Iterable[Given]) -> Iterator[Field]:
         """The smoothed probabilities, in the order of the frames."""
         lag, frames, arriving = max(HOPS), self.flow.frames, iter(given)
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # OpenCV lets go of Python's lock
+        with ThreadPoolExecutor(self.flow.threads) as pool:  # OpenCV lets go of Python's lock
             for tick in range(frames + lag * self.sweeps):
                 if tick < frames:
                     self._take(tick, next(arriving))

@@ -69,6 +69,14 @@ def test_positions_are_looked_up_as_planes_are() -> None:
     assert np.array_equal(found.transpose(2, 0, 1), look_up_planes(field.transpose(2, 0, 1), position))
 
 
+def test_of_large_frames_fewer_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    sizes = [(96, 170), (480, 854), (1080, 1920), (4320, 7680)]
+    assert [Flow(torch.zeros(3, 1, *size, dtype=torch.uint8)).threads for size in sizes] == [41, 26, 5, 1]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert Flow(torch.zeros(3, 1, 480, 854, dtype=torch.uint8)).threads == 4
+
+
 @pytest.mark.parametrize(("height", "native", "expected"), [(96, 1080, 480), (96, 240, 240), (720, 1080, 720)])
 def test_height_of_the_flow(height: int, native: int, expected: int) -> None:
     assert flow_height(height, native) == expected
