@@ -1,7 +1,7 @@
 """Which folder of revseg may import which: a lower one never imports a higher one.
 
 reversible -> network -> prediction -> training -> config -> command line -> entry points; data needs nothing
-of ours, evaluation only data.
+of ours but what the machine has (device), evaluation only data.
 """
 
 import ast
@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "network": {"reversible", "network"},
     "revseg": {"reversible", "network"},  # revseg/__init__.py
     "device": set(),
-    "data": {"data"},
+    "data": {"data", "device"},
     "evaluation": {"data", "evaluation"},
     "prediction": LIBRARY - {"training"},
     "training": LIBRARY,

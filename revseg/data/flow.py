@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.data.flow_store import Displacement, FlowStore
+from revseg.device import free_memory
 
 # Smaller frames are enlarged to about this height for the flow: DIS matches patches of 8 pixels, too coarse for them (mean J over
 # ten sequences at height 96, 5 labelled, patches at half resolution: 0.67 as they are, 0.75 enlarged four times).
@@ -41,8 +42,9 @@ SUBPIXEL = 32
 # Flow between frames so far apart is needed again and again (by ``propagate``, ``motion`` and ``Smoothing``), and kept.
 NEAR = 2
 
-# What a thread at work on a frame takes, about, of each pixel (720 lines, 1 and 4 threads), and what all of them together may.
-WORKING_BYTES, ALL_WORKING_BYTES = 200, 2 << 30
+# What a thread at work on a frame takes, about, of each pixel (720 lines, 1 and 4 threads), and what all of them together may, of
+# the memory that is free.
+WORKING_BYTES, WORKING_SHARE = 200, 1 / 4
 
 Field = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -67,8 +69,9 @@ class Flow:
     def threads(self) -> int:
         """How many frames to work on at a time: as many as PyTorch has threads, of large frames fewer."""
         width, height = self.size
-        fitting = ALL_WORKING_BYTES // (WORKING_BYTES * width * height * self.factor**2)
-        return max(1, min(fitting, torch.get_num_threads()))
+        of_one = WORKING_BYTES * width * height * self.factor**2
+        fitting = WORKING_SHARE * free_memory(torch.device("cpu")) / of_one
+        return max(1, min(int(fitting), torch.get_num_threads()))
 
     def keep_near(self, pool: Executor) -> None:
         """Compute all that will be needed again, several at a time, as far as there is room to keep it."""

@@ -164,8 +164,11 @@ class _Carrier:
         evidence = {frame: _evidence([side.pop(frame) for side in sides]) for frame in range(gap.first, gap.stop)}
         virtual = [(row, index, gap.virtual(row, share)) for row in gap.rows for index, share in enumerate(shares)]
         giving = [(row, index, frame) for row, index, frame in virtual if frame is not None]
-        found = self.pool.map(lambda job: self._back(evidence[job[2]], job[2], frames[job[0]]), giving)
-        return _Filled(evidence, [(row, index, planes) for (row, index, _), planes in zip(giving, found, strict=True)])
+
+        def back(row: int, index: int, frame: int) -> tuple[int, int, NDArray]:
+            return row, index, self._back(evidence[frame], frame, frames[row])
+
+        return _Filled(evidence, list(self.pool.map(back, *zip(*giving, strict=True)) if giving else ()))
 
     def _carried(self, row: int, frames: range) -> dict[int, NDArray]:
         """Frame -> w p of the classes, of what a labelled frame says."""

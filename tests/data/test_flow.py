@@ -71,6 +71,7 @@ def test_positions_are_looked_up_as_planes_are() -> None:
 
 def test_of_large_frames_fewer_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    monkeypatch.setattr(module, "free_memory", lambda device: 8 << 30)
     sizes = [(96, 170), (480, 854), (1080, 1920), (4320, 7680)]
     assert [Flow(torch.zeros(3, 1, *size, dtype=torch.uint8)).threads for size in sizes] == [41, 26, 5, 1]
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
