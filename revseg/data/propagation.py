@@ -65,10 +65,8 @@ def propagate(labelled: Sample, classes: int, shares: Sequence[float] = (), flow
         for row, frame in enumerate(frames):
             evidence[:, frame] = _evidence([carrier.planes(row)])
         for gap in _gaps(labelled):
-            filled = carrier.fill(gap, shares)
-            for frame, known in filled.evidence.items():
-                evidence[:, frame] = known
-            for row, index, found in filled.back:
+            carrier.fill(evidence, gap)
+            for row, index, found in carrier.back(evidence, gap, shares):
                 back[row][index].append(found)
     moved = motion(flow)
     likelihood = MotionLikelihood(moved[list(frames)], labelled.labels, classes)
@@ -139,14 +137,6 @@ def _gaps(labelled: Sample) -> list[_Gap]:
     return [gap for gap in gaps if gap.first < gap.stop]
 
 
-@dataclass(frozen=True)
-class _Filled:
-    evidence: dict[int, Tensor]
-    """Frame -> (classes + 1, H, W) uint8."""
-    back: list[tuple[int, int, NDArray]]
-    """Row of a labelled frame at an end, number of a share, what comes back to it: w p of the classes."""
-
-
 class _Carrier:
     """Carries probabilities of classes, (classes, H, W) planes, from frame to frame."""
 
@@ -158,17 +148,22 @@ class _Carrier:
         labels = self.labelled.labels[row].numpy()
         return (labels == np.arange(self.classes)[:, None, None]).astype(np.float32)
 
-    def fill(self, gap: _Gap, shares: Sequence[float]) -> _Filled:
-        frames = self.labelled.labelled_frames
+    def fill(self, evidence: Tensor, gap: _Gap) -> None:
+        """In place, the frames of a gap."""
         sides = [self._carried(row, gap.frames_from(row)) for row in gap.rows]
-        evidence = {frame: _evidence([side.pop(frame) for side in sides]) for frame in range(gap.first, gap.stop)}
+        for frame in range(gap.first, gap.stop):
+            evidence[:, frame] = _evidence([side.pop(frame) for side in sides])
+
+    def back(self, evidence: Tensor, gap: _Gap, shares: Sequence[float]) -> Iterator[tuple[int, int, NDArray]]:
+        """Row of a labelled frame at an end, number of a share, what comes back to it: w p of the classes."""
         virtual = [(row, index, gap.virtual(row, share)) for row in gap.rows for index, share in enumerate(shares)]
         giving = [(row, index, frame) for row, index, frame in virtual if frame is not None]
 
-        def back(row: int, index: int, frame: int) -> tuple[int, int, NDArray]:
-            return row, index, self._back(evidence[frame], frame, frames[row])
+        def given(way: tuple[int, int, int]) -> tuple[int, int, NDArray]:
+            row, index, frame = way
+            return row, index, self._back(evidence[:, frame], frame, self.labelled.labelled_frames[row])
 
-        return _Filled(evidence, list(self.pool.map(back, *zip(*giving, strict=True)) if giving else ()))
+        return self.pool.map(given, giving)
 
     def _carried(self, row: int, frames: range) -> dict[int, NDArray]:
         """Frame -> w p of the classes, of what a labelled frame says."""
