@@ -42,8 +42,8 @@ SUBPIXEL = 32
 # Flow between frames so far apart is needed again and again (by ``propagate``, ``motion`` and ``Smoothing``), and kept.
 NEAR = 2
 
-# What a thread at work on a frame takes, about, of each pixel (720 lines, 1 and 4 threads), and what all of them together may, of
-# the memory that is free.
+# What a thread at work on a frame takes of each pixel, at most (its fields and the buffers of DIS; at 720 lines 4 threads took
+# 160 more than 1), and what all of them together may, of the memory that is free.
 WORKING_BYTES, WORKING_SHARE = 200, 1 / 4
 
 Field = NDArray[np.float32]
