@@ -112,7 +112,7 @@ class Trainer:
         if self.progress.finished:
             return
         board = Board(self.folder.tensorboard, self.progress.step, self.config.steps, description)
-        items = made_ahead(self._item, self.progress.step * self.config.accumulation, self.config.ahead)
+        items = made_ahead(self._item, self.progress.step * self.config.accumulation, self.config.ahead, self.device)
         with closing(board), closing(items), StopRequest.watched() as stop:
             while not self.progress.finished:
                 with self.progress.timed():

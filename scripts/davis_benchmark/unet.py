@@ -57,7 +57,7 @@ def fit(net: nn.Module, experiment: Experiment, config: TrainConfig, clip: int) 
     loss, schedule = SegmentationLoss(training.loss), schedule_named(training.schedule)
     average = None if training.ema is None else WeightAverage(net, training.ema)
     progress = Progress(training.steps, training.minutes)
-    items = made_ahead(lambda index: item(experiment, config, clip, index), 0, training.ahead)
+    items = made_ahead(lambda index: item(experiment, config, clip, index), 0, training.ahead, next(net.parameters()).device)
     net.train()
     with closing(items):
         while not progress.finished:
