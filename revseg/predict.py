@@ -1,6 +1,6 @@
 """revseg-predict: segment a video with a trained network.
 
-    revseg-predict VIDEO [masks=DIR] [checkpoint=FILE] [output=DIR] [offsets=8] [height=96]
+    revseg-predict VIDEO [masks=DIR] [checkpoint=RUN] [output=DIR] [offsets=8] [height=96]
 
 VIDEO: a file, or a folder of frames. Writes masks/00000.png, ... (palette PNG at the video's own size), and
 overlay.mp4. masks: of some of its frames, for a guided network; without them one that was trained on a dataset is shown
@@ -30,7 +30,7 @@ from revseg.prediction.output import Source, claim, write_prediction
 from revseg.prediction.segment import Guide, segment
 from revseg.training.checkpoint import Checkpoint, load, network_from
 from revseg.training.measures import check_classes
-from revseg.training.run_folder import newest_checkpoint
+from revseg.training.run_folder import checkpoint_at, newest_checkpoint
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PredictConfig:
     encoding: str = "davis2017"
     """Of masks: davis2016 (0 and 255 = object) or davis2017 (object ids, 255 = void)."""
     checkpoint: str | None = None
-    """What to segment with; null: that of the newest run in runs/."""
+    """What to segment with: a file, or the folder of a run; null: that of the newest run in runs/."""
     output: str | None = None
     """Folder for masks/ and overlay.mp4; null: predictions/ and the video's name."""
     height: int | None = None
@@ -70,7 +70,7 @@ class PredictConfig:
 
 def predict(config: PredictConfig) -> None:
     device = choose_device(config.device)
-    path = Path(config.checkpoint) if config.checkpoint else newest_checkpoint(Path("runs"))
+    path = checkpoint_at(Path(config.checkpoint)) if config.checkpoint else newest_checkpoint(Path("runs"))
     checkpoint = load(path)
     print(f"checkpoint: {path} (step {checkpoint.step})")
     height = config.height or checkpoint.height

@@ -58,6 +58,11 @@ def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return call
 
 
+def test_a_run_stands_for_its_last_checkpoint(predict, video: Path, checkpoint: Path, capsys) -> None:
+    predict(str(video), "checkpoint=runs/old")
+    assert f"checkpoint: {Path('runs/old/checkpoints/last.pt')} (step 5)" in capsys.readouterr().out
+
+
 def refusal(predict, capsys, *arguments: str) -> str:
     with pytest.raises(SystemExit) as stop:
         predict(*arguments)
@@ -149,6 +154,7 @@ def test_bad_input(predict, video: Path, checkpoint: Path, capsys, tmp_path: Pat
     assert "missing.mp4 does not exist" in refusal(predict, capsys, "missing.mp4")
     assert "not a revseg checkpoint" in refusal(predict, capsys, str(video), f"checkpoint={video}")
     assert "there.pt: No such file" in refusal(predict, capsys, str(video), "checkpoint=there.pt")
+    assert "runs is a folder without checkpoints/last.pt; give" in refusal(predict, capsys, str(video), "checkpoint=runs")
     Path("file").touch()
     assert "cannot write file/out" in refusal(predict, capsys, str(video), "output=file/out")
     assert "offsets is 0" in refusal(predict, capsys, str(video), "offsets=0")

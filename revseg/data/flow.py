@@ -9,7 +9,7 @@ moved too fast ends elsewhere on the way there and back again, or looks differen
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from pathlib import Path
 
@@ -54,9 +54,10 @@ class Flow:
     """Optical flow between any two frames of a video (3, T, H, W) uint8 on the CPU; from several threads at a time.
 
     scratch: folder for what is needed again (``FlowStore``); None: that of the system for temporary files.
+    threads: on how many frames ``pool`` works at a time, of large frames fewer; None: as many as PyTorch has threads.
     """
 
-    def __init__(self, volume: Tensor, scratch: Path | None = None) -> None:
+    def __init__(self, volume: Tensor, scratch: Path | None = None, threads: int | None = None) -> None:
         self.frames, height, width = volume.shape[1:]
         self._volume, self.size = volume, (width, height)
         self.factor = ceil(LEAST_HEIGHT / height)
@@ -64,20 +65,15 @@ class Flow:
         self.identity: Field = np.stack([columns, rows], axis=-1)
         self._local = threading.local()
         self._near = FlowStore(scratch, height, width)
+        fitting = WORKING_SHARE * free_memory(torch.device("cpu")) / (WORKING_BYTES * width * height * self.factor**2)
+        self.threads = max(1, min(int(fitting), threads or torch.get_num_threads()))
+        self.pool = ThreadPoolExecutor(self.threads, "flow")  # OpenCV lets go of Python's lock
 
-    @property
-    def threads(self) -> int:
-        """How many frames to work on at a time: as many as PyTorch has threads, of large frames fewer."""
-        width, height = self.size
-        of_one = WORKING_BYTES * width * height * self.factor**2
-        fitting = WORKING_SHARE * free_memory(torch.device("cpu")) / of_one
-        return max(1, min(int(fitting), torch.get_num_threads()))
-
-    def keep_near(self, pool: Executor) -> None:
+    def keep_near(self) -> None:
         """Compute all that will be needed again, several at a time, as far as there is room to keep it."""
         hops = [hop for hop in range(-NEAR, NEAR + 1) if hop]
         pairs = [(frame, frame + hop) for frame in range(self.frames) for hop in hops if 0 <= frame + hop < self.frames]
-        for _ in pool.map(self._keep, pairs[: self._near.room]):
+        for _ in self.pool.map(self._keep, pairs[: self._near.room]):
             pass
 
     def _keep(self, pair: tuple[int, int]) -> None:

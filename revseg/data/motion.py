@@ -16,7 +16,6 @@ from 0, the ground, to 1; half where it is as likely one as the other.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -44,8 +43,7 @@ SPACING, TOLERANCE = 12, 1.0
 
 def motion(flow: Flow) -> Motion:
     """(T, H, W) uint8: 255 m of every frame. A video of one frame shows no motion: 0."""
-    with ThreadPoolExecutor(flow.threads) as pool:  # OpenCV lets go of Python's lock
-        return np.stack(list(pool.map(lambda frame: _of_frame(flow, frame), range(flow.frames))))
+    return np.stack(list(flow.pool.map(lambda frame: _of_frame(flow, frame), range(flow.frames))))
 
 
 def motion_evidence(flow: Flow, classes: int) -> Tensor:

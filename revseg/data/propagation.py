@@ -18,7 +18,6 @@ said of the frames around it (``Smoothing``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -59,15 +58,14 @@ def propagate(labelled: Sample, classes: int, shares: Sequence[float] = (), flow
     flow, frames = flow or Flow(labelled.volume), labelled.labelled_frames
     evidence = torch.zeros(classes + 1, *labelled.volume.shape[1:], dtype=torch.uint8)
     back: list[list[list[NDArray]]] = [[[] for _ in shares] for _ in frames]
-    with ThreadPoolExecutor(flow.threads) as pool:  # OpenCV lets go of Python's lock
-        flow.keep_near(pool)
-        carrier = _Carrier(labelled, classes, flow, pool)
-        for row, frame in enumerate(frames):
-            evidence[:, frame] = _evidence([carrier.planes(row)])
-        for gap in _gaps(labelled):
-            carrier.fill(evidence, gap)
-            for row, index, found in carrier.back(evidence, gap, shares):
-                back[row][index].append(found)
+    flow.keep_near()
+    carrier = _Carrier(labelled, classes, flow)
+    for row, frame in enumerate(frames):
+        evidence[:, frame] = _evidence([carrier.planes(row)])
+    for gap in _gaps(labelled):
+        carrier.fill(evidence, gap)
+        for row, index, found in carrier.back(evidence, gap, shares):
+            back[row][index].append(found)
     moved = motion(flow)
     likelihood = MotionLikelihood(moved[list(frames)], labelled.labels, classes)
     for frame in set(range(labelled.frames)).difference(frames):
@@ -140,8 +138,8 @@ def _gaps(labelled: Sample) -> list[_Gap]:
 class _Carrier:
     """Carries probabilities of classes, (classes, H, W) planes, from frame to frame."""
 
-    def __init__(self, labelled: Sample, classes: int, flow: Flow, pool: Executor) -> None:
-        self.labelled, self.classes, self.flow, self.pool = labelled, classes, flow, pool
+    def __init__(self, labelled: Sample, classes: int, flow: Flow) -> None:
+        self.labelled, self.classes, self.flow = labelled, classes, flow
 
     def planes(self, row: int) -> Field:
         """Of a labelled frame; where the label is void, all are 0."""
@@ -163,7 +161,7 @@ class _Carrier:
             row, index, frame = way
             return row, index, self._back(evidence[:, frame], frame, self.labelled.labelled_frames[row])
 
-        return self.pool.map(given, giving)
+        return self.flow.pool.map(given, giving)
 
     def _carried(self, row: int, frames: range) -> dict[int, NDArray]:
         """Frame -> w p of the classes, of what a labelled frame says."""
@@ -173,7 +171,7 @@ class _Carrier:
             return self._sum(planes, source, *way).astype(np.float16)
 
         chain = self._chain(source, frames)
-        return dict(zip(frames, map_ahead(self.pool, said, chain, self.flow.threads), strict=True))
+        return dict(zip(frames, map_ahead(self.flow.pool, said, chain, self.flow.threads), strict=True))
 
     def _back(self, known: Tensor, source: int, frame: int) -> Field:
         """Evidence of a frame, carried to another: w p of the classes."""

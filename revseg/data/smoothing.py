@@ -11,7 +11,6 @@ is known stay.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,17 +54,16 @@ class Smoothing:
     def __call__(self, given: Iterable[Given]) -> Iterator[Field]:
         """The smoothed probabilities, in the order of the frames."""
         lag, frames, arriving = max(HOPS), self.flow.frames, iter(given)
-        with ThreadPoolExecutor(self.flow.threads) as pool:  # OpenCV lets go of Python's lock
-            for tick in range(frames + lag * self.sweeps):
-                if tick < frames:
-                    self._take(tick, next(arriving))
-                for sweep in range(1, self.sweeps + 1):
-                    if 0 <= (frame := tick - lag * sweep) < frames and frame not in self.fixed:
-                        self._connect(frame, pool)
-                        self._update(frame, pool)
-                if (done := tick - lag * self.sweeps) >= 0:
-                    yield self._current[done]
-                    self._forget(done - lag)
+        for tick in range(frames + lag * self.sweeps):
+            if tick < frames:
+                self._take(tick, next(arriving))
+            for sweep in range(1, self.sweeps + 1):
+                if 0 <= (frame := tick - lag * sweep) < frames and frame not in self.fixed:
+                    self._connect(frame)
+                    self._update(frame)
+            if (done := tick - lag * self.sweeps) >= 0:
+                yield self._current[done]
+                self._forget(done - lag)
 
     def _take(self, frame: int, given: Given) -> None:
         self._current[frame] = given.probabilities
@@ -74,21 +72,21 @@ class Smoothing:
     def _neighbours(self, frame: int) -> list[int]:
         return [n for hop in HOPS for n in (frame - hop, frame + hop) if 0 <= n < self.flow.frames]
 
-    def _connect(self, frame: int, pool: ThreadPoolExecutor) -> None:
+    def _connect(self, frame: int) -> None:
         """Flows and agreements between a frame and its neighbours, where they are not there yet."""
         pairs = [pair for n in self._neighbours(frame) for pair in ((frame, n), (n, frame)) if pair not in self._displacements]
-        self._displacements |= zip(pairs, pool.map(lambda pair: self.flow.displacement(*pair), pairs), strict=True)
+        self._displacements |= zip(pairs, self.flow.pool.map(lambda pair: self.flow.displacement(*pair), pairs), strict=True)
         missing = [n for n in self._neighbours(frame) if (frame, n) not in self._agreements]
-        found = pool.map(lambda n: self._agreement(frame, n), missing)
+        found = self.flow.pool.map(lambda n: self._agreement(frame, n), missing)
         self._agreements |= {(frame, n): agreement for n, agreement in zip(missing, found, strict=True)}
 
     def _agreement(self, frame: int, other: int) -> Field:
         to, fro = (self.flow.moved(self._displacements[pair]) for pair in ((frame, other), (other, frame)))
         return self.flow.agreement(frame, other, to, fro)
 
-    def _update(self, frame: int, pool: ThreadPoolExecutor) -> None:
+    def _update(self, frame: int) -> None:
         total = self._weighted[frame].copy()
-        for part in pool.map(lambda n: self._from(n, frame), self._neighbours(frame)):
+        for part in self.flow.pool.map(lambda n: self._from(n, frame), self._neighbours(frame)):
             total += part
         self._current[frame] = total / np.maximum(total.sum(0), 1e-9)
 

@@ -59,6 +59,7 @@ class Davis:
     ) -> None:
         self.config, self.classes, self.seed, self.offsets, self.sweeps = config, classes, seed, offsets, smoothing
         self.evidence, self.scratch = evidence, scratch
+        self.threads = torch.get_num_threads()  # of this thread: those that samples are made on may have but one (``made_ahead``)
         self.training = open_split(config, config.training_split)
         self.validation = open_split(config, config.validation_split)
 
@@ -137,4 +138,5 @@ class Davis:
 
     def flow(self, dataset: DavisDataset, sample: Sample) -> Flow:
         height = flow_height(sample.height, sample.native_size[0])
-        return Flow(dataset.load(sample.name, height=height, max_frames=self.config.max_frames).volume, self.scratch)
+        volume = dataset.load(sample.name, height=height, max_frames=self.config.max_frames).volume
+        return Flow(volume, self.scratch, self.threads)

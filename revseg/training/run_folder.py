@@ -74,6 +74,16 @@ class RunFolder:
         _write(self.path / "metrics.json", json.dumps(metrics, indent=2) + "\n")
 
 
+def checkpoint_at(path: Path) -> Path:
+    """The file itself, or last.pt of a run's folder."""
+    if not path.is_dir():
+        return path
+    last = RunFolder(path).last
+    if not last.exists():
+        raise ValueError(f"{path} is a folder without {last.relative_to(path)}; give checkpoint= a run's folder, or a file")
+    return last
+
+
 def newest_checkpoint(runs: Path) -> Path:
     """last.pt of the run in `runs` that was saved last."""
     found = sorted(runs.glob("*/checkpoints/last.pt"), key=lambda path: path.stat().st_mtime)

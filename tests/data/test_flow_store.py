@@ -125,9 +125,8 @@ def test_near_flow_is_computed_before_it_is_needed_as_far_as_there_is_room(
     volume = running(7, 1)
     near = {(t, n) for t in range(7) for n in range(7) if 0 < abs(t - n) <= NEAR}
     monkeypatch.setattr(module, "LARGEST_BYTES", room * 4 * volume[0, 0].numel())
-    flow = Flow(volume)
-    with ThreadPoolExecutor(3) as pool:
-        flow.keep_near(pool)
+    flow = Flow(volume, threads=3)
+    flow.keep_near()
     assert len(computed) == len(set(computed)) == min(room, len(near))
     kept = set(computed)
     computed.clear()
