@@ -97,7 +97,8 @@ def _given(probabilities: Iterator[Tensor], size: tuple[int, int], guide: Guide 
 
 def mask_of(probabilities: Tensor, size: tuple[int, int]) -> Mask:
     """(O, h, w) -> the class of each of (H, W) pixels. Probabilities are resized, not masks: contours stay smooth."""
-    return resized(probabilities, size).argmax(0).to(torch.uint8).cpu().numpy()
+    classes = resized(probabilities, size).max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
+    return classes.to(torch.uint8).cpu().numpy()
 
 
 def resized(probabilities: Tensor, size: tuple[int, int]) -> Tensor:
