@@ -26,6 +26,7 @@ from revseg.data.smoothing import SWEEPS, Smoothing
 from revseg.data.video import Video, read_video
 from revseg.device import choose_device
 from revseg.network.network import RevSegNet
+from revseg.prediction.expectation import least_sure
 from revseg.prediction.output import Source, claim, write_prediction
 from revseg.prediction.segment import Guide, segment
 from revseg.training.checkpoint import Checkpoint, load, network_from
@@ -88,11 +89,15 @@ def predict(config: PredictConfig) -> None:
         volume = torch.cat([volume, evidence_of(checkpoint, guide, flow, video)])
     fixed = () if labelled is None else labelled.labelled_frames
     smoothing = Smoothing(flow, fixed, config.smoothing) if flow is not None and config.smoothing else None
-    masks = segment(net, volume, video.native_size, config.offsets, guide, smoothing)
-    note = {"checkpoint": str(path), "offsets": config.offsets, "height": video.volume.shape[2], "smoothing": config.smoothing}
+    expected: list[float] = []
+    masks = segment(net, volume, video.native_size, config.offsets, guide, smoothing, expected)
+    note = {"checkpoint": str(path), "offsets": config.offsets, "height": video.volume.shape[2], "smoothing": config.smoothing,
+            "expected_J": expected}  # full by the time it is written
     source = Source(Path(config.video), video.frame_rate, video.names, config.on_error)
     write_prediction(masks, source, output, note)
     print(f"{len(video.names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
+    if net.config.guided and (label_next := [video.names[frame] for frame in least_sure(expected, fixed)]):
+        print(f"least sure of the frames {', '.join(label_next)}: labels for them, in masks=, would help most")
 
 
 def load_labelled(config: PredictConfig, net: RevSegNet, video: Video) -> Sample | None:

@@ -1,5 +1,6 @@
 """revseg-predict from the command line to masks and overlay."""
 
+import json
 import shutil
 import sys
 from fractions import Fraction
@@ -202,13 +203,17 @@ def iou(folder: Path, truth: Path, number: int) -> list[float]:
     return values
 
 
-def test_masks_of_some_frames_are_carried_along(predict, guided: Path, labels: Path) -> None:
+def test_masks_of_some_frames_are_carried_along(predict, guided: Path, labels: Path, capsys) -> None:
     predict(str(labels / "frames"), f"masks={labels / 'masks'}", f"checkpoint={guided}", "output=out")
     for number in (1, 2):
         assert min(iou(Path("out/masks"), labels / "truth", number)) > 0.6
     for index in (0, little.FRAMES - 1):
         found, given = (np.array(Image.open(folder / f"{index:05d}.png")) for folder in (Path("out/masks"), labels / "masks"))
         assert np.array_equal(found, given)
+    expected = json.loads(Path("out/prediction.json").read_text())["expected_J"]
+    assert min(expected) == pytest.approx(min(expected[1:-1]))
+    worst = int(np.argmin(expected))
+    assert f"least sure of the frames {worst:05d}, " in capsys.readouterr().out
 
 
 def test_a_guided_network_predicts_without_masks(predict, guided: Path, labels: Path) -> None:

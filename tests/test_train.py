@@ -91,6 +91,18 @@ def test_predictions(run_dir: Path) -> None:
     assert sizes == [(WIDTH, HEIGHT)] * FRAMES
 
 
+def test_what_to_expect_of_each_frame_and_which_to_label_next(run_dir: Path) -> None:
+    """Nothing but the probabilities tells: the mean is near the truth, and no frame that has a label needs another."""
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    expected = json.loads((run_dir / "predictions" / "prediction.json").read_text())["expected_J"]
+    assert len(expected) == FRAMES
+    unlabelled = [index for index in range(FRAMES) if index not in metrics["labelled_frames"]]
+    assert metrics["expected_J"] == pytest.approx(np.mean([expected[index] for index in unlabelled]))
+    assert metrics["expected_J"] == pytest.approx(metrics["J"], abs=0.1)
+    assert metrics["label_next"][0] == f"{min(unlabelled, key=lambda index: expected[index]):05d}"
+    assert len(metrics["label_next"]) == 3
+
+
 def test_tensorboard(run_dir: Path) -> None:
     events = EventAccumulator(str(run_dir / "tensorboard"), size_guidance={"images": 0}).Reload()
     tags = events.Tags()

@@ -14,6 +14,7 @@ from torch import Tensor
 from revseg.data.smoothing import Given, Smoothing
 from revseg.network.inference import predict_probabilities, spread_offsets
 from revseg.network.network import RevSegNet
+from revseg.prediction.expectation import expected_similarity
 from revseg.prediction.pool import pool
 from revseg.prediction.refine import refine
 
@@ -50,17 +51,24 @@ def segment(
     offsets: int = 1,
     guide: Guide | None = None,
     smoothing: Smoothing | None = None,
+    expected: list[float] | None = None,
 ) -> Iterator[Mask]:
     """Class of every pixel of a video (I, T, H, W) uint8: one (H, W) array per frame, in order.
 
     size: (H, W) of the masks, None: that of the volume. offsets: placements on the network's grid that are averaged over.
     smoothing: along the flow of the same video, at the size of the guide's evidence if there is one.
+    expected: takes up the J to be expected of each mask (``expected_similarity``).
     """
-    yield from decide(_refined(net, volume, offsets, guide), size or (volume.shape[2], volume.shape[3]), guide, smoothing)
+    probabilities = _refined(net, volume, offsets, guide)
+    yield from decide(probabilities, size or (volume.shape[2], volume.shape[3]), guide, smoothing, expected)
 
 
 def decide(
-    probabilities: Iterator[Tensor], size: tuple[int, int], guide: Guide | None = None, smoothing: Smoothing | None = None
+    probabilities: Iterator[Tensor],
+    size: tuple[int, int],
+    guide: Guide | None = None,
+    smoothing: Smoothing | None = None,
+    expected: list[float] | None = None,
 ) -> Iterator[Mask]:
     """The masks (H, W) of a video's probabilities (O, h, w), frame by frame."""
     if guide is not None:
@@ -68,7 +76,11 @@ def decide(
     if smoothing is not None:
         probabilities = map(torch.from_numpy, smoothing(_given(probabilities, smoothing.flow.size, guide)))
     for found in probabilities:
-        yield mask_of(found, size)
+        whole = resized(found, size)  # probabilities, not masks: contours stay smooth
+        classes = whole.max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
+        if expected is not None:
+            expected.append(expected_similarity(whole, classes))
+        yield classes.to(torch.uint8).cpu().numpy()
 
 
 def _refined(net: RevSegNet, volume: Tensor, offsets: int, guide: Guide | None) -> Iterator[Tensor]:
@@ -93,12 +105,6 @@ def _given(probabilities: Iterator[Tensor], size: tuple[int, int], guide: Guide 
     for frame, found in enumerate(probabilities):
         confidence = CONFIDENCE if guide is None else guide.confidence(frame).numpy()
         yield Given(resized(found, (size[1], size[0])).cpu().numpy(), confidence)
-
-
-def mask_of(probabilities: Tensor, size: tuple[int, int]) -> Mask:
-    """(O, h, w) -> the class of each of (H, W) pixels. Probabilities are resized, not masks: contours stay smooth."""
-    classes = resized(probabilities, size).max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
-    return classes.to(torch.uint8).cpu().numpy()
 
 
 def resized(probabilities: Tensor, size: tuple[int, int]) -> Tensor:

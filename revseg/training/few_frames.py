@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from revseg.data.sample import Sample
 from revseg.data.smoothing import Smoothing
 from revseg.network.forecast import Size
 from revseg.network.network import RevSegNet
+from revseg.prediction.expectation import least_sure
 from revseg.prediction.output import Source, write_prediction
 from revseg.prediction.segment import Guide, segment
 from revseg.training.experiment import Evaluation
@@ -104,30 +106,39 @@ class FewFrames:
         return Evaluation(scalars, pictures(masks, self.others or self.labelled), on_labelled.JF)
 
     def finish(self, net: RevSegNet, folder: Path) -> dict[str, Any]:
-        """J, F, JF: of the frames that were not labelled, at the size trained on, and of each object; None without truth."""
-        masks = self._write(net, folder)
+        """J, F, JF: of the frames that were not labelled, at the size trained on, and of each object; None without truth.
+        expected_J: of the same frames, by the probabilities alone; label_next: names of those that a label would help most.
+        """
+        masks, expected = self._write(net, folder)
         metrics: dict[str, Any] = {"J": None, "F": None, "JF": None, "objects": None, "baseline": None}
         if self.others is not None:
             baseline = self._measure(copy_nearest(self.labelled), self.others).named()
             of_each = {str(number): self._measure(masks, self.others, [number]).named() for number in self.objects}
             metrics = {**self._measure(masks, self.others).named(), "objects": of_each, "baseline": baseline}
+        labelled = self.labelled.labelled_frames
         metrics["labelled"] = self._measure(masks, self.labelled).named()
-        metrics["labelled_frames"] = list(self.labelled.labelled_frames)
+        metrics["labelled_frames"] = list(labelled)
+        unlabelled = [value for frame, value in enumerate(expected) if frame not in labelled]
+        metrics["expected_J"] = fmean(unlabelled) if unlabelled else None
+        metrics["label_next"] = [self.known.frame_names[frame] for frame in least_sure(expected, labelled)]
         return metrics
 
-    def _write(self, net: RevSegNet, folder: Path) -> list[Mask]:
-        """Masks in the video's own size into the folder; returns them at the size trained on."""
+    def _write(self, net: RevSegNet, folder: Path) -> tuple[list[Mask], list[float]]:
+        """Masks in the video's own size into the folder; returns them at the size trained on, and the J expected of each."""
         known = self.known
         masks: list[Mask] = []
+        expected: list[float] = []
 
         def native() -> Iterator[Mask]:
-            for mask in segment(net, self.volume, known.native_size, self.offsets, self.guide, self.smoothing):
+            for mask in segment(net, self.volume, known.native_size, self.offsets, self.guide, self.smoothing, expected):
                 masks.append(resize_mask(mask, known.height, known.width))  # at the pixels where the annotation, too, is sampled
                 yield mask
 
         source = Source(known.source, known.frame_rate, known.frame_names, self.on_error)
-        write_prediction(native(), source, folder, {"labelled_frames": self.labelled.labelled_frames})
-        return masks
+        # The note is written last, when the list is full.
+        note = {"labelled_frames": self.labelled.labelled_frames, "expected_J": expected}
+        write_prediction(native(), source, folder, note)
+        return masks, expected
 
     def _measure(self, masks: list[Mask], truth: Sample, objects: Sequence[int] | None = None) -> Measures:
         return measure(masks, truth, objects or self.objects)
