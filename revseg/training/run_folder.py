@@ -5,7 +5,7 @@
          /checkpoints/best.pt         of the highest score so far
          /evidence/                   what moves in the videos of a dataset, for a guided network
          /tensorboard/
-         /metrics.json                final J, F, J&F, seconds, peak memory
+         /metrics.json                J, F, J&F, what J is expected without truth, frames to label next, seconds, memory
          /predictions/
 """
 
