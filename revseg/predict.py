@@ -97,7 +97,7 @@ def predict(config: PredictConfig) -> None:
     write_prediction(masks, source, output, note)
     print(f"{len(video.names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
     if net.config.guided and (label_next := [video.names[frame] for frame in least_sure(expected, fixed)]):
-        print(f"least sure of the frames {', '.join(label_next)}: labels for them, in masks=, would help most")
+        print(f"frames to label next, for masks=: {', '.join(label_next)}")
 
 
 def load_labelled(config: PredictConfig, net: RevSegNet, video: Video) -> Sample | None:

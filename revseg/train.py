@@ -108,8 +108,8 @@ def report(trainer: Trainer, experiment: Experiment, folder: RunFolder) -> None:
     for name, value in measured.items():
         if isinstance(value, float):
             print(f"{name:>10} {value:.3f}")
-    if next_frames := measured.get("label_next"):
-        print(f"least sure of the frames {', '.join(next_frames)}: labels for them would help most")
+    if label_next := measured.get("label_next"):
+        print(f"frames to label next: {', '.join(label_next)}")
     print(
         f"{progress.seconds:.0f} s of training, peak memory {peak / 1e9:.2f} GB; all of it in {folder.path}"
     )

@@ -213,7 +213,7 @@ def test_masks_of_some_frames_are_carried_along(predict, guided: Path, labels: P
     expected = json.loads(Path("out/prediction.json").read_text())["expected_J"]
     assert min(expected) == pytest.approx(min(expected[1:-1]))
     worst = int(np.argmin(expected))
-    assert f"least sure of the frames {worst:05d}, " in capsys.readouterr().out
+    assert f"frames to label next, for masks=: {worst:05d}\n" in capsys.readouterr().out
 
 
 def test_a_guided_network_predicts_without_masks(predict, guided: Path, labels: Path) -> None:

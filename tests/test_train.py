@@ -99,8 +99,8 @@ def test_what_to_expect_of_each_frame_and_which_to_label_next(run_dir: Path) -> 
     unlabelled = [index for index in range(FRAMES) if index not in metrics["labelled_frames"]]
     assert metrics["expected_J"] == pytest.approx(np.mean([expected[index] for index in unlabelled]))
     assert metrics["expected_J"] == pytest.approx(metrics["J"], abs=0.1)
-    assert metrics["label_next"][0] == f"{min(unlabelled, key=lambda index: expected[index]):05d}"
-    assert len(metrics["label_next"]) == 3
+    worst = sorted((min(stretch, key=lambda index: expected[index]) for stretch in ([1, 2, 3], [5, 6])), key=expected.__getitem__)
+    assert metrics["label_next"] == [f"{index:05d}" for index in worst]
 
 
 def test_tensorboard(run_dir: Path) -> None:

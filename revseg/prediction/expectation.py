@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
-
-# Frames that are named together lie this share of the video apart: one label helps all that is around it.
-APART = 0.1
 
 
 def expected_similarity(probabilities: Tensor, classes: Tensor) -> float:
@@ -28,9 +26,10 @@ def expected_similarity(probabilities: Tensor, classes: Tensor) -> float:
 
 
 def least_sure(expected: Sequence[float], labelled: Collection[int], count: int = 3) -> list[int]:
-    """The frames, at most ``count``, that a label would help most, worst first: those without one of which least is expected."""
-    chosen: list[int] = []
-    for frame in sorted(range(len(expected)), key=lambda frame: expected[frame]):
-        if frame not in labelled and all(abs(frame - other) >= APART * len(expected) for other in chosen):
-            chosen.append(frame)
-    return chosen[:count]
+    """Which frames to label next, at most ``count``, worst first: of each stretch without labels, all of which a label helps, the
+    frame of which least is expected.
+    """
+    ends = [-1, *sorted(labelled), len(expected)]
+    stretches = (range(first + 1, stop) for first, stop in pairwise(ends))
+    worst = [min(stretch, key=lambda frame: expected[frame]) for stretch in stretches if stretch]
+    return sorted(worst, key=lambda frame: expected[frame])[:count]

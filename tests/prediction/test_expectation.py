@@ -33,10 +33,11 @@ def test_truths_drawn_from_the_probabilities_come_out_as_expected() -> None:
     assert expected == pytest.approx(similarities.mean().item(), abs=2e-3)
 
 
-def test_least_sure_frames_are_not_beside_each_other() -> None:
-    expected = [1.0, 0.9, 0.5, 0.4, 0.6, 0.8, 0.7, 0.2, 0.3, 0.9] * 2
-    assert least_sure(expected, labelled={7}) == [17, 8, 3]
-    assert least_sure(expected, labelled=set(), count=1) == [7]
+def test_of_each_stretch_without_labels_the_least_sure_frame() -> None:
+    expected = [0.3, 0.2, 1.0, 0.5, 0.4, 0.6, 1.0, 1.0, 0.1]
+    assert least_sure(expected, labelled=[2, 6, 7]) == [8, 1, 4]
+    assert least_sure(expected, labelled={7, 2, 6}, count=2) == [8, 1]
+    assert least_sure(expected, labelled=[]) == [8]
 
 
 def test_labelled_frames_need_no_label() -> None:
