@@ -107,7 +107,7 @@ class FewFrames:
 
     def finish(self, net: RevSegNet, folder: Path) -> dict[str, Any]:
         """J, F, JF: of the frames that were not labelled, at the size trained on, and of each object; None without truth.
-        expected_J: of the same frames, by the probabilities alone; label_next: names of those that a label would help most.
+        expected_J: of the same frames, by the probabilities alone; label_next: names of those to label next (``least_sure``).
         """
         masks, expected = self._write(net, folder)
         metrics: dict[str, Any] = {"J": None, "F": None, "JF": None, "objects": None, "baseline": None}
