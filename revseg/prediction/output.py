@@ -2,7 +2,7 @@
 
 <folder>/masks/00000.png ...     8-bit palette, the video's own size, named like the frames
         /overlay.mp4             the video with the masks on it: same size, frames and timestamps
-        /prediction.json         how it was made, and the J to be expected of each frame; marks the folder as ours
+        /prediction.json         how it was made, and (not of task davis) the J expected of each frame; marks the folder as ours
 """
 
 from __future__ import annotations
