@@ -20,6 +20,7 @@ from revseg.config import TrainConfig
 from revseg.data.flow import flow_height
 from revseg.data.sample import Sample
 from revseg.device import choose_device
+from revseg.network.compilation import compiled_meanwhile
 from revseg.network.network import RevSegNet
 from revseg.settings import differences, to_yaml
 from revseg.training.budget import ARRANGEMENT, arrange
@@ -39,7 +40,8 @@ def train(config: TrainConfig) -> None:
     check_same_run(config, folder)
     with ExitStack() as unless_it_begins:
         unless_it_begins.callback(folder.remove_unused)
-        experiment = open_experiment(config, folder, device)
+        with compiled_meanwhile(config.network, device):
+            experiment = open_experiment(config, folder, device)
         net = new_network(config, experiment, folder, device)
         unless_it_begins.pop_all()
     trainer = Trainer(

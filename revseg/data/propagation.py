@@ -68,25 +68,27 @@ def propagate(labelled: Sample, classes: int, shares: Sequence[float] = (), flow
             back[row][index].append(found)
     moved = motion(flow)
     likelihood = MotionLikelihood(moved[list(frames)], labelled.labels, classes)
-    for frame in set(range(labelled.frames)).difference(frames):
-        _weigh(evidence[:, frame], moved[frame], likelihood)
+    others = sorted(set(range(labelled.frames)).difference(frames))
+    weighed = map_ahead(flow.pool, lambda t: _weighed(evidence[:, t], moved[t], likelihood), others, flow.threads)
+    for frame, probabilities in zip(others, weighed, strict=True):
+        evidence[:-1, frame] = probabilities
     _smooth(evidence, flow, frames)
     returned = evidence.new_zeros(len(frames), len(shares), classes + 1, labelled.height, labelled.width)
     for row, frame in enumerate(frames):
         for index, sums_of_both in enumerate(back[row]):
             if sums_of_both:
                 returned[row, index] = _evidence(sums_of_both)
-                _weigh(returned[row, index], moved[frame], likelihood)
+                returned[row, index, :-1] = _weighed(returned[row, index], moved[frame], likelihood)
             else:
                 returned[row, index] = evidence[:, frame]
         returned[row].masked_fill_(labelled.labels[row] == VOID, 0)
     return Known(evidence, returned)
 
 
-def _weigh(evidence: Tensor, moved: Motion, likelihood: MotionLikelihood) -> None:
-    """In place, the probabilities of a frame's evidence, (classes + 1, H, W) uint8."""
+def _weighed(evidence: Tensor, moved: Motion, likelihood: MotionLikelihood) -> Tensor:
+    """The probabilities of a frame's evidence, (classes + 1, H, W) uint8 -> (classes, H, W) uint8."""
     known = from_bytes(evidence)
-    evidence[:-1] = to_bytes(likelihood.weigh(known[:-1], known[-1], moved))
+    return to_bytes(likelihood.weigh(known[:-1], known[-1], moved))
 
 
 def _smooth(evidence: Tensor, flow: Flow, labelled_frames: Sequence[int]) -> None:
@@ -149,8 +151,10 @@ class _Carrier:
     def fill(self, evidence: Tensor, gap: _Gap) -> None:
         """In place, the frames of a gap."""
         sides = [self._carried(row, gap.frames_from(row)) for row in gap.rows]
-        for frame in range(gap.first, gap.stop):
-            evidence[:, frame] = _evidence([side.pop(frame) for side in sides])
+        frames = range(gap.first, gap.stop)
+        said = ([side.pop(frame) for side in sides] for frame in frames)
+        for frame, found in zip(frames, map_ahead(self.flow.pool, _evidence, said, self.flow.threads), strict=True):
+            evidence[:, frame] = found
 
     def back(self, evidence: Tensor, gap: _Gap, shares: Sequence[float]) -> Iterator[tuple[int, int, NDArray]]:
         """Row of a labelled frame at an end, number of a share, what comes back to it: w p of the classes."""

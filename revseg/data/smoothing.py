@@ -40,8 +40,9 @@ class Given:
 class Smoothing:
     """Of a video's probabilities, frame by frame as they come.
 
-    Sweep s works on frame t as soon as sweep s - 1 has been at t + 2, so that all of them run in one pass over the video, and
-    each flow is computed once: it holds 2 sweeps + 3 frames and their flows, however long the video is.
+    Sweep s works on frame t one frame after sweep s - 1 has been at t + 2. So all of them run in one pass over the video, each at
+    the same time as the others, and each flow is computed once: it holds 3 sweeps + 3 frames and their flows, however long the
+    video is.
     """
 
     def __init__(self, flow: Flow, fixed: Collection[int] = (), sweeps: int = SWEEPS) -> None:
@@ -53,17 +54,20 @@ class Smoothing:
 
     def __call__(self, given: Iterable[Given]) -> Iterator[Field]:
         """The smoothed probabilities, in the order of the frames."""
-        lag, frames, arriving = max(HOPS), self.flow.frames, iter(given)
+        reach, frames, arriving = max(HOPS), self.flow.frames, iter(given)
+        lag = reach + 1
         for tick in range(frames + lag * self.sweeps):
             if tick < frames:
                 self._take(tick, next(arriving))
-            for sweep in range(1, self.sweeps + 1):
-                if 0 <= (frame := tick - lag * sweep) < frames and frame not in self.fixed:
-                    self._connect(frame)
-                    self._update(frame)
+            places = [tick - lag * sweep for sweep in range(1, self.sweeps + 1)]
+            turn = [frame for frame in places if 0 <= frame < frames and frame not in self.fixed]
+            for frame in turn:
+                self._connect(frame)
+            # No two of them are neighbours: none sees another's update.
+            self._current |= zip(turn, self.flow.pool.map(self._updated, turn), strict=True)
             if (done := tick - lag * self.sweeps) >= 0:
                 yield self._current[done]
-                self._forget(done - lag)
+                self._forget(done - reach)
 
     def _take(self, frame: int, given: Given) -> None:
         self._current[frame] = given.probabilities
@@ -84,11 +88,11 @@ class Smoothing:
         to, fro = (self.flow.moved(self._displacements[pair]) for pair in ((frame, other), (other, frame)))
         return self.flow.agreement(frame, other, to, fro)
 
-    def _update(self, frame: int) -> None:
+    def _updated(self, frame: int) -> Field:
         total = self._weighted[frame].copy()
-        for part in self.flow.pool.map(lambda n: self._from(n, frame), self._neighbours(frame)):
-            total += part
-        self._current[frame] = total / np.maximum(total.sum(0), 1e-9)
+        for n in self._neighbours(frame):
+            total += self._from(n, frame)
+        return total / np.maximum(total.sum(0), 1e-9)
 
     def _from(self, n: int, frame: int) -> Field:
         """What a neighbour says of a frame, weighted."""

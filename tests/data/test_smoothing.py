@@ -115,7 +115,7 @@ def test_each_flow_once_and_a_window_in_memory() -> None:
     for _ in smoothing(given([0.5] * frames)):
         largest = max(largest, len(smoothing._current))
     assert len(flow.asked) == len(set(flow.asked)) == 2 * sum(frames - hop for hop in HOPS)
-    assert largest <= max(HOPS) * (sweeps + 1) + 1
+    assert largest <= (max(HOPS) + 1) * (sweeps + 1)
 
 
 def test_the_same_twice_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
