@@ -41,7 +41,7 @@ def train(config: TrainConfig) -> None:
     with ExitStack() as unless_it_begins:
         unless_it_begins.callback(folder.remove_unused)
         with compiled_meanwhile(config.network, device):
-            experiment = open_experiment(config, folder, device)
+            experiment = open_experiment(config, folder)
         net = new_network(config, experiment, folder, device)
         unless_it_begins.pop_all()
     trainer = Trainer(
@@ -76,7 +76,7 @@ def new_network(config: TrainConfig, experiment: Experiment, folder: RunFolder, 
     return RevSegNet(**asdict(network)).to(device)
 
 
-def open_experiment(config: TrainConfig, folder: RunFolder, device: torch.device) -> Experiment:
+def open_experiment(config: TrainConfig, folder: RunFolder) -> Experiment:
     if config.task == "davis":
         evidence = folder.evidence if config.network.guided else None
         return Davis(
@@ -88,7 +88,7 @@ def open_experiment(config: TrainConfig, folder: RunFolder, device: torch.device
         print(f"carrying labels along the optical flow of {known.frames} frames")
     return FewFrames(
         known, config.data.labelled_frames, config.network.classes, config.offsets, config.smoothing,
-        config.data.on_error, guidance, at_flow_height(config, known, folder), config.seed, device, folder.path,
+        config.data.on_error, guidance, at_flow_height(config, known, folder), config.seed, folder.path,
     )
 
 

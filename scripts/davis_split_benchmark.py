@@ -102,7 +102,7 @@ def motion_alone(case: Case) -> None:
 
 def davis(case: Case) -> Davis:
     """What revseg-train trains on."""
-    experiment = open_experiment(case.config, RunFolder.create(case.config.run_dir or ""), choose_device(case.config.device))
+    experiment = open_experiment(case.config, RunFolder.create(case.config.run_dir or ""))
     assert isinstance(experiment, Davis)
     return experiment
 

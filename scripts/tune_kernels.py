@@ -28,7 +28,7 @@ from revseg.reversible.haar import coarsen_, refine_
 from revseg.reversible.kernels import dispatch
 from revseg.reversible.kernels.tile import Tile, padded_rank, tile_of
 from revseg.reversible.layer import PreparedLayer
-from revseg.reversible.sequence import SLAB_BYTES
+from revseg.reversible.sequence import default_slab_bytes
 from revseg.reversible.slab import Slab
 from revseg.reversible.wide import WideLayer, is_wide
 
@@ -159,7 +159,7 @@ def compare_blocks(level: Level, peaks: tuple[float, float]) -> dict[str, Any]:
     # Small: 40 steps and more on the same state must not leave the range.
     kernel = torch.randn(level.rank, level.channels, 3, 3, 3, device="cuda") * 0.1
     kernel, bias = kernel * (level.channels * 27) ** -0.5, torch.zeros(level.rank, device="cuda")
-    block, budget = Leapfrog(0), SLAB_BYTES["cuda"]
+    block, budget = Leapfrog(0), default_slab_bytes("cuda", fields[0].nbytes)
     pytorch = WideLayer if is_wide(level.channels, level.rank) else PreparedLayer
     layers = {
         "fused": dispatch.prepare(kernel, bias, STEP_SIZE, level.grid.unit),
@@ -179,7 +179,7 @@ def time_haar(level: Level) -> dict[str, Any]:
     """Refine to the level above and coarsen again, fused and not; GB/s count one read and one write each."""
     field = level.fields()[0]
     row: dict[str, Any] = {"block": "haar", "channels": level.channels}
-    budget = SLAB_BYTES["cuda"]
+    budget = default_slab_bytes("cuda", field.nbytes)
 
     def there_and_back() -> None:
         coarsen_(refine_(field, True, level.grid, budget), True, level.grid, budget)

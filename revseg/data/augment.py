@@ -3,9 +3,11 @@
 The volume stays uint8: whatever needs floating point is done a few frames at a time.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,8 @@ from torch import Generator, Tensor
 
 from revseg.data.sample import VOID, Sample
 
-CHUNK = 1 << 21  # floating-point values in use at a time, about what fits a cache
+# Values in use at a time, as floating-point numbers: about what fits a cache; on a GPU what it is worth being called for.
+CHUNK = {"cpu": 1 << 21, "cuda": 1 << 23}
 
 
 @dataclass(frozen=True)
@@ -65,36 +68,66 @@ class Augmented:
     offset: tuple[int, int, int]
     """Where on its grid the network shall place the volume, along (T, H, W)."""
 
+    def to(self, device: torch.device) -> Augmented:
+        """The same with its pixels on a device."""
+        volume, labels = (part.to(device, non_blocking=True) for part in (self.volume, self.labels))
+        return replace(self, volume=volume, labels=labels)
+
 
 def augment(
-    sample: Sample, config: AugmentConfig, generator: Generator, multiple: tuple[int, int, int] = (1, 1, 1)
+    sample: Sample,
+    config: AugmentConfig,
+    generator: Generator,
+    multiple: tuple[int, int, int] = (1, 1, 1),
+    device: torch.device | None = None,
 ) -> Augmented:
     """A random variant; the same state of the generator, which is on the CPU, gives the same one.
 
     multiple: of the network, along (T, H, W): the offset is drawn below it. What a warp brings into view from
     outside the frame is a mirror image in the volume, and void in the labels.
+    device: where it is computed, a few frames at a time; None: where the sample is. The variant lies where the sample does, and
+    pinned if a GPU computes it: only what a step needs then lies on that.
     """
+    device = device or sample.volume.device
     offset = tuple(int(torch.randint(size, (), generator=generator)) for size in multiple)
     chances = torch.tensor([config.flip_width, config.flip_time])
     mirrored, backwards = (torch.rand(2, generator=generator) < chances).tolist()
     gain = 1 + config.gain * _symmetric(generator, 3)
-    bias = 255 * config.bias * _symmetric(generator, 3)
-    grid = _sampling_grid(config, sample.height, sample.width, generator) if config.warps else None
+    bias = 255 * config.bias * _symmetric(generator, 3) + 0.5  # to round
+    gain, bias = (part.view(3, 1, 1, 1).to(device) for part in (gain, bias))
+    grid = _sampling_grid(config, sample.height, sample.width, generator).to(device) if config.warps else None
 
-    volume, evidence, labels, frames = sample.volume, sample.evidence, sample.labels, sample.labelled_frames
-    if config.warps or config.gain or config.bias:
-        volume = _resample(volume, grid, gain, bias)
+    channels = 3 if sample.evidence is None else 3 + len(sample.evidence)
+    pinned = device.type == "cuda" and sample.volume.device.type == "cpu"
+    volume = sample.volume.new_empty(channels, *sample.volume.shape[1:], pin_memory=pinned)
+    for some in _chunks(sample.frames, volume[:, 0].numel(), device):
+        part = sample.volume[:, some].to(device)
+        if config.warps or config.gain or config.bias:
+            part = _resampled(part, grid, gain, bias)
+        if sample.evidence is not None:
+            evidence = sample.evidence[:, some].to(device)
+            part = torch.cat([part, evidence if grid is None else _resampled_evidence(evidence, grid)])
+        _put(volume, some, part, mirrored, backwards)
+    labels, frames = sample.labels.to(device), sample.labelled_frames
     if grid is not None:
         labels = _resample_labels(labels, grid)
-        evidence = None if evidence is None else _resample_evidence(evidence, grid)
-    if evidence is not None:
-        volume = torch.cat([volume, evidence])
     if mirrored:
-        volume, labels = volume.flip(3), labels.flip(2)
+        labels = labels.flip(2)
     if backwards:
-        volume, labels = volume.flip(1), labels.flip(0)
+        labels = labels.flip(0)
         frames = tuple(sample.frames - 1 - frame for frame in reversed(frames))
+    labels = labels.to(sample.labels.device)
     return Augmented(volume, labels, frames, offset if config.offset else (0, 0, 0))  # type: ignore[arg-type]
+
+
+def _put(volume: Tensor, some: slice, part: Tensor, mirrored: bool, backwards: bool) -> None:
+    """Frames (I, t, H, W) to where they belong in the volume (I, T, H, W)."""
+    if mirrored:
+        part = part.flip(3)
+    if backwards:
+        part, some = part.flip(1), slice(volume.shape[1] - some.stop, volume.shape[1] - some.start)
+    for to, values in zip(volume[:, some], part, strict=True):  # each one run of memory: a GPU writes it without a detour
+        to.copy_(values)
 
 
 def _symmetric(generator: Generator, *shape: int) -> Tensor:
@@ -119,44 +152,36 @@ def _sampling_grid(config: AugmentConfig, height: int, width: int, generator: Ge
     return grid
 
 
-def _resample(volume: Tensor, grid: Tensor | None, gain: Tensor, bias: Tensor) -> Tensor:
-    """The volume seen through the grid, with gain and bias of each channel."""
-    result = torch.empty_like(volume)
-    gain, bias = (part.to(volume.device).view(3, 1, 1, 1) for part in (gain, bias + 0.5))  # 0.5: to round
-    for some in _chunks(volume.shape[1], 3 * volume[0, 0].numel()):
-        part = volume[:, some].float()
-        if grid is not None:
-            # Frames as channels: the weights of a position are computed once for all of them.
-            part = _sample(part.flatten(0, 1), grid, "bilinear", "reflection").view_as(part)
-        result[:, some] = part.mul_(gain).add_(bias).clamp_(0, 255)
-    return result
+def _resampled(part: Tensor, grid: Tensor | None, gain: Tensor, bias: Tensor) -> Tensor:
+    """Frames (3, t, H, W) uint8 seen through the grid, with gain and bias of each channel."""
+    values = part.float()
+    if grid is not None:
+        # Frames as channels: the weights of a position are computed once for all of them.
+        values = _sample(values.flatten(0, 1), grid, "bilinear", "reflection").view_as(values)
+    return values.mul_(gain).add_(bias).clamp_(0, 255).to(torch.uint8)
 
 
-def _resample_evidence(evidence: Tensor, grid: Tensor) -> Tensor:
-    """None of it where the grid leaves the frame."""
-    result = torch.empty_like(evidence)
-    for some in _chunks(evidence.shape[1], evidence[:, 0].numel()):
-        part = evidence[:, some].float()
-        result[:, some] = _sample(part.flatten(0, 1), grid, "bilinear", "zeros").view_as(part).add_(0.5)
-    return result
+def _resampled_evidence(part: Tensor, grid: Tensor) -> Tensor:
+    """Of frames, (classes + 1, t, H, W) uint8; none of it where the grid leaves the frame."""
+    values = part.float()
+    return _sample(values.flatten(0, 1), grid, "bilinear", "zeros").view_as(values).add_(0.5).to(torch.uint8)
 
 
 def _resample_labels(labels: Tensor, grid: Tensor) -> Tensor:
     """The nearest label; void where the grid leaves the frame."""
     result = torch.empty_like(labels)
     outside = _sample(torch.ones(1, *labels.shape[1:], device=labels.device), grid, "nearest", "zeros") == 0
-    for some in _chunks(len(labels), labels[:1].numel()):
+    for some in _chunks(len(labels), labels[:1].numel(), labels.device):
         result[some] = _sample(labels[some].float(), grid, "nearest", "zeros").masked_fill_(outside, VOID)
     return result
 
 
 def _sample(planes: Tensor, grid: Tensor, mode: str, padding: str) -> Tensor:
     """(C, H, W) -> (C, H, W)."""
-    grid = grid.to(planes.device)
     return F.grid_sample(planes[None], grid, mode, padding, align_corners=False)[0]
 
 
-def _chunks(frames: int, size: int) -> Iterator[slice]:
+def _chunks(frames: int, size: int, device: torch.device) -> Iterator[slice]:
     """Frames of `size` values each, a few at a time."""
-    count = max(1, CHUNK // max(1, size))
-    return (slice(start, start + count) for start in range(0, frames, count))
+    count = max(1, CHUNK.get(device.type, CHUNK["cpu"]) // max(1, size))
+    return (slice(start, min(start + count, frames)) for start in range(0, frames, count))

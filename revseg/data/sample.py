@@ -54,11 +54,6 @@ class Sample:
     def width(self) -> int:
         return self.volume.shape[3]
 
-    def to(self, device: torch.device | None) -> "Sample":
-        """The same with its pixels on a device; None: where they are."""
-        evidence = None if self.evidence is None else self.evidence.to(device)
-        return replace(self, volume=self.volume.to(device), labels=self.labels.to(device), evidence=evidence)
-
     def select(self, frames: Iterable[int]) -> "Sample":
         """The same video with only these of its labelled frames."""
         kept = tuple(sorted(set(frames)))

@@ -45,7 +45,8 @@ class NetworkConfig:
     """Keep relu(K y + b) for the backward pass where channels are at least twice the rank: 7 convolutions a block instead of 8
     there, for rank / (2 C) of a float32 state per block, in bfloat16. Changes no bit of the result."""
     slab_bytes: int | None = None
-    """Temporaries of one slab, about; null: 48 MiB on CPU, 256 MiB on a GPU. Less takes longer, more halos are computed."""
+    """Temporaries of one slab, about; null: 48 MiB on a CPU, on a GPU a quarter of one of the state's two fields, 32 to 256 MiB.
+    Less takes longer, more halos are computed."""
 
     def __post_init__(self) -> None:
         for name, least in (("channels", 1), ("classes", 2), ("levels", 0), ("kernel_size", 1)):

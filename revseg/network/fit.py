@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from revseg.network.config import NetworkConfig
-from revseg.network.forecast import Forecast, Size, forecast_training, largest
-from revseg.reversible.sequence import SLAB_BYTES
+from revseg.network.forecast import Forecast, Size, forecast_training, largest, slab_budget
 
 
 def fit_memory(config: NetworkConfig, size: Size, budget: int, *, device: str, labelled_frames: int | None = None,
@@ -18,7 +17,7 @@ def fit_memory(config: NetworkConfig, size: Size, budget: int, *, device: str, l
     Raises ValueError, with what to change, where none fits.
     """
     settings = {"device": device, "labelled_frames": labelled_frames, "optimizer": optimizer}
-    for candidate in arrangements(config, device):
+    for candidate in arrangements(config, slab_budget(config, size, device)):
         forecast = forecast_training(candidate, size, **settings)  # type: ignore[arg-type]
         if forecast.total <= budget:
             return candidate, forecast
@@ -29,9 +28,11 @@ def fit_memory(config: NetworkConfig, size: Size, budget: int, *, device: str, l
         f"data.max_frames={frames} or less, or fewer network.channels (now {config.channels})")
 
 
-def arrangements(config: NetworkConfig, device: str) -> list[NetworkConfig]:
-    """The configuration and its smaller relatives, fastest first, each once. The arithmetic is never changed to another kind."""
-    slab = config.slab_bytes or SLAB_BYTES[device]
+def arrangements(config: NetworkConfig, slab: int) -> list[NetworkConfig]:
+    """The configuration and its smaller relatives, fastest first, each once. The arithmetic is never changed to another kind.
+
+    slab: bytes of the configured slabs.
+    """
     containers = [replace(config, keep_hidden=True), config]
     if config.arithmetic == "exact":
         containers.append(replace(config, adjoint_dtype="bfloat16"))

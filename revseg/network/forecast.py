@@ -14,10 +14,10 @@ from revseg.network.config import NetworkConfig
 from revseg.network.network import adjoint_dtype_of, convolution_dtype_of, grid_of
 from revseg.network.plan import BlockPlan, blocks_of, multiple_of, padded_size
 from revseg.reversible.haar import STRIP_BYTES
-from revseg.reversible.kernels.dispatch import Layout
+from revseg.reversible.kernels.dispatch import ADJOINTS, CONTAINERS, HAAR_GROUP_BYTES, Layout
 from revseg.reversible.kernels.tile import padded_rank
 from revseg.reversible.layer import keeps_hidden, position_bytes
-from revseg.reversible.sequence import SLAB_BYTES
+from revseg.reversible.sequence import default_slab_bytes
 from revseg.reversible.slab import slab_size
 from revseg.reversible.wide import is_wide
 
@@ -63,14 +63,13 @@ def forecast_training(config: NetworkConfig, size: Size, *, device: str = "cuda"
     config = _resolved(config, device)
     offset = tuple(m - 1 for m in multiple_of(config)) if any_offset else (0, 0, 0)
     padded = padded_size(config, size, offset)  # type: ignore[arg-type]
-    budget = config.slab_bytes or SLAB_BYTES[device]
     elements = config.channels * padded[0] * padded[1] * padded[2]
     labels = size[0] if labelled_frames is None else labelled_frames
     return Forecast(
         states=2 * elements * grid_of(config).dtype.itemsize,
         adjoints=2 * elements * adjoint_dtype_of(config).itemsize,
         hidden=_kept_bytes(config, padded, device) if config.keep_hidden else 0,
-        slab=_temporaries(config, padded, budget, device, training=True),
+        slab=_temporaries(config, padded, slab_budget(config, padded, device), device, training=True),
         weights=PARAMETER_COPIES[optimizer] * 4 * parameters(config),
         input=(config.inputs * size[0] + labels) * size[1] * size[2],
         operations=8 * convolution_operations(config, padded),
@@ -86,11 +85,17 @@ def forecast_prediction(config: NetworkConfig, size: Size, *, device: str = "cud
         states=2 * elements * grid_of(config).dtype.itemsize,
         adjoints=0,
         hidden=0,
-        slab=_temporaries(config, padded, config.slab_bytes or SLAB_BYTES[device], device, training=False),
+        slab=_temporaries(config, padded, slab_budget(config, padded, device), device, training=False),
         weights=2 * 4 * parameters(config),
         input=0 if device == "cuda" else config.inputs * size[0] * size[1] * size[2],  # stays on the host
         operations=2 * convolution_operations(config, padded),
     )
+
+
+def slab_budget(config: NetworkConfig, size: Size, device: str) -> int:
+    """Bytes that the temporaries of a slab keep to."""
+    field = config.channels * size[0] * size[1] * size[2] * grid_of(config).dtype.itemsize
+    return config.slab_bytes or default_slab_bytes(device, field)
 
 
 def largest(config: NetworkConfig, size: Size, memory: int, axis: int, **settings: object) -> int:
@@ -138,9 +143,16 @@ def _temporaries(config: NetworkConfig, padded: Size, budget: int, device: str, 
     needs = [max(head, min(budget, head * padded[0]))]
     needs += [_slab_bytes(config, block, shape, budget, device, training) for block, shape in _leapfrogs(config, padded)]
     if config.levels:
-        state = grid_of(config).dtype.itemsize
-        needs.append(config.channels * state * whole_frame * 2 ** sum(config.halves_time) + 4 * STRIP_BYTES[device])
+        needs.append(_level_change_bytes(config, whole_frame * 2 ** sum(config.halves_time), budget, device))
     return max(needs)
+
+
+def _level_change_bytes(config: NetworkConfig, frame: int, budget: int, device: str) -> int:
+    """frame: pixels of the fine frames that make one of the coarsest level."""
+    whole = config.channels * grid_of(config).dtype.itemsize * frame
+    if device == "cuda" and {grid_of(config).dtype, adjoint_dtype_of(config)} <= CONTAINERS | ADJOINTS:
+        return max(whole, min(budget, HAAR_GROUP_BYTES))  # the copy of a group of frames
+    return whole + 4 * STRIP_BYTES[device]
 
 
 def _slab_bytes(

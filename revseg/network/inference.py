@@ -31,7 +31,7 @@ def predict_probabilities(
     for offset in offsets:
         for start, part in _probabilities(net, volume, offset):
             total[:, start : start + part.shape[1]] += part / len(offsets)
-    count = max(1, net.sequence.budget(net.device) // (total[:, 0].numel() * 16))
+    count = max(1, net.sequence.budget(total) // (total[:, 0].numel() * 16))
     for start in range(0, frames, count):
         yield start, total[:, start : start + count].float()
 
@@ -52,7 +52,7 @@ def _probabilities(net: RevSegNet, volume: Tensor, offset: Offset) -> Iterator[t
     with own_dtypes:
         state = _last_state(net, batch, placement)
     channels = net.head.in_features + net.config.classes
-    count = frames_at_once(placement, channels, 1, net.sequence.budget(net.device))
+    count = frames_at_once(placement, channels, 1, net.sequence.budget(state.curr))
     frames = volume.shape[1]
     for start in range(0, frames, count):
         stop = min(start + count, frames)

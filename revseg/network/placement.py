@@ -59,7 +59,7 @@ def opening_inputs(net: RevSegNet, volume: Tensor, placement: Placement, start: 
 def open_state(net: RevSegNet, volume: Tensor, placement: Placement, grid: Grid) -> Pair:
     """state = (y, y), y = opening(volume), built a few frames at a time."""
     fields = torch.empty(len(volume), *placement.padded, net.config.channels, dtype=grid.dtype, device=net.device)
-    count = frames_at_once(placement, net.config.channels + volume.shape[1], len(volume), net.sequence.budget(net.device))
+    count = frames_at_once(placement, net.config.channels + volume.shape[1], len(volume), net.sequence.budget(fields))
     for start in range(0, placement.padded[0], count):
         stop = min(start + count, placement.padded[0])
         fields[:, start:stop] = grid.store(net.opening(opening_inputs(net, volume, placement, start, stop)))

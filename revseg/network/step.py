@@ -76,7 +76,7 @@ class _Labelled:
     def __init__(self, net: RevSegNet, state: Pair, volume: Tensor, placement: Placement, labels: Tensor,
                  frames: Sequence[int]) -> None:
         self.net, self.state, self.volume, self.placement, self.labels = net, state, volume, placement, labels
-        budget = net.sequence.budget(net.device)
+        budget = net.sequence.budget(state.curr)
         self.count = frames_at_once(placement, net.head.in_features + net.config.classes, len(labels), budget)
         self.frames = frames
 
@@ -132,7 +132,7 @@ class _Labelled:
 
 def _opening_gradient(net: RevSegNet, volume: Tensor, placement: Placement, adjoint: Pair) -> None:
     """The state starts as (y, y): d(loss)/dy = g_prev + g_curr = u_curr - u_prev."""
-    count = frames_at_once(placement, net.config.channels + volume.shape[1], len(volume), net.sequence.budget(net.device))
+    count = frames_at_once(placement, net.config.channels + volume.shape[1], len(volume), net.sequence.budget(adjoint.curr))
     for start in range(0, placement.padded[0], count):
         stop = min(start + count, placement.padded[0])
         y = net.opening(opening_inputs(net, volume, placement, start, stop))

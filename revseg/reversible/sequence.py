@@ -23,12 +23,21 @@ Block = Leapfrog | Coarsen | Refine
 Kept = dict[int, list[list[Tensor]]]
 """Of a layer (its index): relu(K y + b) of each sample, slab by slab, in the dtype of the convolutions."""
 
-# Temporaries of one slab: small beside the states, large enough that halos cost little and a GPU is filled with work.
-SLAB_BYTES = {"cpu": 48 << 20, "cuda": 256 << 20}
+# Temporaries of one slab, least and most: small beside the states, large enough that halos cost little and a GPU is filled with
+# work.
+SLAB_BYTES = {"cpu": (48 << 20, 48 << 20), "cuda": (32 << 20, 256 << 20)}
+SLAB_SHARE = 1 / 4
+"""Of one of the state's two fields, between these bounds."""
 
 
 # cuDNN must take the same kernels in every pass: its autotuner may change its mind between a forward pass and the inverse.
 _same_kernels = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+
+
+def default_slab_bytes(device: str, field_bytes: int) -> int:
+    """Of a state whose fields, prev and curr, take so many bytes each. device: its type."""
+    least, most = SLAB_BYTES.get(device, SLAB_BYTES["cpu"])
+    return min(max(int(SLAB_SHARE * field_bytes), least), most)
 
 
 class ReversibleSequence(nn.Module):
@@ -36,7 +45,7 @@ class ReversibleSequence(nn.Module):
 
     layers: the symmetric layers, used by the ``Leapfrog`` blocks through their index.
     grid: of the states that are made here; a state that is handed in keeps its own.
-    slab_bytes: budget of one slab's temporaries; None takes the device's entry of SLAB_BYTES.
+    slab_bytes: budget of one slab's temporaries; None: ``default_slab_bytes``.
     """
 
     def __init__(self, blocks: Sequence[Block], layers: Sequence[SymmetricLayer], *, step_size: float, grid: Grid,
@@ -80,7 +89,7 @@ class ReversibleSequence(nn.Module):
 
         kept: takes up the hidden activations of the layers that ``keeps_hidden`` names, for ``adjoint_``.
         """
-        budget = self.budget(state.curr.device)
+        budget = self.budget(state.curr)
         state.watch_fields_()
         for block in self.blocks:
             if isinstance(block, Leapfrog):
@@ -94,7 +103,7 @@ class ReversibleSequence(nn.Module):
 
     @_same_kernels
     def inverse_(self, state: Pair, parameters: Sequence[Tensor]) -> None:
-        budget = self.budget(state.curr.device)
+        budget = self.budget(state.curr)
         for block in reversed(self.blocks):
             if isinstance(block, Leapfrog):
                 block.inverse_(state, self._prepare(block, parameters, state.grid), budget)
@@ -109,7 +118,7 @@ class ReversibleSequence(nn.Module):
 
         kept: from ``forward_``; emptied on the way. Returns the gradients of ``parameters``.
         """
-        budget = self.budget(state.curr.device)
+        budget = self.budget(state.curr)
         gradients: list[Tensor] = [torch.empty(0)] * len(parameters)
         for block in reversed(self.blocks):
             if isinstance(block, Leapfrog):
@@ -123,8 +132,9 @@ class ReversibleSequence(nn.Module):
                 release_freed(state.curr)
         return gradients
 
-    def budget(self, device: torch.device) -> int:
-        return self.slab_bytes or SLAB_BYTES.get(device.type, SLAB_BYTES["cpu"])
+    def budget(self, field: Tensor) -> int:
+        """Bytes of a slab's temporaries, beside a state with such fields: on every level and on the way back the same."""
+        return self.slab_bytes or default_slab_bytes(field.device.type, field.nbytes)
 
     def pair(self, prev: Tensor, curr: Tensor, grid: Grid) -> Pair:
         """(N, C, T, H, W) values -> fields of their own memory."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from revseg.data.dataset import evenly_spaced
@@ -29,7 +28,7 @@ from revseg.training.pictures import pictures
 class FewFrames:
     """known: the video with all labels there are; `count` of its labelled frames, evenly spaced, are trained on. guidance: for a
     guided network; fine: the video at the size at which labels are carried along, and predictions smoothed, in so many sweeps.
-    device: where the samples are made; scratch: folder for what ``Flow`` keeps.
+    scratch: folder for what ``Flow`` keeps.
 
     The labels of the others reach neither the training nor the choice of the best checkpoint: they tell how
     good it is.
@@ -46,7 +45,6 @@ class FewFrames:
         guidance: GuidanceConfig | None = None,
         fine: Sample | None = None,
         seed: int = 0,
-        device: torch.device | None = None,
         scratch: Path | None = None,
     ) -> None:
         frames = known.labelled_frames
@@ -66,7 +64,7 @@ class FewFrames:
                 self.smoothing = Smoothing(flow, fixed, smoothing)
             if guidance is not None:
                 labelled = fine.select(self.labelled.labelled_frames)
-                self.guidance = Guidance(self.labelled, labelled, flow, classes, guidance, seed, device)
+                self.guidance = Guidance(self.labelled, labelled, flow, classes, guidance, seed)
 
     def sample(self, index: int) -> Sample:
         return self.labelled if self.guidance is None else self.guidance.sample(index)

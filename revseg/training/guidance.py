@@ -50,8 +50,8 @@ class GuidanceConfig:
 
 
 class Guidance:
-    """labelled: the video with the labels that are given, on the CPU; fine: the same, at the size at which labels are carried
-    along, and its flow. device: where the samples are made.
+    """labelled: the video with the labels that are given; fine: the same, at the size at which labels are carried along, and its
+    flow.
     """
 
     def __init__(
@@ -62,14 +62,13 @@ class Guidance:
         classes: int,
         config: GuidanceConfig,
         seed: int,
-        device: torch.device | None = None,
     ) -> None:
-        self.labelled, self.config, self.seed = labelled.to(device), config, seed
+        self.labelled, self.config, self.seed = labelled, config, seed
         known = propagate(fine, classes, SHARES if len(fine.labelled_frames) > 1 else SHARES_OF_ONE, flow)
         size = labelled.height, labelled.width
         self.fine = known.evidence
-        self.evidence = resize_evidence(known.evidence, size).to(device)
-        self.returned = [resize_evidence(row.transpose(0, 1), size).transpose(0, 1).to(device) for row in known.returned]
+        self.evidence = resize_evidence(known.evidence, size)
+        self.returned = [resize_evidence(row.transpose(0, 1), size).transpose(0, 1) for row in known.returned]
 
     @property
     def one(self) -> bool:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from tqdm import tqdm
@@ -148,12 +148,8 @@ class Trainer:
         return nullcontext() if self.average is None else self.average.applied(self.net)
 
     def _item(self, index: int) -> Augmented:
-        on_device = self.config.input == "device"
-        sample = self.experiment.sample(index).to(self.device if on_device else torch.device("cpu"))
         generator = generator_for("augmentation", self.seed, index)
-        item = augment(sample, self.augmentation, generator, self.net.multiple)
-        pin = not on_device and self.device.type == "cuda"
-        return replace(item, volume=item.volume.pin_memory(), labels=item.labels.pin_memory()) if pin else item
+        return augment(self.experiment.sample(index), self.augmentation, generator, self.net.multiple, self.device)
 
     def _step(self, items: Iterator[Augmented], board: Board) -> None:
         started = time.perf_counter()
@@ -192,6 +188,8 @@ class Trainer:
 
     def _add_gradients(self, item: Augmented) -> StepResult:
         """Where states of 16 bits leave their range, once more in 32: nothing was changed yet."""
+        if self.config.input == "device":
+            item = item.to(self.device)
         try:
             return self._try_step(item)
         except OverflowError as error:

@@ -107,7 +107,7 @@ def labelled(problem: Problem, height: int | None = None) -> Sample:
 
 def few_frames(problem: Problem) -> FewFrames:
     """What revseg-train trains on: the same, and for a guided network what optical flow makes of it."""
-    experiment = open_experiment(problem.config, RunFolder.create(problem.run_dir), problem.device)
+    experiment = open_experiment(problem.config, RunFolder.create(problem.run_dir))
     assert isinstance(experiment, FewFrames)
     return experiment
 

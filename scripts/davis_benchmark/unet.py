@@ -57,7 +57,8 @@ def fit(net: nn.Module, experiment: Experiment, config: TrainConfig, clip: int) 
     loss, schedule = SegmentationLoss(training.loss), schedule_named(training.schedule)
     average = None if training.ema is None else WeightAverage(net, training.ema)
     progress = Progress(training.steps, training.minutes)
-    items = made_ahead(lambda index: item(experiment, config, clip, index), 0, training.ahead, next(net.parameters()).device)
+    device = next(net.parameters()).device
+    items = made_ahead(lambda index: item(experiment, config, clip, index, device), 0, training.ahead, device)
     net.train()
     with closing(items):
         while not progress.finished:
@@ -83,9 +84,12 @@ def peak_rate(config: TrainConfig) -> float:
     return optimizer.rates[1] if optimizer.name == "adamw" else RATES["adamw"][1]
 
 
-def item(experiment: Experiment, config: TrainConfig, clip: int, index: int) -> tuple[Augmented, Offset]:
+def item(
+    experiment: Experiment, config: TrainConfig, clip: int, index: int, device: torch.device
+) -> tuple[Augmented, Offset]:
     """An augmented clip, and where it lies in its padding: on a random side, as revseg's lies on its grid."""
-    variant = augment(experiment.sample(index), config.augment, generator_for("augmentation", config.seed, index))
+    generator = generator_for("augmentation", config.seed, index)
+    variant = augment(experiment.sample(index), config.augment, generator, device=device)
     generator = generator_for("clip", config.seed, index)
     part = cut(variant, clip, generator)
     offset = tuple(random_below(-n % MULTIPLE + 1, generator) for n in part.volume.shape[1:])

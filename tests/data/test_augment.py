@@ -216,7 +216,7 @@ def test_no_labels():
 def test_chunks_give_the_same(monkeypatch):
     config = AugmentConfig(elastic=0.05)
     whole = augment(with_evidence(make_sample()), config, generator())
-    monkeypatch.setattr(augment_module, "CHUNK", 3 * 32 * 48 * 3)
+    monkeypatch.setitem(augment_module.CHUNK, "cpu", 3 * 32 * 48 * 6)
     parts = augment(with_evidence(make_sample()), config, generator())
     assert torch.equal(parts.volume, whole.volume)
     assert torch.equal(parts.labels, whole.labels)
@@ -238,7 +238,7 @@ def test_never_the_whole_volume_in_floating_point():
     sample = with_evidence(make_sample(200, 96, 171))
     with LargestFloat() as largest:
         augment(sample, AugmentConfig(elastic=0.05), generator())
-    assert 0 < largest.size <= augment_module.CHUNK < sample.volume.numel() / 4
+    assert 0 < largest.size <= augment_module.CHUNK["cpu"] < sample.volume.numel() / 4
 
 
 def test_fast():

@@ -6,18 +6,19 @@ import pytest
 
 from revseg.network.config import NetworkConfig
 from revseg.network.fit import arrangements, fit_memory
-from revseg.network.forecast import forecast_training
+from revseg.network.forecast import forecast_training, slab_budget
 
 SIZE = (64, 240, 427)
+SLAB = slab_budget(NetworkConfig(), SIZE, "cpu")
 
 
 def totals(config):
-    return [forecast_training(candidate, SIZE, device="cpu").total for candidate in arrangements(config, "cpu")]
+    return [forecast_training(candidate, SIZE, device="cpu").total for candidate in arrangements(config, SLAB)]
 
 
 def test_the_first_that_fits_is_taken():
     config = NetworkConfig()
-    candidates = arrangements(config, "cpu")
+    candidates = arrangements(config, SLAB)
     for index, need in enumerate(totals(config)):
         chosen, forecast = fit_memory(config, SIZE, need, device="cpu")
         assert forecast.total <= need
@@ -36,7 +37,7 @@ def test_little_room_takes_the_small_containers():
 
 
 def test_float_arithmetic_keeps_its_containers():
-    assert {c.state_dtype for c in arrangements(NetworkConfig(arithmetic="float"), "cpu")} == {"float32"}
+    assert {c.state_dtype for c in arrangements(NetworkConfig(arithmetic="float"), SLAB)} == {"float32"}
 
 
 def test_no_room_says_what_would_fit():

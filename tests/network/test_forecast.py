@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,15 @@ import torch
 
 from revseg import RevSegNet
 from revseg.network.config import NetworkConfig
-from revseg.network.forecast import convolution_operations, forecast_prediction, forecast_training, largest, parameters
+from revseg.network.forecast import (
+    convolution_operations,
+    forecast_prediction,
+    forecast_training,
+    largest,
+    parameters,
+    slab_budget,
+)
+from revseg.reversible.sequence import SLAB_BYTES
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "check_forecast.py"
 
@@ -103,3 +111,21 @@ def test_a_measured_step():
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | freeing).stdout
     forecast = forecast_training(NetworkConfig(), (120, 180, 320), device="cpu", labelled_frames=4)
     assert forecast.total / json.loads(output.splitlines()[-1]) == pytest.approx(1, abs=0.10)
+
+
+def test_slabs_on_a_gpu_follow_the_state():
+    """480p x 80 with a channel of 2 bytes: less than the states; a large video takes no more than it needs to fill a GPU."""
+    config = NetworkConfig(channels=1, guided=True, state_dtype="int16", adjoint_dtype="bfloat16")
+    forecast = forecast_training(config, (80, 480, 854), labelled_frames=9)
+    assert forecast.slab < forecast.states / 2
+    assert forecast.total < 600e6
+    assert slab_budget(NetworkConfig(), (400, 2160, 3840), "cuda") == SLAB_BYTES["cuda"][1]
+    assert slab_budget(NetworkConfig(), (80, 480, 864), "cuda") == 80 * 480 * 864 * 4 * 4 // 4
+    assert slab_budget(replace(config, slab_bytes=7), (80, 480, 854), "cuda") == 7
+
+
+def test_the_budget_of_a_pass_is_that_of_the_forecast():
+    config, size = NetworkConfig(channels=1, levels=1, depth=1), (4, 16, 24)
+    net = RevSegNet(**asdict(config))
+    state = net.sequence.pair(*torch.zeros(2, 1, 1, *size), net.sequence.grid)
+    assert net.sequence.budget(state.curr) == slab_budget(config, size, "cpu") == SLAB_BYTES["cpu"][0]

@@ -70,7 +70,7 @@ def test_taylor_remainder_is_of_second_order(what):
 
 def with_stored_states(sequence, state, grads):
     """Gradients of a version that keeps every state: each adjoint step gets the one that forward had."""
-    parameters, budget = sequence.detached(), sequence.budget(torch.device("cpu"))
+    parameters, budget = sequence.detached(), sequence.budget(state[0])
     pair, stored = sequence.pair(*state, sequence.grid), []
     for block in sequence.blocks:
         stored.append((pair.prev.clone(), pair.curr.clone()))

@@ -33,7 +33,7 @@ def test_error_comes_out_where_the_item_would() -> None:
         next(items)
 
 
-@pytest.mark.parametrize(("device", "threads"), [("cpu", 1), ("cuda", 2)])
+@pytest.mark.parametrize(("device", "threads"), [("cpu", 1), ("meta", 2)])
 def test_items_do_not_take_the_threads_of_a_network_on_the_cpu(device: str, threads: int) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
