@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from revseg.training.muon import Muon
+
 # Peak learning rates of the kernels and of everything else.
 RATES = {"muon": (0.02, 0.01), "adamw": (0.003, 0.003)}
 
@@ -45,9 +47,8 @@ class OptimizerConfig:
 class Optimizer:
     """One update of a network's parameters.
 
-    Muon (Jordan et al., kellerjordan.github.io/posts/muon) replaces a matrix's momentum by its nearest
-    orthogonal matrix: `K <- K - rate * orthogonal(momentum)`. A kernel (rank, C, k, k, k) is the matrix rank
-    x C k^3; torch's Muon takes nothing but matrices, so it is given views of the same storage: move the
+    ``Muon`` replaces a matrix's momentum by its nearest orthogonal matrix: `K <- K - rate * orthogonal(momentum)`.
+    A kernel (rank, C, k, k, k) is the matrix rank x C k^3; Muon is given views of the same storage: move the
     network to its device before.
     """
 
@@ -65,7 +66,7 @@ class Optimizer:
         rate, decay = self.config.rates[0], self.config.weight_decay
         if self.config.name == "adamw":
             return torch.optim.AdamW(self._views, lr=rate, weight_decay=decay)
-        return torch.optim.Muon(self._views, lr=rate, weight_decay=decay, momentum=self.config.momentum)
+        return Muon(self._views, rate, self.config.momentum, decay)
 
     def _for_others(self, others: list[nn.Parameter]) -> torch.optim.Optimizer:
         groups: list[dict[str, Any]] = [
