@@ -25,6 +25,7 @@ from revseg.data.sample import Sample
 from revseg.data.smoothing import SWEEPS, Smoothing
 from revseg.data.video import Video, read_video
 from revseg.device import choose_device
+from revseg.network.compilation import compiled_meanwhile
 from revseg.network.network import RevSegNet
 from revseg.prediction.expectation import least_sure
 from revseg.prediction.output import Source, claim, write_prediction
@@ -82,19 +83,18 @@ def predict(config: PredictConfig) -> None:
     output = Path(config.output) if config.output else Path("predictions") / Path(config.video).stem
     labelled = load_labelled(config, net, video)
     claim(output, Path(config.video))
-    flow = Flow(pictures_of(config, video, labelled), output) if config.smoothing or net.config.guided else None
-    guide = None if labelled is None else guide_of(labelled, flow, checkpoint, video)
-    volume = video.volume
-    if flow is not None and net.config.guided:
-        volume = torch.cat([volume, evidence_of(checkpoint, guide, flow, video)])
+    with compiled_meanwhile(net.config, net.device):
+        flow = Flow(pictures_of(config, video, labelled), output) if config.smoothing or net.config.guided else None
+        guide = None if labelled is None else guide_of(labelled, flow, checkpoint, video)
+        volume = video.volume
+        if flow is not None and net.config.guided:
+            volume = torch.cat([volume, evidence_of(checkpoint, guide, flow, video)])
     fixed = () if labelled is None else labelled.labelled_frames
     smoothing = Smoothing(flow, fixed, config.smoothing) if flow is not None and config.smoothing else None
-    expected: list[float] = []
-    masks = segment(net, volume, video.native_size, config.offsets, guide, smoothing, expected)
-    note = {"checkpoint": str(path), "offsets": config.offsets, "height": video.volume.shape[2], "smoothing": config.smoothing,
-            "expected_J": expected}  # full by the time it is written
+    frames = segment(net, volume, video.native_size, config.offsets, guide, smoothing)
+    note = {"checkpoint": str(path), "offsets": config.offsets, "height": video.volume.shape[2], "smoothing": config.smoothing}
     source = Source(Path(config.video), video.frame_rate, video.names, config.on_error)
-    write_prediction(masks, source, output, note)
+    expected = write_prediction(frames, source, output, note)
     print(f"{len(video.names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
     if net.config.guided and (label_next := [video.names[frame] for frame in least_sure(expected, fixed)]):
         print(f"frames to label next, for masks=: {', '.join(label_next)}")

@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -47,11 +48,10 @@ from revseg.data.sample import Sample  # noqa: E402
 from revseg.device import choose_device  # noqa: E402
 from revseg.evaluation import average, evaluate_folders  # noqa: E402
 from revseg.prediction.output import Source, write_prediction  # noqa: E402
-from revseg.prediction.segment import decide  # noqa: E402
+from revseg.prediction.segment import Segmented, decide  # noqa: E402
 from revseg.settings import Settings  # noqa: E402
 from revseg.train import open_experiment, train  # noqa: E402
 from revseg.training.davis import Davis  # noqa: E402
-from revseg.training.measures import Mask  # noqa: E402
 from revseg.training.run_folder import RunFolder  # noqa: E402
 
 WHOLE = 1 << 30  # frames of a clip: all there are
@@ -119,7 +119,8 @@ def mean_mask(case: Case) -> None:
 
     best = (mean > max(LEVELS, key=overlap)).byte().numpy()
     for video in videos(case, "val"):
-        write(case, video, [resize_mask(best, *video.native_size)] * video.frames)
+        mask = resize_mask(best, *video.native_size)
+        write(case, video, [Segmented(mask, nan)] * video.frames)  # of no probabilities, of which nothing could be expected
 
 
 METHODS: dict[str, tuple[str, Callable[[Case], None]]] = {
@@ -140,9 +141,9 @@ def videos(case: Case, split: str) -> Iterator[Sample]:
     return (dataset.load(name, height=data.height, max_frames=data.max_frames) for name in dataset.names)
 
 
-def write(case: Case, video: Sample, masks: Iterable[Mask]) -> None:
+def write(case: Case, video: Sample, frames: Iterable[Segmented]) -> None:
     source = Source(video.source, video.frame_rate, video.frame_names)
-    write_prediction(masks, source, case.predictions / video.name, {})
+    write_prediction(frames, source, case.predictions / video.name, {})
 
 
 def measure(case: Case) -> None:

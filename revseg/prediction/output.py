@@ -2,7 +2,7 @@
 
 <folder>/masks/00000.png ...     8-bit palette, the video's own size, named like the frames
         /overlay.mp4             the video with the masks on it: same size, frames and timestamps
-        /prediction.json         how it was made, and (not of task davis) the J expected of each frame; marks the folder as ours
+        /prediction.json         how it was made, and the J expected of each frame; marks the folder as ours
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from revseg.data.atomic import replacing
 from revseg.data.masks import read_mask, write_mask
 from revseg.data.overlay import overlay
 from revseg.data.video import VideoWriter, iterate_frames
+from revseg.prediction.segment import Segmented
 
 MARK = "prediction.json"
 
@@ -59,19 +57,21 @@ class Source:
     on_error: str = "stop"
 
 
-def write_prediction(
-    masks: Iterable[NDArray[np.uint8]], source: Source, folder: Path, note: dict[str, Any]
-) -> None:
+def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, note: dict[str, Any]) -> list[float]:
     """Masks one by one as they come, then the overlay from the video decoded a second time.
 
-    note: what more to say in prediction.json.
+    note: what more to say in prediction.json. Returns the J expected of each frame.
     """
     claim(folder, source.path)
-    for name, mask in zip(source.names, masks, strict=True):
+    expected = []
+    for name, (mask, similarity) in zip(source.names, frames, strict=True):
         write_mask(_mask_file(folder, name), mask)
+        expected.append(similarity)
     _remove_others(folder, source.names)
     _write_overlay(source, folder)
-    _write_note(folder, {"video": str(source.path), "complete": True, "frames": len(source.names), **note})
+    facts = {"video": str(source.path), "complete": True, "frames": len(source.names), **note}
+    _write_note(folder, facts | {"expected_J": expected})
+    return expected
 
 
 def _write_overlay(source: Source, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,16 @@ from revseg.prediction.pool import pool
 from revseg.prediction.refine import refine
 
 Mask = NDArray[np.uint8]
+
+
+class Segmented(NamedTuple):
+    """A frame."""
+
+    mask: Mask
+    """(H, W): the class of every pixel."""
+    expected_J: float
+    """``expected_similarity``."""
+
 
 # In the smoothing, where no evidence says how sure one can be (libby, dance-twirl, kite-surf: J 0.633 with 0.1, 0.620 with 1).
 CONFIDENCE = 0.1
@@ -51,16 +62,14 @@ def segment(
     offsets: int = 1,
     guide: Guide | None = None,
     smoothing: Smoothing | None = None,
-    expected: list[float] | None = None,
-) -> Iterator[Mask]:
-    """Class of every pixel of a video (I, T, H, W) uint8: one (H, W) array per frame, in order.
+) -> Iterator[Segmented]:
+    """Class of every pixel of a video (I, T, H, W) uint8, frame by frame, in order.
 
     size: (H, W) of the masks, None: that of the volume. offsets: placements on the network's grid that are averaged over.
     smoothing: along the flow of the same video, at the size of the guide's evidence if there is one.
-    expected: takes up the J to be expected of each mask (``expected_similarity``).
     """
     probabilities = _refined(net, volume, offsets, guide)
-    yield from decide(probabilities, size or (volume.shape[2], volume.shape[3]), guide, smoothing, expected)
+    yield from decide(probabilities, size or (volume.shape[2], volume.shape[3]), guide, smoothing)
 
 
 def decide(
@@ -68,9 +77,8 @@ def decide(
     size: tuple[int, int],
     guide: Guide | None = None,
     smoothing: Smoothing | None = None,
-    expected: list[float] | None = None,
-) -> Iterator[Mask]:
-    """The masks (H, W) of a video's probabilities (O, h, w), frame by frame."""
+) -> Iterator[Segmented]:
+    """From a video's probabilities (O, h, w), frame by frame, to masks of a size (H, W)."""
     if guide is not None:
         probabilities = _pooled(probabilities, guide)
     if smoothing is not None:
@@ -78,9 +86,7 @@ def decide(
     for found in probabilities:
         whole = resized(found, size)  # probabilities, not masks: contours stay smooth
         classes = whole.max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
-        if expected is not None:
-            expected.append(expected_similarity(whole, classes))
-        yield classes.to(torch.uint8).cpu().numpy()
+        yield Segmented(classes.to(torch.uint8).cpu().numpy(), expected_similarity(whole, classes))
 
 
 def _refined(net: RevSegNet, volume: Tensor, offsets: int, guide: Guide | None) -> Iterator[Tensor]:

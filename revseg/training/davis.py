@@ -79,7 +79,7 @@ class Davis:
         images: dict[str, Picture] = {}
         for name in self.validation.names:
             truth = self.load(self.validation, name)
-            masks = list(segment(net, truth.inputs))
+            masks = [frame.mask for frame in segment(net, truth.inputs)]
             measures[name] = measure(masks, truth, object_ids(truth))
             images |= pictures(masks, truth, name, count=1)
         means = {key: fmean(one.named()[key] for one in measures.values()) for key in ("J", "F", "JF")}
@@ -104,8 +104,8 @@ class Davis:
         return {"J": overall.J.mean, "F": overall.F.mean, "JF": overall.jf, "sequences": sequences}
 
     def _write(self, net: RevSegNet, sample: Sample, folder: Path) -> None:
-        masks = segment(net, sample.inputs, sample.native_size, self.offsets, smoothing=self.smoothing(sample))
-        write_prediction(masks, Source(sample.source, sample.frame_rate, sample.frame_names), folder, {})
+        frames = segment(net, sample.inputs, sample.native_size, self.offsets, smoothing=self.smoothing(sample))
+        write_prediction(frames, Source(sample.source, sample.frame_rate, sample.frame_names), folder, {})
 
     def smoothing(self, sample: Sample) -> Smoothing | None:
         """Along the flow of a video of the validation split."""

@@ -18,7 +18,7 @@ from revseg.network.forecast import Size
 from revseg.network.network import RevSegNet
 from revseg.prediction.expectation import least_sure
 from revseg.prediction.output import Source, write_prediction
-from revseg.prediction.segment import Guide, segment
+from revseg.prediction.segment import Guide, Segmented, segment
 from revseg.training.experiment import Evaluation
 from revseg.training.guidance import Guidance, GuidanceConfig
 from revseg.training.measures import Mask, Measures, check_classes, copy_nearest, measure, object_ids
@@ -93,7 +93,7 @@ class FewFrames:
         return (frames, height, width), labelled
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
-        masks = list(segment(net, self.volume))
+        masks = [frame.mask for frame in segment(net, self.volume)]
         on_labelled = self._measure(masks, self.labelled)
         scalars = {f"labelled/{name}": value for name, value in on_labelled.named().items()}
         if self.others is not None:
@@ -125,18 +125,15 @@ class FewFrames:
         """Masks in the video's own size into the folder; returns them at the size trained on, and the J expected of each."""
         known = self.known
         masks: list[Mask] = []
-        expected: list[float] = []
 
-        def native() -> Iterator[Mask]:
-            for mask in segment(net, self.volume, known.native_size, self.offsets, self.guide, self.smoothing, expected):
-                masks.append(resize_mask(mask, known.height, known.width))  # at the pixels where the annotation, too, is sampled
-                yield mask
+        def native() -> Iterator[Segmented]:
+            for frame in segment(net, self.volume, known.native_size, self.offsets, self.guide, self.smoothing):
+                # At the pixels where the annotation, too, is sampled.
+                masks.append(resize_mask(frame.mask, known.height, known.width))
+                yield frame
 
         source = Source(known.source, known.frame_rate, known.frame_names, self.on_error)
-        # The note is written last, when the list is full.
-        note = {"labelled_frames": self.labelled.labelled_frames, "expected_J": expected}
-        write_prediction(native(), source, folder, note)
-        return masks, expected
+        return masks, write_prediction(native(), source, folder, {"labelled_frames": self.labelled.labelled_frames})
 
     def _measure(self, masks: list[Mask], truth: Sample, objects: Sequence[int] | None = None) -> Measures:
         return measure(masks, truth, objects or self.objects)

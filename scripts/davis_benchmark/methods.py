@@ -57,9 +57,9 @@ def unet(problem: Problem, clip: int | None) -> Outcome:
     frames = min(clip or known.frames, known.frames)
     progress = monai.fit(net, experiment, problem.config, frames)
     probabilities = monai.probabilities(net, experiment.volume, frames)
-    masks = decide(probabilities, known.native_size, experiment.guide, experiment.smoothing)
+    segmented = decide(probabilities, known.native_size, experiment.guide, experiment.smoothing)
     source = Source(known.source, known.frame_rate, known.frame_names)
-    write_prediction(masks, source, RunFolder(problem.run_dir).predictions, {})
+    write_prediction(segmented, source, RunFolder(problem.run_dir).predictions, {})
     return written(problem, {"training_seconds": progress.seconds, "steps": progress.step, "clip_frames": frames})
 
 
