@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from revseg.data.sample import VOID, Sample
 
 # Values in use at a time, as floating-point numbers: about what fits a cache; on a GPU what it is worth being called for.
-CHUNK = {"cpu": 1 << 21, "cuda": 1 << 23}
+CHUNK = {"cpu": 1 << 21, "cuda": 1 << 22}
 
 
 @dataclass(frozen=True)
