@@ -322,6 +322,9 @@ def test_davis(davis_root: Path, tmp_path: Path, capsys) -> None:
     for name in names:
         masks = sorted((tmp_path / "predictions" / name / "masks").iterdir())
         assert [path.name for path in masks] == ["00000.png", "00001.png", "00002.png"]
+        expected = json.loads((tmp_path / "predictions" / name / "prediction.json").read_text())["expected_J"]
+        assert len(expected) == 3
+        assert all(0 <= value <= 1 for value in expected)
     kept = {path.stem: path.stat().st_mtime_ns for path in (tmp_path / "evidence").iterdir()}
     assert kept.keys() >= set(names)
     train(*data, *more, "training.steps=4", f"run_dir={tmp_path}")  # goes on, with the evidence that is there

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from revseg.data.sample import VOID, Sample
 
-# Values in use at a time, as floating-point numbers: about what fits a cache; on a GPU what it is worth being called for.
+# Floating-point values in use at a time: about what fits a cache; on a GPU enough for launches to be worth while.
 CHUNK = {"cpu": 1 << 21, "cuda": 1 << 22}
 
 

@@ -78,6 +78,17 @@ def test_of_large_frames_fewer_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Non
     assert Flow(torch.zeros(3, 1, 480, 854, dtype=torch.uint8)).threads == 4
 
 
+def test_threads_of_opencv_are_those_that_ours_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = cv2.getNumThreads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
+    try:
+        for ours, left in ((None, 1), (3, 2), (4, 1), (1, 6)):
+            Flow(torch.zeros(3, 1, 48, 64, dtype=torch.uint8), threads=ours)
+            assert cv2.getNumThreads() == left
+    finally:
+        cv2.setNumThreads(before)
+
+
 @pytest.mark.parametrize(("height", "native", "expected"), [(96, 1080, 480), (96, 240, 240), (720, 1080, 720)])
 def test_height_of_the_flow(height: int, native: int, expected: int) -> None:
     assert flow_height(height, native) == expected
