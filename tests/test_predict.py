@@ -167,7 +167,7 @@ def test_bad_input(predict, video: Path, checkpoint: Path, capsys, tmp_path: Pat
 
 
 def test_no_run(predict, video: Path, capsys) -> None:
-    assert "train first (revseg-train), or give checkpoint=FILE" in refusal(predict, capsys, str(video))
+    assert "train first (revseg-train), or give checkpoint= a run's folder, or a file" in refusal(predict, capsys, str(video))
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def newest_checkpoint(runs: Path) -> Path:
     if not found:
         raise ValueError(
             f"there is no run with a checkpoint in {runs.resolve()}; train first (revseg-train), "
-            "or give checkpoint=FILE"
+            "or give checkpoint= a run's folder, or a file"
         )
     return found[-1]
 
