@@ -69,9 +69,11 @@ def new_network(config: TrainConfig, experiment: Experiment, folder: RunFolder, 
     size, labelled_frames = experiment.largest()
     saved = load(folder.last) if folder.last.exists() else None
     network, forecast = arrange(config.network, size, labelled_frames, config.training, device, saved)
-    print(f"forecast for {size[0]} frames of {size[2]} x {size[1]}: {forecast.total / 1e9:.2f} GB"
-          + "".join(f", {name}={getattr(network, name)}" for name in ARRANGEMENT
-                    if getattr(network, name) != getattr(config.network, name)))
+    chosen = "".join(f", {name}={getattr(network, name)}" for name in ARRANGEMENT
+                     if getattr(network, name) != getattr(config.network, name))
+    # The memory of a process begins with its libraries and the optical flow, that of a GPU with nothing.
+    before = "" if device.type == "cuda" else f"; the process took up to {peak_memory(device) / 1e9:.2f} GB before"
+    print(f"forecast for {size[0]} frames of {size[2]} x {size[1]}: {forecast.total / 1e9:.2f} GB{chosen}{before}")
     torch.manual_seed(config.seed)
     return RevSegNet(**asdict(network)).to(device)
 

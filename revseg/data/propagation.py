@@ -62,10 +62,10 @@ def propagate(labelled: Sample, classes: int, shares: Sequence[float] = (), flow
     carrier = _Carrier(labelled, classes, flow)
     for row, frame in enumerate(frames):
         evidence[:, frame] = _evidence([carrier.planes(row)])
-    for gap in _gaps(labelled):
-        carrier.fill(evidence, gap)
-        for row, index, found in carrier.back(evidence, gap, shares):
-            back[row][index].append(found)
+    gaps = _gaps(labelled)
+    carrier.fill(evidence, gaps)
+    for row, index, found in carrier.back(evidence, gaps, shares):
+        back[row][index].append(found)
     moved = motion(flow)
     likelihood = MotionLikelihood(moved[list(frames)], labelled.labels, classes)
     others = sorted(set(range(labelled.frames)).difference(frames))
@@ -148,17 +148,19 @@ class _Carrier:
         labels = self.labelled.labels[row].numpy()
         return (labels == np.arange(self.classes)[:, None, None]).astype(np.float32)
 
-    def fill(self, evidence: Tensor, gap: _Gap) -> None:
-        """In place, the frames of a gap."""
-        sides = [self._carried(row, gap.frames_from(row)) for row in gap.rows]
-        frames = range(gap.first, gap.stop)
-        said = ([side.pop(frame) for side in sides] for frame in frames)
-        for frame, found in zip(frames, map_ahead(self.flow.pool, _evidence, said, self.flow.threads), strict=True):
-            evidence[:, frame] = found
+    def fill(self, evidence: Tensor, gaps: Sequence[_Gap]) -> None:
+        """In place, the frames of the gaps."""
+        # All gaps in one go: with each by itself, most of 16 cores would wait for its last frames.
+        carried = map_ahead(self.flow.pool, lambda way: self._sum(*way).astype(np.float16), self._ways(gaps), self.flow.threads)
+        for gap in gaps:
+            sides = [{frame: next(carried) for frame in gap.frames_from(row)} for row in gap.rows]
+            for frame in range(gap.first, gap.stop):
+                evidence[:, frame] = _evidence([side.pop(frame) for side in sides])
 
-    def back(self, evidence: Tensor, gap: _Gap, shares: Sequence[float]) -> Iterator[tuple[int, int, NDArray]]:
+    def back(self, evidence: Tensor, gaps: Sequence[_Gap], shares: Sequence[float]) -> Iterator[tuple[int, int, NDArray]]:
         """Row of a labelled frame at an end, number of a share, what comes back to it: w p of the classes."""
-        virtual = [(row, index, gap.virtual(row, share)) for row in gap.rows for index, share in enumerate(shares)]
+        ends = [(gap, row) for gap in gaps for row in gap.rows]
+        virtual = [(row, index, gap.virtual(row, share)) for gap, row in ends for index, share in enumerate(shares)]
         giving = [(row, index, frame) for row, index, frame in virtual if frame is not None]
 
         def given(way: tuple[int, int, int]) -> tuple[int, int, NDArray]:
@@ -167,15 +169,13 @@ class _Carrier:
 
         return self.flow.pool.map(given, giving)
 
-    def _carried(self, row: int, frames: range) -> dict[int, NDArray]:
-        """Frame -> w p of the classes, of what a labelled frame says."""
-        source, planes = self.labelled.labelled_frames[row], self.planes(row)
-
-        def said(way: tuple[int, Field, Field]) -> NDArray:
-            return self._sum(planes, source, *way).astype(np.float16)
-
-        chain = self._chain(source, frames)
-        return dict(zip(frames, map_ahead(self.flow.pool, said, chain, self.flow.threads), strict=True))
+    def _ways(self, gaps: Sequence[_Gap]) -> Iterator[tuple[Field, int, int, Field, Field]]:
+        """What ``_sum`` takes, for each gap, labelled frame at its ends, and frame."""
+        for gap in gaps:
+            for row in gap.rows:
+                source, planes = self.labelled.labelled_frames[row], self.planes(row)
+                for way in self._chain(source, gap.frames_from(row)):
+                    yield planes, source, *way
 
     def _back(self, known: Tensor, source: int, frame: int) -> Field:
         """Evidence of a frame, carried to another: w p of the classes."""

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from revseg.data.ahead import map_ahead
 from revseg.data.flow import Field, Flow, look_up_planes
 from revseg.data.flow_store import Displacement
 
@@ -37,32 +39,39 @@ class Given:
     """In them, 0 to 1: of each pixel (H, W), or of all."""
 
 
+class _Link(NamedTuple):
+    """From a frame to a neighbour."""
+
+    displacement: Displacement
+    agreement: Field
+
+
 class Smoothing:
     """Of a video's probabilities, frame by frame as they come.
 
     Sweep s works on frame t one frame after sweep s - 1 has been at t + 2. So all of them run in one pass over the video, each at
-    the same time as the others, and each flow is computed once: it holds 3 sweeps + 3 frames and their flows, however long the
-    video is.
+    the same time as the others, and each flow is computed once: it holds 3 sweeps + 3 frames and their flows, and those of a few
+    frames ahead, however long the video is.
     """
 
     def __init__(self, flow: Flow, fixed: Collection[int] = (), sweeps: int = SWEEPS) -> None:
         self.flow, self.fixed, self.sweeps = flow, frozenset(fixed), sweeps
         self._weighted: dict[int, Field] = {}
         self._current: dict[int, Field] = {}
-        self._displacements: dict[tuple[int, int], Displacement] = {}
-        self._agreements: dict[tuple[int, int], Field] = {}
+        self._links: dict[tuple[int, int], _Link] = {}
 
     def __call__(self, given: Iterable[Given]) -> Iterator[Field]:
         """The smoothed probabilities, in the order of the frames."""
         reach, frames, arriving = max(HOPS), self.flow.frames, iter(given)
         lag = reach + 1
+        linked = map_ahead(self.flow.pool, self._links_after, range(frames), 1 + self.flow.threads // (1 + self.sweeps))
         for tick in range(frames + lag * self.sweeps):
             if tick < frames:
                 self._take(tick, next(arriving))
             places = [tick - lag * sweep for sweep in range(1, self.sweeps + 1)]
+            if places and 0 <= places[0] < frames:
+                self._links |= next(linked)
             turn = [frame for frame in places if 0 <= frame < frames and frame not in self.fixed]
-            for frame in turn:
-                self._connect(frame)
             # No two of them are neighbours: none sees another's update.
             self._current |= zip(turn, self.flow.pool.map(self._updated, turn), strict=True)
             if (done := tick - lag * self.sweeps) >= 0:
@@ -73,36 +82,26 @@ class Smoothing:
         self._current[frame] = given.probabilities
         self._weighted[frame] = PRIOR * given.confidence * given.probabilities
 
-    def _neighbours(self, frame: int) -> list[int]:
-        return [n for hop in HOPS for n in (frame - hop, frame + hop) if 0 <= n < self.flow.frames]
-
-    def _connect(self, frame: int) -> None:
-        """Flows and agreements between a frame and its neighbours, where they are not there yet."""
-        pairs = [pair for n in self._neighbours(frame) for pair in ((frame, n), (n, frame)) if pair not in self._displacements]
-        self._displacements |= zip(pairs, self.flow.pool.map(lambda pair: self.flow.displacement(*pair), pairs), strict=True)
-        missing = [n for n in self._neighbours(frame) if (frame, n) not in self._agreements]
-        found = self.flow.pool.map(lambda n: self._agreement(frame, n), missing)
-        self._agreements |= {(frame, n): agreement for n, agreement in zip(missing, found, strict=True)}
-
-    def _agreement(self, frame: int, other: int) -> Field:
-        to, fro = (self.flow.moved(self._displacements[pair]) for pair in ((frame, other), (other, frame)))
-        return self.flow.agreement(frame, other, to, fro)
+    def _links_after(self, frame: int) -> dict[tuple[int, int], _Link]:
+        """Between a frame and its neighbours after it, both ways."""
+        links = {}
+        for other in (frame + hop for hop in HOPS if frame + hop < self.flow.frames):
+            there, back = self.flow.displacement(frame, other), self.flow.displacement(other, frame)
+            to, fro = self.flow.moved(there), self.flow.moved(back)
+            links[frame, other] = _Link(there, self.flow.agreement(frame, other, to, fro))
+            links[other, frame] = _Link(back, self.flow.agreement(other, frame, fro, to))
+        return links
 
     def _updated(self, frame: int) -> Field:
         total = self._weighted[frame].copy()
-        for n in self._neighbours(frame):
-            total += self._from(n, frame)
+        for n in (other for hop in HOPS for other in (frame - hop, frame + hop) if 0 <= other < self.flow.frames):
+            link = self._links[frame, n]
+            total += link.agreement * look_up_planes(self._current[n], self.flow.moved(link.displacement))
         return total / np.maximum(total.sum(0), 1e-9)
-
-    def _from(self, n: int, frame: int) -> Field:
-        """What a neighbour says of a frame, weighted."""
-        position = self.flow.moved(self._displacements[frame, n])
-        return self._agreements[frame, n] * look_up_planes(self._current[n], position)
 
     def _forget(self, frame: int) -> None:
         """A frame that no update needs any more."""
         self._current.pop(frame, None)
         self._weighted.pop(frame, None)
-        for pairs in (self._displacements, self._agreements):
-            for pair in [pair for pair in pairs if frame in pair]:
-                del pairs[pair]
+        for pair in [pair for pair in self._links if frame in pair]:
+            del self._links[pair]
