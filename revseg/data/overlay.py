@@ -15,10 +15,9 @@ def overlay(frame: NDArray[np.uint8], mask: Labels, alpha: float = 0.5) -> NDArr
         )
     result = frame.copy()
     inside, edge = mask > 0, _contour(mask)
-    colours = PASCAL_PALETTE[mask]
-    tinted = (1 - alpha) * frame[inside] + alpha * colours[inside]
+    tinted = (1 - alpha) * frame[inside] + alpha * PASCAL_PALETTE[mask[inside]]
     result[inside] = np.rint(tinted).astype(np.uint8)
-    result[edge] = 255 - (255 - colours[edge]) // 2  # halfway to white: the palette itself is dark
+    result[edge] = 255 - (255 - PASCAL_PALETTE[mask[edge]]) // 2  # halfway to white: the palette itself is dark
     return result
 
 
