@@ -95,6 +95,10 @@ class Flow:
             self._near.put((frame, other), found)
         return found
 
+    def keeps(self, frame: int, other: int) -> bool:
+        """Whether ``displacement`` need not compute it."""
+        return (frame, other) in self._near
+
     def moved(self, displacement: Displacement) -> Field:
         """The position that a displacement leads to."""
         return self.identity + displacement * np.float32(1 / SUBPIXEL)

@@ -42,6 +42,9 @@ class FlowStore:
         """For how many more pairs."""
         return max(0, self._records - self._taken)
 
+    def __contains__(self, pair: tuple[int, int]) -> bool:
+        return pair in self._at
+
     def get(self, pair: tuple[int, int]) -> Displacement | None:
         """None where it is not kept."""
         if (at := self._at.get(pair)) is None:

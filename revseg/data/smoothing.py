@@ -42,16 +42,17 @@ class Given:
 class _Link(NamedTuple):
     """From a frame to a neighbour."""
 
-    displacement: Displacement
     agreement: Field
+    displacement: Displacement | None
+    """None: the flow has it on disk."""
 
 
 class Smoothing:
     """Of a video's probabilities, frame by frame as they come.
 
     Sweep s works on frame t one frame after sweep s - 1 has been at t + 2. So all of them run in one pass over the video, each at
-    the same time as the others, and each flow is computed once: it holds 3 sweeps + 3 frames and their flows, and those of a few
-    frames ahead, however long the video is.
+    the same time as the others, and each flow is computed once: it holds 3 sweeps + 3 frames, with how far their flows agree, and
+    the latter of a few frames ahead, however long the video is.
     """
 
     def __init__(self, flow: Flow, fixed: Collection[int] = (), sweeps: int = SWEEPS) -> None:
@@ -88,15 +89,16 @@ class Smoothing:
         for other in (frame + hop for hop in HOPS if frame + hop < self.flow.frames):
             there, back = self.flow.displacement(frame, other), self.flow.displacement(other, frame)
             to, fro = self.flow.moved(there), self.flow.moved(back)
-            links[frame, other] = _Link(there, self.flow.agreement(frame, other, to, fro))
-            links[other, frame] = _Link(back, self.flow.agreement(other, frame, fro, to))
+            for pair, moved, ways in ((frame, other), there, (to, fro)), ((other, frame), back, (fro, to)):
+                links[pair] = _Link(self.flow.agreement(*pair, *ways), None if self.flow.keeps(*pair) else moved)
         return links
 
     def _updated(self, frame: int) -> Field:
         total = self._weighted[frame].copy()
         for n in (other for hop in HOPS for other in (frame - hop, frame + hop) if 0 <= other < self.flow.frames):
-            link = self._links[frame, n]
-            total += link.agreement * look_up_planes(self._current[n], self.flow.moved(link.displacement))
+            agreement, held = self._links[frame, n]
+            position = self.flow.moved(self.flow.displacement(frame, n) if held is None else held)
+            total += agreement * look_up_planes(self._current[n], position)
         return total / np.maximum(total.sum(0), 1e-9)
 
     def _forget(self, frame: int) -> None:
