@@ -65,6 +65,7 @@ class Smoothing:
         """The smoothed probabilities, in the order of the frames."""
         reach, frames, arriving = max(HOPS), self.flow.frames, iter(given)
         lag = reach + 1
+        # Of each frame they take about as long as three updates, and a tick has as many updates as there are sweeps.
         linked = map_ahead(self.flow.pool, self._links_after, range(frames), 1 + self.flow.threads // (1 + self.sweeps))
         for tick in range(frames + lag * self.sweeps):
             if tick < frames:
@@ -89,8 +90,9 @@ class Smoothing:
         for other in (frame + hop for hop in HOPS if frame + hop < self.flow.frames):
             there, back = self.flow.displacement(frame, other), self.flow.displacement(other, frame)
             to, fro = self.flow.moved(there), self.flow.moved(back)
-            for pair, moved, ways in ((frame, other), there, (to, fro)), ((other, frame), back, (fro, to)):
-                links[pair] = _Link(self.flow.agreement(*pair, *ways), None if self.flow.keeps(*pair) else moved)
+            for pair, displacement, ways in ((frame, other), there, (to, fro)), ((other, frame), back, (fro, to)):
+                if pair[0] not in self.fixed:  # those take no notice of their neighbours
+                    links[pair] = _Link(self.flow.agreement(*pair, *ways), None if self.flow.keeps(*pair) else displacement)
         return links
 
     def _updated(self, frame: int) -> Field:
