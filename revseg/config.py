@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from revseg.data.augment import AugmentConfig
-from revseg.data.smoothing import SWEEPS
+from revseg.evidence.smoothing import SWEEPS
 from revseg.network.config import NetworkConfig
-from revseg.training.guidance import GuidanceConfig
-from revseg.training.source import DataConfig
+from revseg.tasks.guidance import GuidanceConfig
+from revseg.tasks.source import DataConfig
+from revseg.training.augment import AugmentConfig
 from revseg.training.trainer import TrainingConfig
 
 

@@ -8,9 +8,9 @@ Prints a table, and writes evaluation.csv and evaluation.json.
 from dataclasses import dataclass
 from pathlib import Path
 
-from revseg.cli import run
+from revseg.cli.main import run
 from revseg.evaluation.davis import evaluate_folders
-from revseg.evaluation.report import table, write_csv, write_json
+from revseg.evaluation.table import table, write_csv, write_json
 
 
 @dataclass(frozen=True)

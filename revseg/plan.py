@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from revseg.cli import run
+from revseg.cli.main import run
 from revseg.config import TrainConfig
-from revseg.data.video import iterate_frames, probe
 from revseg.device import choose_device, free_memory
 from revseg.network.config import NetworkConfig
-from revseg.network.forecast import Forecast, Size, forecast_prediction, forecast_training, largest
-from revseg.training.source import DataConfig, open_split
+from revseg.network.memory import Forecast, Size, forecast_prediction, forecast_training, largest
+from revseg.tasks.source import DataConfig, open_split
+from revseg.video.read import iterate_frames, probe
 
 CARDS_GB = (8, 12, 16, 24, 48, 80, 140)
 # What a GPU's driver, context and allocator take of a card, measured nowhere: a margin.
@@ -30,8 +30,11 @@ def plan(config: TrainConfig) -> None:
     small = replace(config.network, arithmetic="exact", state_dtype="int16", adjoint_dtype="bfloat16")
     print(f"{size[0]} frames of {size[2]} x {size[1]}, {device.type}")
     for name, network in (("as configured", config.network), ("network.state_dtype=int16 network.adjoint_dtype=bfloat16", small)):
-        settings: dict[str, Any] = {"device": device.type, "labelled_frames": config.data.labelled_frames,
-                    "optimizer": config.training.optimizer.name}
+        settings: dict[str, Any] = {
+            "device": device.type,
+            "labelled_frames": config.data.labelled_frames,
+            "optimizer": config.training.optimizer.name,
+        }
         print(f"\n{name}")
         print_forecast(forecast_training(network, size, **settings), forecast_prediction(network, size, device=device.type))
         print_cards(network, size, free_memory(device), settings)

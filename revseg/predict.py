@@ -15,24 +15,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from revseg.cli import run
-from revseg.data.dataset import load_own
-from revseg.data.evidence import resize_evidence
-from revseg.data.flow import Flow, flow_height
-from revseg.data.motion import motion_evidence
-from revseg.data.propagation import propagate
-from revseg.data.sample import Sample
-from revseg.data.smoothing import SWEEPS, Smoothing
-from revseg.data.video import Video, read_video
+from revseg.cli.main import run
 from revseg.device import choose_device
+from revseg.evidence.carry import propagate
+from revseg.evidence.evidence import resize_evidence
+from revseg.evidence.flow import Flow, flow_height
+from revseg.evidence.motion import motion_evidence
+from revseg.evidence.smoothing import SWEEPS, Smoothing
+from revseg.labels.dataset import load_own
+from revseg.labels.sample import Sample
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.network import RevSegNet
-from revseg.prediction.expectation import least_sure
-from revseg.prediction.output import Source, claim, write_prediction
-from revseg.prediction.segment import Guide, segment
+from revseg.output.folder import Source, claim, write_prediction
+from revseg.runs.folder import checkpoint_at, newest_checkpoint
+from revseg.segment.expectation import least_sure
+from revseg.segment.segmenter import Guide, segment
+from revseg.tasks.measures import check_classes
 from revseg.training.checkpoint import Checkpoint, load, network_from
-from revseg.training.measures import check_classes
-from revseg.training.run_folder import checkpoint_at, newest_checkpoint
+from revseg.video.read import Video, read_video
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,7 @@ def load_labelled(config: PredictConfig, net: RevSegNet, video: Video) -> Sample
     """The video with the masks that are given, at the size at which they are carried along; None without masks."""
     if config.masks is None:
         return None
-    labelled = load_own(
-        config.video, config.masks, config.encoding, height_of_flow(video), config.max_frames, config.on_error
-    )
+    labelled = load_own(config.video, config.masks, config.encoding, height_of_flow(video), config.max_frames, config.on_error)
     check_classes(labelled, net.config.classes)
     return labelled
 
@@ -133,9 +131,7 @@ def pictures_of(config: PredictConfig, video: Video, labelled: Sample | None) ->
         return labelled.volume
     if height_of_flow(video) == video.volume.shape[2]:
         return video.volume
-    return read_video(
-        config.video, height=height_of_flow(video), max_frames=config.max_frames, on_error=config.on_error
-    ).volume
+    return read_video(config.video, height=height_of_flow(video), max_frames=config.max_frames, on_error=config.on_error).volume
 
 
 def size_of(video: Video) -> tuple[int, int]:

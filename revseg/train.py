@@ -15,22 +15,22 @@ from datetime import datetime
 
 import torch
 
-from revseg.cli import run
+from revseg.cli.main import run
+from revseg.cli.settings import differences, to_yaml
 from revseg.config import TrainConfig
-from revseg.data.flow import flow_height
-from revseg.data.sample import Sample
 from revseg.device import choose_device
+from revseg.evidence.flow import flow_height
+from revseg.labels.sample import Sample
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.network import RevSegNet
-from revseg.settings import differences, to_yaml
+from revseg.runs.folder import RunFolder
+from revseg.tasks.dataset import Davis
+from revseg.tasks.one_video import FewFrames
+from revseg.tasks.source import load_one
 from revseg.training.budget import ARRANGEMENT, arrange
 from revseg.training.checkpoint import load
-from revseg.training.davis import Davis
-from revseg.training.experiment import Experiment
-from revseg.training.few_frames import FewFrames
 from revseg.training.memory import peak_memory
-from revseg.training.run_folder import RunFolder
-from revseg.training.source import load_one
+from revseg.training.task import Experiment
 from revseg.training.trainer import Trainer
 
 
@@ -44,9 +44,7 @@ def train(config: TrainConfig) -> None:
             experiment = open_experiment(config, folder)
         net = new_network(config, experiment, folder, device)
         unless_it_begins.pop_all()
-    trainer = Trainer(
-        net, experiment, folder, config.training, config.augment, config.seed, config.data.height
-    )
+    trainer = Trainer(net, experiment, folder, config.training, config.augment, config.seed, config.data.height)
     begun = trainer.resume()
     folder.write_config(to_yaml(config))
     print(f"{'going on with' if begun else 'run'} {folder.path} on {device}, {trainer.progress}")
@@ -60,17 +58,16 @@ def check_same_run(config: TrainConfig, folder: RunFolder) -> None:
         return
     for key, (before, now) in differences(folder.config, config).items():
         if key in ("task", "seed") or key.startswith("data.") and key != "data.root":
-            raise ValueError(
-                f"{folder.path} was begun with {key}={before}, not {now}; set it back, or change run_dir"
-            )
+            raise ValueError(f"{folder.path} was begun with {key}={before}, not {now}; set it back, or change run_dir")
 
 
 def new_network(config: TrainConfig, experiment: Experiment, folder: RunFolder, device: torch.device) -> RevSegNet:
     size, labelled_frames = experiment.largest()
     saved = load(folder.last) if folder.last.exists() else None
     network, forecast = arrange(config.network, size, labelled_frames, config.training, device, saved)
-    chosen = "".join(f", {name}={getattr(network, name)}" for name in ARRANGEMENT
-                     if getattr(network, name) != getattr(config.network, name))
+    chosen = "".join(
+        f", {name}={getattr(network, name)}" for name in ARRANGEMENT if getattr(network, name) != getattr(config.network, name)
+    )
     # The memory of a process begins with its libraries and the optical flow, that of a GPU with nothing.
     before = "" if device.type == "cuda" else f"; the process took up to {peak_memory(device) / 1e9:.2f} GB before"
     print(f"forecast for {size[0]} frames of {size[2]} x {size[1]}: {forecast.total / 1e9:.2f} GB{chosen}{before}")
@@ -81,16 +78,22 @@ def new_network(config: TrainConfig, experiment: Experiment, folder: RunFolder, 
 def open_experiment(config: TrainConfig, folder: RunFolder) -> Experiment:
     if config.task == "davis":
         evidence = folder.evidence if config.network.guided else None
-        return Davis(
-            config.data, config.network.classes, config.seed, config.offsets, config.smoothing, evidence, folder.path
-        )
+        return Davis(config.data, config.network.classes, config.seed, config.offsets, config.smoothing, evidence, folder.path)
     known = load_one(config.data, folder.path)
     guidance = config.guidance if config.network.guided else None
     if guidance:
         print(f"carrying labels along the optical flow of {known.frames} frames")
     return FewFrames(
-        known, config.data.labelled_frames, config.network.classes, config.offsets, config.smoothing,
-        config.data.on_error, guidance, at_flow_height(config, known, folder), config.seed, folder.path,
+        known,
+        config.data.labelled_frames,
+        config.network.classes,
+        config.offsets,
+        config.smoothing,
+        config.data.on_error,
+        guidance,
+        at_flow_height(config, known, folder),
+        config.seed,
+        folder.path,
     )
 
 
@@ -114,9 +117,7 @@ def report(trainer: Trainer, experiment: Experiment, folder: RunFolder) -> None:
             print(f"{name:>10} {value:.3f}")
     if label_next := measured.get("label_next"):
         print(f"frames to label next: {', '.join(label_next)}")
-    print(
-        f"{progress.seconds:.0f} s of training, peak memory {peak / 1e9:.2f} GB; all of it in {folder.path}"
-    )
+    print(f"{progress.seconds:.0f} s of training, peak memory {peak / 1e9:.2f} GB; all of it in {folder.path}")
 
 
 def main() -> None:

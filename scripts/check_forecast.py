@@ -21,8 +21,8 @@ from typing import Any
 import torch
 
 from revseg.network.config import NetworkConfig
-from revseg.network.forecast import forecast_prediction, forecast_training
 from revseg.network.inference import predict_probabilities
+from revseg.network.memory import forecast_prediction, forecast_training
 from revseg.network.network import RevSegNet
 from revseg.network.step import training_step
 from revseg.training.loss import SegmentationLoss

@@ -27,7 +27,7 @@ from davis_benchmark.case import Case, Recipe  # noqa: E402
 from davis_benchmark.methods import METHODS  # noqa: E402
 from davis_benchmark.problem import load  # noqa: E402
 
-from revseg.data.dataset import DavisDataset  # noqa: E402
+from revseg.labels.dataset import DavisDataset  # noqa: E402
 
 
 def main() -> None:

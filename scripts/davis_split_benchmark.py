@@ -40,19 +40,19 @@ from davis_benchmark.page import write_section  # noqa: E402
 from davis_benchmark.results import write_json  # noqa: E402
 from davis_benchmark.tables import row  # noqa: E402
 
+from revseg.cli.settings import Settings  # noqa: E402
 from revseg.config import TrainConfig  # noqa: E402
-from revseg.data.dataset import DavisDataset  # noqa: E402
-from revseg.data.masks import resize_mask  # noqa: E402
-from revseg.data.motion import motion_evidence  # noqa: E402
-from revseg.data.sample import Sample  # noqa: E402
 from revseg.device import choose_device  # noqa: E402
 from revseg.evaluation import average, evaluate_folders  # noqa: E402
-from revseg.prediction.output import Source, write_prediction  # noqa: E402
-from revseg.prediction.segment import Segmented, decide  # noqa: E402
-from revseg.settings import Settings  # noqa: E402
+from revseg.evidence.motion import motion_evidence  # noqa: E402
+from revseg.labels.dataset import DavisDataset  # noqa: E402
+from revseg.labels.masks import resize_mask  # noqa: E402
+from revseg.labels.sample import Sample  # noqa: E402
+from revseg.output.folder import Source, write_prediction  # noqa: E402
+from revseg.runs.folder import RunFolder  # noqa: E402
+from revseg.segment.segmenter import Segmented, decide  # noqa: E402
+from revseg.tasks.dataset import Davis  # noqa: E402
 from revseg.train import open_experiment, train  # noqa: E402
-from revseg.training.davis import Davis  # noqa: E402
-from revseg.training.run_folder import RunFolder  # noqa: E402
 
 WHOLE = 1 << 30  # frames of a clip: all there are
 LEVELS = np.linspace(0.05, 0.95, 19)  # of the mean mask

@@ -27,10 +27,10 @@ from benchmark.memory import baseline  # noqa: E402
 from davis_benchmark import unet  # noqa: E402
 from davis_benchmark.page import write_section  # noqa: E402
 
-from revseg.data.augment import Augmented  # noqa: E402
-from revseg.data.dataset import evenly_spaced  # noqa: E402
+from revseg.labels.dataset import evenly_spaced  # noqa: E402
 from revseg.network.network import RevSegNet  # noqa: E402
 from revseg.network.step import training_step  # noqa: E402
+from revseg.training.augment import Augmented  # noqa: E402
 from revseg.training.loss import SegmentationLoss  # noqa: E402
 
 Step = Callable[[Augmented], None]

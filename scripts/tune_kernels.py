@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from revseg.reversible.block import Leapfrog, Pair
+from revseg.reversible.block import Leapfrog, State
 from revseg.reversible.grid import DEFAULT_BITS, Grid
 from revseg.reversible.haar import coarsen_, refine_
 from revseg.reversible.kernels import dispatch
@@ -113,9 +113,7 @@ def neighbours(tile: Tile, channels: int) -> Iterator[list[Tile]]:
     yield [replace(tile, channels=block) for block in (16, 32, 64, 128) if channels % block == 0]
 
 
-def best_tile(
-    launch: Callable[[Tile], object], tile: Tile, channels: int, deadline: float
-) -> tuple[Tile, float]:
+def best_tile(launch: Callable[[Tile], object], tile: Tile, channels: int, deadline: float) -> tuple[Tile, float]:
     """Coordinate descent over the settings, once around."""
     from triton.errors import TritonError
 
@@ -154,8 +152,8 @@ def tune(level: Level, peaks: tuple[float, float], deadline: float) -> list[dict
 def compare_blocks(level: Level, peaks: tuple[float, float]) -> dict[str, Any]:
     """Forward and adjoint of a whole block, fused and through PyTorch and cuDNN."""
     fields = [field[None] for field in level.fields()]
-    state = Pair(fields[0], fields[1], level.grid)
-    adjoint = Pair(fields[2], fields[3], Grid(level.adjoint_dtype, None))
+    state = State(fields[0], fields[1], level.grid)
+    adjoint = State(fields[2], fields[3], Grid(level.adjoint_dtype, None))
     # Small: 40 steps and more on the same state must not leave the range.
     kernel = torch.randn(level.rank, level.channels, 3, 3, 3, device="cuda") * 0.1
     kernel, bias = kernel * (level.channels * 27) ** -0.5, torch.zeros(level.rank, device="cuda")
@@ -202,8 +200,7 @@ def show(row: dict[str, Any]) -> None:
 def levels(options: argparse.Namespace) -> Iterator[Level]:
     state, adjoint = getattr(torch, options.state_dtype), getattr(torch, options.adjoint_dtype)
     for index in options.levels:
-        frames, height, width = (
-            -(-n // 8) * 8 // 2**index for n in (options.frames, options.height, options.width))
+        frames, height, width = (-(-n // 8) * 8 // 2**index for n in (options.frames, options.height, options.width))
         grid = Grid(state, DEFAULT_BITS[state])
         yield Level(4 * 8**index, options.rank, (frames, height, width), grid, adjoint)
 

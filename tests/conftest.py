@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.video_fixtures import break_packet, encode, pictures  # noqa: F401
+
 # Before torch loads OpenMP: where other programs share the cores, threads that spin at every small
 # operation make the tests ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from revseg.data.masks import write_mask
+from revseg.labels.masks import write_mask
 
 NETWORK = ["network.channels=2", "network.levels=1", "network.depth=1", "network.rank=4"]
 FRAMES, HEIGHT, WIDTH = 8, 20, 30

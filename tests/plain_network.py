@@ -25,9 +25,7 @@ def haar(x: Tensor, halve_time: bool) -> Tensor:
 def haar_inverse(x: Tensor, halve_time: bool) -> Tensor:
     for axis in (2, 3, 4) if halve_time else (3, 4):
         low, high = x.unflatten(1, (2, -1)).unbind(1)
-        x = torch.stack([(low - high) * ROOT_HALF, (low + high) * ROOT_HALF], axis + 1).flatten(
-            axis, axis + 1
-        )
+        x = torch.stack([(low - high) * ROOT_HALF, (low + high) * ROOT_HALF], axis + 1).flatten(axis, axis + 1)
     return x
 
 
@@ -63,9 +61,7 @@ def sequence(
     state = blocks(state, depths[-1])
     for level in reversed(range(len(halves_time))):
         prev, curr = state
-        state = blocks(
-            (haar_inverse(prev, halves_time[level]), haar_inverse(curr, halves_time[level])), depths[level]
-        )
+        state = blocks((haar_inverse(prev, halves_time[level]), haar_inverse(curr, halves_time[level])), depths[level])
     assert next(remaining, None) is None
     return state
 

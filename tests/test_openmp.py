@@ -11,8 +11,11 @@ def spins(code: str, **environment: str) -> str:
     """What libgomp itself says that it took."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
     run = subprocess.run(
-        [sys.executable, "-c", code], env=inherited | {"OMP_DISPLAY_ENV": "verbose"} | environment,
-        capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code],
+        env=inherited | {"OMP_DISPLAY_ENV": "verbose"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     found = [line.split("'")[1] for line in run.stderr.splitlines() if "GOMP_SPINCOUNT" in line]
     if not found:

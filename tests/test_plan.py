@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from revseg.data.demo import generate_demo
+from revseg.tasks.demo import generate_demo
 
 
 def plan(*arguments):

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 from revseg import RevSegNet
-from revseg.data.flow import Flow
-from revseg.data.masks import PASCAL_PALETTE
-from revseg.data.motion import motion_evidence
-from revseg.data.video import VideoWriter, read_video
+from revseg.evidence.flow import Flow
+from revseg.evidence.motion import motion_evidence
+from revseg.labels.masks import PASCAL_PALETTE
 from revseg.predict import evidence_of, main
 from revseg.training.checkpoint import Checkpoint, load, save
+from revseg.video.read import VideoWriter, read_video
 from tests import little
 
 FRAMES, HEIGHT, WIDTH = 7, 34, 51

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from revseg.data.dataset import DavisDataset
-from revseg.data.masks import PASCAL_PALETTE, read_mask, write_mask
 from revseg.evaluation import evaluate_folders
+from revseg.labels.dataset import DavisDataset
+from revseg.labels.masks import PASCAL_PALETTE, read_mask, write_mask
 from revseg.train import main
 
 HEIGHT, FRAMES, SHIFT = 24, 6, 12

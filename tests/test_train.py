@@ -15,14 +15,14 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from revseg.cli.settings import Settings
 from revseg.config import TrainConfig
-from revseg.data.video import read_video
-from revseg.network.forecast import forecast_training
+from revseg.network.memory import forecast_training
 from revseg.network.network import widened
 from revseg.predict import main as predict
-from revseg.settings import Settings
 from revseg.train import main
 from revseg.training.loss import SegmentationLoss
+from revseg.video.read import read_video
 from tests.little import FRAMES, HEIGHT, WIDTH, arguments, write_video
 
 ROOT = Path(__file__).parents[1]
@@ -38,9 +38,7 @@ def train_killed(code: str, given: list[str]) -> subprocess.CompletedProcess[str
     """In a process of its own, after `code` has prepared its end."""
     program = f"import os, signal, sys\nfrom revseg.train import main\n{code}\nmain()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, "-c", program, *given], env=environment, capture_output=True, text=True, timeout=120
-    )
+    return subprocess.run([sys.executable, "-c", program, *given], env=environment, capture_output=True, text=True, timeout=120)
 
 
 def checkpoint(run_dir: Path) -> dict:
@@ -162,9 +160,7 @@ def test_killed_and_resumed_is_equal_bit_for_bit(when: str, video: Path, tmp_pat
     more = ["training.ema=0.9", "training.accumulation=2"]
     threads = torch.get_num_threads()
     code = f"import torch; torch.set_num_threads({threads})\n{KILLED[when]}"
-    straight, killed = (
-        arguments(video, tmp_path / name, *settings, *more) for name in ("straight", "killed")
-    )
+    straight, killed = (arguments(video, tmp_path / name, *settings, *more) for name in ("straight", "killed"))
     train(*straight)
     assert train_killed(code, killed).returncode == -signal.SIGKILL
     assert 0 < checkpoint(tmp_path / "killed")["step"] < 10
@@ -316,9 +312,7 @@ def test_davis(davis_root: Path, tmp_path: Path, capsys) -> None:
     content = json.loads((tmp_path / "validation.json").read_text())
     names = (davis_root / "ImageSets" / "2016" / "val.txt").read_text().split()
     assert list(content["sequences"]) == names
-    assert json.loads((tmp_path / "metrics.json").read_text())["JF"] == pytest.approx(
-        content["overall"]["JF"]
-    )
+    assert json.loads((tmp_path / "metrics.json").read_text())["JF"] == pytest.approx(content["overall"]["JF"])
     for name in names:
         masks = sorted((tmp_path / "predictions" / name / "masks").iterdir())
         assert [path.name for path in masks] == ["00000.png", "00001.png", "00002.png"]

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from revseg.data.masks import read_mask
-from revseg.data.sample import VOID
 from revseg.evaluation.measures import Statistics, contour_accuracy, region_similarity, statistics
+from revseg.labels.masks import read_mask
+from revseg.labels.sample import VOID
 
 PROTOCOLS = {
     "semi-supervised": slice(1, -1),  # the first frame is given with its mask; the last goes by convention
@@ -56,9 +56,7 @@ def average(scores: Iterable[Score]) -> Score:
     return Score(Statistics(*numbers[:3]), Statistics(*numbers[3:]))
 
 
-def evaluate_masks(
-    predictions: Iterable[Labels], labels: Iterable[Labels], object_ids: Sequence[int]
-) -> dict[int, Score]:
+def evaluate_masks(predictions: Iterable[Labels], labels: Iterable[Labels], object_ids: Sequence[int]) -> dict[int, Score]:
     """Score of each object from its frames, at least one; generators will do, no frame is kept.
 
     predictions, labels: one (H, W) array of object ids per frame, in the same order; label 255 is void. A
@@ -96,9 +94,7 @@ def evaluate_folders(
     return Report(protocol, scores)
 
 
-def _pair_sequences(
-    prediction: Path, annotation: Path, names: Sequence[str] | None
-) -> dict[str, tuple[Path, Path]]:
+def _pair_sequences(prediction: Path, annotation: Path, names: Sequence[str] | None) -> dict[str, tuple[Path, Path]]:
     for setting, folder in (("prediction", prediction), ("annotation", annotation)):
         if not folder.is_dir():
             raise ValueError(f"{setting}={folder} is not a folder: give the folder with the mask images")
@@ -165,10 +161,7 @@ def _frames(folder: Path) -> list[Path]:
 def _evaluate_pairs(pairs: Iterable[tuple[Labels, Labels]], object_ids: Sequence[int]) -> dict[int, Score]:
     frames = [[_measure(*pair, object_id) for object_id in object_ids] for pair in pairs]
     J, F = np.moveaxis(np.array(frames), 2, 0)  # (frames, objects) each
-    return {
-        object_id: Score(statistics(J[:, column]), statistics(F[:, column]))
-        for column, object_id in enumerate(object_ids)
-    }
+    return {object_id: Score(statistics(J[:, column]), statistics(F[:, column])) for column, object_id in enumerate(object_ids)}
 
 
 def _measure(prediction: Labels, label: Labels, object_id: int) -> tuple[float, float]:

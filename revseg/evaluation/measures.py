@@ -104,9 +104,7 @@ def statistics(values: Sequence[float]) -> Statistics:
 
 def _without_void(prediction: Mask, truth: Mask, void: Mask | None) -> tuple[Mask, Mask]:
     if prediction.shape != truth.shape:
-        raise ValueError(
-            f"the predicted mask has shape {prediction.shape}, the true one {truth.shape}: resize one of them"
-        )
+        raise ValueError(f"the predicted mask has shape {prediction.shape}, the true one {truth.shape}: resize one of them")
     if void is None:
         return prediction, truth
     return prediction & ~void, truth & ~void

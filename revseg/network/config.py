@@ -85,8 +85,10 @@ class NetworkConfig:
         value = getattr(self, name)
         values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * count
         if len(values) != count:
-            raise ValueError(f"network.{name} has {len(values)} entries but network.levels={self.levels} needs {count}; "
-                             f"give one number or {count} of them")
+            raise ValueError(
+                f"network.{name} has {len(values)} entries but network.levels={self.levels} needs {count}; "
+                f"give one number or {count} of them"
+            )
         if any(not isinstance(v, int) or v < least for v in values):
             raise ValueError(f"network.{name} is {value}; every entry must be a whole number of at least {least}")
         return values
@@ -100,10 +102,14 @@ class NetworkConfig:
         }
         for name, values in allowed.items():
             if getattr(self, name) not in values:
-                raise ValueError(f"network.{name} is {getattr(self, name)}; with arithmetic={self.arithmetic} "
-                                 f"choose one of {', '.join(values)}")
+                raise ValueError(
+                    f"network.{name} is {getattr(self, name)}; with arithmetic={self.arithmetic} "
+                    f"choose one of {', '.join(values)}"
+                )
         if self.grid_bits is not None and self.arithmetic == "float":
-            raise ValueError(f"network.grid_bits is {self.grid_bits} but arithmetic=float has no grid; "
-                             "set arithmetic=exact or leave grid_bits out")
+            raise ValueError(
+                f"network.grid_bits is {self.grid_bits} but arithmetic=float has no grid; "
+                "set arithmetic=exact or leave grid_bits out"
+            )
         if self.grid_bits is not None and not 0 <= self.grid_bits <= 20:
             raise ValueError(f"network.grid_bits is {self.grid_bits}; give 0 to 20, or null for the container's default")

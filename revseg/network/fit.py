@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from revseg.network.config import NetworkConfig
-from revseg.network.forecast import Forecast, Size, forecast_training, largest, slab_budget
+from revseg.network.memory import Forecast, Size, forecast_training, largest, slab_budget
 
 
-def fit_memory(config: NetworkConfig, size: Size, budget: int, *, device: str, labelled_frames: int | None = None,
-               optimizer: str = "muon") -> tuple[NetworkConfig, Forecast]:
+def fit_memory(
+    config: NetworkConfig, size: Size, budget: int, *, device: str, labelled_frames: int | None = None, optimizer: str = "muon"
+) -> tuple[NetworkConfig, Forecast]:
     """The first arrangement, best speed first, whose forecast keeps to ``budget`` bytes.
 
     Arrangements: with hidden activations kept; as configured; bfloat16 adjoints; int16 states and bfloat16 adjoints; the last
@@ -25,7 +26,8 @@ def fit_memory(config: NetworkConfig, size: Size, budget: int, *, device: str, l
     raise ValueError(
         f"training {size[0]} frames of {size[2]} x {size[1]} needs {forecast.total / 1e9:.2f} GB in its smallest arrangement, "
         f"but {budget / 1e9:.2f} GB may be used (training.memory_budget); set data.height={height} or less, "
-        f"data.max_frames={frames} or less, or fewer network.channels (now {config.channels})")
+        f"data.max_frames={frames} or less, or fewer network.channels (now {config.channels})"
+    )
 
 
 def arrangements(config: NetworkConfig, slab: int) -> list[NetworkConfig]:

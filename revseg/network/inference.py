@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from revseg.network.network import RevSegNet, check_volume
-from revseg.network.placement import Placement, features, frames_at_once, open_state
-from revseg.reversible.block import Pair
+from revseg.network.volume import Placement, features, frames_at_once, open_state
+from revseg.reversible.block import State
 from revseg.reversible.grid import Grid
 
 Offset = tuple[int, int, int]
@@ -61,7 +61,7 @@ def _probabilities(net: RevSegNet, volume: Tensor, offset: Offset) -> Iterator[t
         yield start, part
 
 
-def _last_state(net: RevSegNet, batch: Tensor, placement: Placement) -> Pair:
+def _last_state(net: RevSegNet, batch: Tensor, placement: Placement) -> State:
     """After all blocks: once more in wider containers where it left the range of the network's own."""
     grid = net.sequence.grid
     try:
@@ -72,7 +72,7 @@ def _last_state(net: RevSegNet, batch: Tensor, placement: Placement) -> Pair:
     return _run(net, batch, placement, grid.wider)  # here, not above: the error holds the state that overflowed
 
 
-def _run(net: RevSegNet, batch: Tensor, placement: Placement, grid: Grid) -> Pair:
+def _run(net: RevSegNet, batch: Tensor, placement: Placement, grid: Grid) -> State:
     state = open_state(net, batch, placement, grid)
     net.sequence.forward_(state, net.sequence.detached())
     return state

@@ -99,9 +99,15 @@ def _sequence(config: NetworkConfig) -> ReversibleSequence:
             layers.append(SymmetricLayer(plan.channels, plan.rank, config.kernel_size))
         else:
             blocks.append((Coarsen if plan.kind == "coarsen" else Refine)(plan.halve_time))
-    return ReversibleSequence(blocks, layers, step_size=config.step_size, grid=grid_of(config),
-                              convolution_dtype=convolution_dtype_of(config),
-                              adjoint_dtype=adjoint_dtype_of(config), slab_bytes=config.slab_bytes)
+    return ReversibleSequence(
+        blocks,
+        layers,
+        step_size=config.step_size,
+        grid=grid_of(config),
+        convolution_dtype=convolution_dtype_of(config),
+        adjoint_dtype=adjoint_dtype_of(config),
+        slab_bytes=config.slab_bytes,
+    )
 
 
 def grid_of(config: NetworkConfig) -> Grid:

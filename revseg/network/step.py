@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from revseg.network.network import RevSegNet, check_volume
-from revseg.network.placement import Placement, features, frames_at_once, open_state, opening_inputs
-from revseg.reversible.block import Pair
+from revseg.network.volume import Placement, features, frames_at_once, open_state, opening_inputs
+from revseg.reversible.block import State
 from revseg.reversible.grid import Grid
 from revseg.reversible.sequence import Kept
 
@@ -39,8 +39,14 @@ class StepResult:
     state_range: float
 
 
-def training_step(net: RevSegNet, volume: Tensor, labels: Tensor, labelled_frames: Sequence[int], loss: Loss,
-                  offset: tuple[int, int, int] = (0, 0, 0)) -> StepResult:
+def training_step(
+    net: RevSegNet,
+    volume: Tensor,
+    labels: Tensor,
+    labelled_frames: Sequence[int],
+    loss: Loss,
+    offset: tuple[int, int, int] = (0, 0, 0),
+) -> StepResult:
     """Loss of a video and its gradients, added to ``.grad`` of all parameters.
 
     volume: (N, I, T, H, W) uint8 or normalised float, I = 3, or 3 + classes + 1 if guided;
@@ -49,8 +55,10 @@ def training_step(net: RevSegNet, volume: Tensor, labels: Tensor, labelled_frame
     """
     check_volume(volume, net.config.inputs)
     if labels.shape != (len(volume), len(labelled_frames), *volume.shape[3:]):
-        raise ValueError(f"labels of shape {tuple(labels.shape)} do not fit {len(labelled_frames)} labelled frames of a volume "
-                         f"{tuple(volume.shape)}; give (N, L, H, W)")
+        raise ValueError(
+            f"labels of shape {tuple(labels.shape)} do not fit {len(labelled_frames)} labelled frames of a volume "
+            f"{tuple(volume.shape)}; give (N, L, H, W)"
+        )
     if not labelled_frames or not 0 <= min(labelled_frames) <= max(labelled_frames) < volume.shape[2]:
         raise ValueError(f"the labelled frames are {list(labelled_frames)}; give at least one, from 0 to {volume.shape[2] - 1}")
     placement = Placement.of(net, volume, offset)
@@ -73,14 +81,15 @@ def training_step(net: RevSegNet, volume: Tensor, labels: Tensor, labelled_frame
 class _Labelled:
     """The labelled frames of a state: logits, statistics and adjoint, a few frames at a time."""
 
-    def __init__(self, net: RevSegNet, state: Pair, volume: Tensor, placement: Placement, labels: Tensor,
-                 frames: Sequence[int]) -> None:
+    def __init__(
+        self, net: RevSegNet, state: State, volume: Tensor, placement: Placement, labels: Tensor, frames: Sequence[int]
+    ) -> None:
         self.net, self.state, self.volume, self.placement, self.labels = net, state, volume, placement, labels
         budget = net.sequence.budget(state.curr)
         self.count = frames_at_once(placement, net.head.in_features + net.config.classes, len(labels), budget)
         self.frames = frames
 
-    def loss_and_adjoint(self, loss: Loss) -> tuple[Tensor, Tensor, Pair]:
+    def loss_and_adjoint(self, loss: Loss) -> tuple[Tensor, Tensor, State]:
         adjoint, runs = self._zero_adjoint(), list(self._runs())
         if len(runs) == 1:  # all labelled frames at once: one pass does
             inputs = self._features(runs[0]).requires_grad_()
@@ -107,20 +116,18 @@ class _Labelled:
 
     def _features(self, run: range) -> Tensor:
         frames = [self.frames[i] for i in run]
-        return torch.cat(
-            [features(self.net, self.state, self.volume, self.placement, frame, frame + 1) for frame in frames], 1
-        )
+        return torch.cat([features(self.net, self.state, self.volume, self.placement, frame, frame + 1) for frame in frames], 1)
 
     def _statistics(self, loss: Loss, inputs: Tensor, run: range) -> Tensor:
         logits = self.net.head(inputs)
         return loss.statistics(logits.flatten(0, -2), self.labels[:, run.start : run.stop].to(self.net.device).flatten().long())
 
-    def _zero_adjoint(self) -> Pair:
+    def _zero_adjoint(self) -> State:
         dtype = self.net.sequence.adjoint_dtype
         u_prev = torch.zeros(self.state.curr.shape, dtype=dtype, device=self.net.device)
-        return Pair(u_prev, torch.zeros_like(u_prev), Grid(dtype, None))
+        return State(u_prev, torch.zeros_like(u_prev), Grid(dtype, None))
 
-    def _add(self, adjoint: Pair, inputs: Tensor, run: range) -> None:
+    def _add(self, adjoint: State, inputs: Tensor, run: range) -> None:
         """The gradient of the features into (u_prev, u_curr) = (-g_prev, g_curr)."""
         assert inputs.grad is not None
         g_prev, g_curr = inputs.grad[..., : 2 * self.net.config.channels].chunk(2, -1)
@@ -130,7 +137,7 @@ class _Labelled:
             self.placement.crop(adjoint.curr, frame, frame + 1).add_(g_curr[:, at])
 
 
-def _opening_gradient(net: RevSegNet, volume: Tensor, placement: Placement, adjoint: Pair) -> None:
+def _opening_gradient(net: RevSegNet, volume: Tensor, placement: Placement, adjoint: State) -> None:
     """The state starts as (y, y): d(loss)/dy = g_prev + g_curr = u_curr - u_prev."""
     count = frames_at_once(placement, net.config.channels + volume.shape[1], len(volume), net.sequence.budget(adjoint.curr))
     for start in range(0, placement.padded[0], count):

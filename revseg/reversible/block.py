@@ -37,8 +37,17 @@ class Layer(Protocol):
         keep: takes up relu(K curr + b), slab by slab, if that is small beside the field (``keeps_hidden``).
         """
 
-    def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
-                 budget: int, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    def adjoint_(
+        self,
+        prev: Tensor,
+        curr: Tensor,
+        u_prev: Tensor,
+        u_curr: Tensor,
+        grid: Grid,
+        adjoint_grid: Grid,
+        budget: int,
+        kept: list[Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """The same step, and on u the step with f linearised at curr; returns d(loss)/dK and d(loss)/db, new tensors.
 
         kept: what ``step_`` appended, if anything.
@@ -46,7 +55,7 @@ class Layer(Protocol):
 
 
 @dataclass
-class Pair:
+class State:
     """Two fields (N, T, H, W, C), contiguous, with the grid they live on: a state (prev, curr) or its adjoint."""
 
     prev: Tensor
@@ -72,18 +81,18 @@ class Leapfrog:
     def __init__(self, index: int) -> None:
         self.index = index
 
-    def forward_(self, state: Pair, layer: Layer, budget: int, keep: list[list[Tensor]] | None = None) -> None:
+    def forward_(self, state: State, layer: Layer, budget: int, keep: list[list[Tensor]] | None = None) -> None:
         """next = 2 curr - prev - f(curr), written over prev; then (prev, curr) <- (curr, next)."""
         self._step_(state, layer, budget, keep)
         state.swap_()
 
-    def inverse_(self, state: Pair, layer: Layer, budget: int) -> None:
+    def inverse_(self, state: State, layer: Layer, budget: int) -> None:
         """prev = 2 curr - next - f(curr): the recurrence is symmetric in time, so the same step run on (next, curr)."""
         state.swap_()
         self._step_(state, layer, budget)
 
     def adjoint_(
-        self, state: Pair, adjoint: Pair, layer: Layer, budget: int, kept: list[list[Tensor]] | None = None
+        self, state: State, adjoint: State, layer: Layer, budget: int, kept: list[list[Tensor]] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Undo the step on the state and carry the adjoint back through it; returns d(loss)/dK and d(loss)/db.
 
@@ -102,7 +111,7 @@ class Leapfrog:
         adjoint.swap_()
         return kernel, bias
 
-    def _step_(self, state: Pair, layer: Layer, budget: int, keep: list[list[Tensor]] | None = None) -> None:
+    def _step_(self, state: State, layer: Layer, budget: int, keep: list[list[Tensor]] | None = None) -> None:
         for prev, curr in zip(state.prev, state.curr, strict=True):
             hidden: list[Tensor] | None = None if keep is None else []
             if keep is not None and hidden is not None:
@@ -117,11 +126,11 @@ class Coarsen:
     def __init__(self, halve_time: bool) -> None:
         self.halve_time = halve_time
 
-    def forward_(self, pair: Pair, budget: int) -> None:
+    def forward_(self, pair: State, budget: int) -> None:
         pair.prev = self._each(coarsen_, pair.prev, pair.grid, budget)
         pair.curr = self._each(coarsen_, pair.curr, pair.grid, budget)
 
-    def inverse_(self, pair: Pair, budget: int) -> None:
+    def inverse_(self, pair: State, budget: int) -> None:
         pair.prev = self._each(refine_, pair.prev, pair.grid, budget)
         pair.curr = self._each(refine_, pair.curr, pair.grid, budget)
 
@@ -139,10 +148,10 @@ class Refine:
     def __init__(self, halve_time: bool) -> None:
         self._coarsen = Coarsen(halve_time)
 
-    def forward_(self, pair: Pair, budget: int) -> None:
+    def forward_(self, pair: State, budget: int) -> None:
         self._coarsen.inverse_(pair, budget)
 
-    def inverse_(self, pair: Pair, budget: int) -> None:
+    def inverse_(self, pair: State, budget: int) -> None:
         self._coarsen.forward_(pair, budget)
 
     adjoint_ = inverse_

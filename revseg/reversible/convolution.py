@@ -58,8 +58,8 @@ def kernel_gradient(field: Tensor, adjoint: Tensor, size: int, padding: tuple[in
         return torch.stack(taps, 2).to(wide)
     kernel = adjoint.new_empty(()).expand(adjoint.shape[-1], field.shape[-1], size, size, size)  # only its shape is read
     _, gradient, _ = torch.ops.aten.convolution_backward(
-        as_batch(adjoint), as_batch(field), kernel, None, (1, 1, 1), padding, (1, 1, 1), False, (0, 0, 0), 1,
-        (False, True, False))
+        as_batch(adjoint), as_batch(field), kernel, None, (1, 1, 1), padding, (1, 1, 1), False, (0, 0, 0), 1, (False, True, False)
+    )
     return gradient.to(wide)
 
 
@@ -76,5 +76,6 @@ def _gradient_2d(field: Tensor, adjoint: Tensor, size: int, padding: tuple[int, 
     images, outputs = field.permute(0, 3, 1, 2), adjoint.permute(0, 3, 1, 2)
     kernel = adjoint.new_empty(()).expand(adjoint.shape[-1], field.shape[-1], size, size)
     _, gradient, _ = torch.ops.aten.convolution_backward(
-        outputs, images, kernel, None, (1, 1), padding, (1, 1), False, (0, 0), 1, (False, True, False))
+        outputs, images, kernel, None, (1, 1), padding, (1, 1), False, (0, 0), 1, (False, True, False)
+    )
     return gradient

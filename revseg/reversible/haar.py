@@ -90,14 +90,12 @@ def coarse_shape(shape: torch.Size, halve_time: bool) -> tuple[int, int, int, in
     frames, height, width, channels = shape
     if height % 2 or width % 2 or (halve_time and frames % 2):
         raise ValueError(f"a field of {frames} x {height} x {width} cannot be halved; pad T, H and W to multiples of 2 per level")
-    return (frames // 2, height // 2, width // 2, 8 * channels) if halve_time else (
-        frames, height // 2, width // 2, 4 * channels)
+    return (frames // 2, height // 2, width // 2, 8 * channels) if halve_time else (frames, height // 2, width // 2, 4 * channels)
 
 
 def fine_shape(shape: torch.Size, halve_time: bool) -> tuple[int, int, int, int]:
     frames, height, width, channels = shape
-    return (2 * frames, 2 * height, 2 * width, channels // 8) if halve_time else (
-        frames, 2 * height, 2 * width, channels // 4)
+    return (2 * frames, 2 * height, 2 * width, channels // 8) if halve_time else (frames, 2 * height, 2 * width, channels // 4)
 
 
 def _groups(field: Tensor, coarse: Tensor, group_bytes: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -72,8 +72,17 @@ class PreparedLayer:
             reached.append(grid.leapfrog_(slab.core(prev), slab.core(curr), force))
         return [magnitude for magnitude in reached if magnitude is not None]
 
-    def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
-                 budget: int, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    def adjoint_(
+        self,
+        prev: Tensor,
+        curr: Tensor,
+        u_prev: Tensor,
+        u_curr: Tensor,
+        grid: Grid,
+        adjoint_grid: Grid,
+        budget: int,
+        kept: list[Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """See ``revseg.reversible.block.Layer``."""
         kernel, bias = None, None
         for number, slab in enumerate(self._slabs(curr, grid, budget)):
@@ -86,8 +95,15 @@ class PreparedLayer:
         scale = -(self.step_size**2)
         return kernel.mul_(scale), bias.mul_(scale / self.unit)
 
-    def _adjoint_slab(self, slab: Slab, state: tuple[Tensor, Tensor], adjoint: tuple[Tensor, Tensor],
-                      grid: Grid, adjoint_grid: Grid, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _adjoint_slab(
+        self,
+        slab: Slab,
+        state: tuple[Tensor, Tensor],
+        adjoint: tuple[Tensor, Tensor],
+        grid: Grid,
+        adjoint_grid: Grid,
+        hidden: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
         padding = slab.padding
         y = slab.read(state[1], self.dtype)
         a = slab.clear_halo_(self.hidden(y, padding)) if hidden is None else hidden

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from revseg.reversible.block import Coarsen, Layer, Leapfrog, Pair, Refine
+from revseg.reversible.block import Coarsen, Layer, Leapfrog, Refine, State
 from revseg.reversible.grid import Grid
 from revseg.reversible.heap import release_freed
 from revseg.reversible.kernels import dispatch
@@ -48,8 +48,17 @@ class ReversibleSequence(nn.Module):
     slab_bytes: budget of one slab's temporaries; None: ``default_slab_bytes``.
     """
 
-    def __init__(self, blocks: Sequence[Block], layers: Sequence[SymmetricLayer], *, step_size: float, grid: Grid,
-                 convolution_dtype: torch.dtype, adjoint_dtype: torch.dtype, slab_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        layers: Sequence[SymmetricLayer],
+        *,
+        step_size: float,
+        grid: Grid,
+        convolution_dtype: torch.dtype,
+        adjoint_dtype: torch.dtype,
+        slab_bytes: int | None = None,
+    ) -> None:
         super().__init__()
         self.blocks = tuple(blocks)
         self.layers = nn.ModuleList(layers)
@@ -84,7 +93,7 @@ class ReversibleSequence(nn.Module):
         return [part.detach() for part in self.parameters_of_layers()]
 
     @_same_kernels
-    def forward_(self, state: Pair, parameters: Sequence[Tensor], kept: Kept | None = None) -> None:
+    def forward_(self, state: State, parameters: Sequence[Tensor], kept: Kept | None = None) -> None:
         """Run the blocks on ``state`` in place and check its range.
 
         kept: takes up the hidden activations of the layers that ``keeps_hidden`` names, for ``adjoint_``.
@@ -102,7 +111,7 @@ class ReversibleSequence(nn.Module):
         self._check_range(state)
 
     @_same_kernels
-    def inverse_(self, state: Pair, parameters: Sequence[Tensor]) -> None:
+    def inverse_(self, state: State, parameters: Sequence[Tensor]) -> None:
         budget = self.budget(state.curr)
         for block in reversed(self.blocks):
             if isinstance(block, Leapfrog):
@@ -111,9 +120,7 @@ class ReversibleSequence(nn.Module):
                 block.inverse_(state, budget)
 
     @_same_kernels
-    def adjoint_(
-        self, state: Pair, adjoint: Pair, parameters: Sequence[Tensor], kept: Kept | None = None
-    ) -> list[Tensor]:
+    def adjoint_(self, state: State, adjoint: State, parameters: Sequence[Tensor], kept: Kept | None = None) -> list[Tensor]:
         """Undo the blocks on ``state`` and carry ``adjoint`` (u_prev, u_curr) back, both in place.
 
         kept: from ``forward_``; emptied on the way. Returns the gradients of ``parameters``.
@@ -136,15 +143,15 @@ class ReversibleSequence(nn.Module):
         """Bytes of a slab's temporaries, beside a state with such fields: on every level and on the way back the same."""
         return self.slab_bytes or default_slab_bytes(field.device.type, field.nbytes)
 
-    def pair(self, prev: Tensor, curr: Tensor, grid: Grid) -> Pair:
+    def pair(self, prev: Tensor, curr: Tensor, grid: Grid) -> State:
         """(N, C, T, H, W) values -> fields of their own memory."""
 
         def field(values: Tensor) -> Tensor:
             return grid.store(values.permute(0, 2, 3, 4, 1)).clone(memory_format=torch.contiguous_format)
 
-        return Pair(field(prev), field(curr), grid)
+        return State(field(prev), field(curr), grid)
 
-    def values(self, pair: Pair) -> tuple[Tensor, Tensor]:
+    def values(self, pair: State) -> tuple[Tensor, Tensor]:
         """Fields -> (N, C, T, H, W) values, in channels-last memory."""
         dtype = torch.float64 if pair.prev.dtype == torch.float64 else torch.float32
         prev, curr = (pair.grid.load(part, dtype).permute(0, 4, 1, 2, 3) for part in (pair.prev, pair.curr))
@@ -159,7 +166,7 @@ class ReversibleSequence(nn.Module):
         kind = WideLayer if is_wide(channels, rank) else PreparedLayer
         return kind(kernel, bias, self.step_size, grid.unit, self.convolution_dtype)
 
-    def _check_range(self, state: Pair) -> None:
+    def _check_range(self, state: State) -> None:
         if state.range is None:
             return
         grid, reached = state.grid, float(state.range) * state.grid.unit
@@ -168,7 +175,8 @@ class ReversibleSequence(nn.Module):
             raise OverflowError(
                 f"the state reached {reached:.4g}, beyond +-{grid.limit:.4g}, the range in which {name} states on the "
                 f"grid 2^-{grid.bits} are exact; lower network.step_size (now {self.step_size:g}), "
-                f"network.grid_bits (now {grid.bits}) or network.depth")
+                f"network.grid_bits (now {grid.bits}) or network.depth"
+            )
 
 
 class _ReversibleFunction(torch.autograd.Function):
@@ -192,7 +200,7 @@ class _ReversibleFunction(torch.autograd.Function):
         sequence: ReversibleSequence = ctx.sequence
         if torch._C._autograd._get_current_graph_task_keep_graph():
             prev, curr = prev.clone(), curr.clone()  # retain_graph=True: leave the state for the next backward
-        state = Pair(prev, curr, ctx.grid)
+        state = State(prev, curr, ctx.grid)
         with torch.autocast(curr.device.type, enabled=False):
             adjoint = _output_adjoint(sequence, curr, grads)
             gradients = sequence.adjoint_(state, adjoint, parameters)
@@ -201,10 +209,10 @@ class _ReversibleFunction(torch.autograd.Function):
         return None, *inputs, *(g.to(p.dtype) for g, p in zip(gradients, parameters, strict=True))
 
 
-def _output_adjoint(sequence: ReversibleSequence, like: Tensor, grads: tuple[Tensor | None, ...]) -> Pair:
+def _output_adjoint(sequence: ReversibleSequence, like: Tensor, grads: tuple[Tensor | None, ...]) -> State:
     """(g_prev, g_curr) -> (u_prev, u_curr) = (-g_prev, g_curr); an unused output contributes zeros."""
     fields = []
     for grad in grads:
         field = torch.zeros(like.shape, dtype=sequence.adjoint_dtype, device=like.device)
         fields.append(field if grad is None else field.copy_(grad.permute(0, 2, 3, 4, 1)))
-    return Pair(fields[0].neg_(), fields[1], Grid(sequence.adjoint_dtype, None))
+    return State(fields[0].neg_(), fields[1], Grid(sequence.adjoint_dtype, None))

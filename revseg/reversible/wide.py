@@ -54,8 +54,17 @@ class WideLayer:
             reached.append(grid.leapfrog_(slab.core(prev), slab.core(curr), force))
         return [magnitude for magnitude in reached if magnitude is not None]
 
-    def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid, adjoint_grid: Grid,
-                 budget: int, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    def adjoint_(
+        self,
+        prev: Tensor,
+        curr: Tensor,
+        u_prev: Tensor,
+        u_curr: Tensor,
+        grid: Grid,
+        adjoint_grid: Grid,
+        budget: int,
+        kept: list[Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """See ``revseg.reversible.block.Layer``."""
         hidden = kept[0] if kept else self._hidden(curr, grid, budget)
         d = self._framed(self._sums(u_curr, grid, budget).mul_(self._inner(hidden) > 0))
@@ -67,8 +76,15 @@ class WideLayer:
         kernel = gradient.view(shape).flip(0, 1, 2).permute(3, 4, 0, 1, 2).mul(scale)
         return kernel, self._inner(d).sum((0, 1, 2), dtype=self.sum_dtype).mul_(scale / self.unit)
 
-    def _adjoint_slab(self, slab: Slab, hidden: Tensor, d: Tensor, state: tuple[Tensor, Tensor],
-                      adjoint: tuple[Tensor, Tensor], grids: tuple[Grid, Grid]) -> Tensor:
+    def _adjoint_slab(
+        self,
+        slab: Slab,
+        hidden: Tensor,
+        d: Tensor,
+        state: tuple[Tensor, Tensor],
+        adjoint: tuple[Tensor, Tensor],
+        grids: tuple[Grid, Grid],
+    ) -> Tensor:
         gradient = None
         # a beside u, d beside y: <u, K^T a> and <d, K y> have the same form in K.
         for small, stepped, beside, grid in ((hidden, state, adjoint[1], grids[0]), (d, adjoint, state[1], grids[1])):

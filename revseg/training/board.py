@@ -8,7 +8,7 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from revseg.training.experiment import Evaluation
+from revseg.training.task import Evaluation
 
 GIGABYTE = 1e9
 
@@ -54,8 +54,7 @@ class Board:
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
         self._bar.set_postfix_str(
-            f"loss {report.loss:.3f}, J {report.J:.3f}, {report.seconds:.2f} s/step, "
-            f"peak {report.peak_memory / GIGABYTE:.2f} GB",
+            f"loss {report.loss:.3f}, J {report.J:.3f}, {report.seconds:.2f} s/step, peak {report.peak_memory / GIGABYTE:.2f} GB",
             refresh=False,
         )
         self._bar.update(step - self._bar.n)

@@ -8,7 +8,7 @@ import torch
 
 from revseg.network.config import NetworkConfig
 from revseg.network.fit import fit_memory
-from revseg.network.forecast import Forecast, Size, forecast_training
+from revseg.network.memory import Forecast, Size, forecast_training
 from revseg.training.checkpoint import Checkpoint
 from revseg.training.trainer import TrainingConfig
 
@@ -32,8 +32,6 @@ def arrange(
     optimizer = training.optimizer.name
     if saved is not None:
         kept = replace(config, **{name: getattr(saved.network, name) for name in ARRANGEMENT})
-        return kept, forecast_training(
-            kept, size, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer
-        )
+        return kept, forecast_training(kept, size, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)
     budget = training.budget(device)
     return fit_memory(config, size, budget, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)

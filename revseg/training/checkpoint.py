@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from revseg.data.atomic import replacing
 from revseg.network.config import NetworkConfig
 from revseg.network.network import RevSegNet
+from revseg.runs.atomic import replacing
 
 FORMAT, VERSION = "revseg checkpoint", 2
 
@@ -96,9 +96,7 @@ def check_same_architecture(checkpoint: Checkpoint, network: NetworkConfig, path
     free = {"arithmetic", "convolution_dtype", "state_dtype", "adjoint_dtype", "grid_bits"}
     saved, asked = _plain(checkpoint.network), _plain(network)
     differences = [
-        f"network.{key}={asked[key]} (there {saved[key]})"
-        for key in asked
-        if key not in free and asked[key] != saved[key]
+        f"network.{key}={asked[key]} (there {saved[key]})" for key in asked if key not in free and asked[key] != saved[key]
     ]
     if differences:
         raise ValueError(

@@ -17,13 +17,9 @@ class WeightAverage:
 
     def __init__(self, net: nn.Module, decay: float) -> None:
         if not 0 < decay < 1:
-            raise ValueError(
-                f"training.ema is {decay}; give a decay between 0 and 1, such as 0.99, or null for none"
-            )
+            raise ValueError(f"training.ema is {decay}; give a decay between 0 and 1, such as 0.99, or null for none")
         self.decay = decay
-        self.weights: dict[str, Tensor] = {
-            name: value.detach().clone() for name, value in net.state_dict().items()
-        }
+        self.weights: dict[str, Tensor] = {name: value.detach().clone() for name, value in net.state_dict().items()}
 
     @torch.no_grad()
     def update(self, net: nn.Module, step: int) -> None:

@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 import torch
 
-from revseg.data.ahead import map_ahead
+from revseg.evidence.ahead import map_ahead
 
 Item = TypeVar("Item")
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from revseg.data.sample import VOID
+from revseg.labels.sample import VOID
 
 
 @dataclass(frozen=True)

@@ -11,25 +11,25 @@ from dataclasses import dataclass, field
 import torch
 from tqdm import tqdm
 
-from revseg.data.augment import AugmentConfig, Augmented, augment
 from revseg.device import free_memory
-from revseg.network.forecast import forecast_training
+from revseg.network.memory import forecast_training
 from revseg.network.network import RevSegNet, widened
 from revseg.network.step import StepResult, training_step
+from revseg.runs.folder import RunFolder
+from revseg.runs.interruption import Interrupted, StopRequest
 from revseg.training import checkpoint as checkpoints
+from revseg.training.augment import AugmentConfig, Augmented, augment
 from revseg.training.board import Board, StepReport
 from revseg.training.checkpoint import Checkpoint
 from revseg.training.ema import WeightAverage
-from revseg.training.experiment import Experiment
 from revseg.training.feed import generator_for, made_ahead
-from revseg.training.interruption import Interrupted, StopRequest
 from revseg.training.loss import LossConfig, SegmentationLoss, region_similarity
 from revseg.training.memory import peak_memory
 from revseg.training.optimizer import Optimizer, OptimizerConfig
 from revseg.training.plateau import on_plateau
 from revseg.training.progress import Progress
-from revseg.training.run_folder import RunFolder
 from revseg.training.schedule import schedule_named
+from revseg.training.task import Experiment
 
 
 @dataclass(frozen=True)
@@ -198,9 +198,7 @@ class Trainer:
 
     def _try_step(self, item: Augmented) -> StepResult:
         try:
-            return training_step(
-                self.net, item.volume[None], item.labels[None], item.labelled_frames, self.loss, item.offset
-            )
+            return training_step(self.net, item.volume[None], item.labels[None], item.labelled_frames, self.loss, item.offset)
         except OverflowError as error:
             raise OverflowError(f"step {self.progress.step + 1}: {error}") from error
 

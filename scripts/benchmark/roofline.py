@@ -25,7 +25,7 @@ from torch import Tensor
 from benchmark.case import Case
 from benchmark.peers import PEERS, Revseg
 from revseg.network.network import fast_convolution_dtype
-from revseg.reversible.block import Pair
+from revseg.reversible.block import State
 from revseg.reversible.grid import Grid
 
 REPEATS = 5
@@ -83,7 +83,7 @@ def _passes(case: Case, device: torch.device, blocks: int) -> tuple[float, float
     state = sequence.pair(values, values, sequence.grid)
     wide = sequence.pair(values, values, Grid(torch.float32, None))
     dtype = sequence.adjoint_dtype
-    adjoint = Pair(wide.prev.to(dtype), wide.curr.to(dtype), Grid(dtype, None))
+    adjoint = State(wide.prev.to(dtype), wide.curr.to(dtype), Grid(dtype, None))
     parameters = sequence.detached()
     forward, backward = [], []
     with torch.no_grad():

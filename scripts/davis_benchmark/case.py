@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from revseg.cli.settings import Settings
 from revseg.config import TrainConfig
-from revseg.settings import Settings
 
 # Set by the benchmark for each case: not to be given as overrides.
 RESERVED = {

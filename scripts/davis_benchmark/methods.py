@@ -9,16 +9,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from davis_benchmark.problem import Mask, Problem
-from revseg.data.flow import flow_height
-from revseg.data.masks import read_mask, resize_mask
-from revseg.data.sample import Sample
-from revseg.prediction.output import Source, write_prediction
-from revseg.prediction.segment import decide
+from revseg.evidence.flow import flow_height
+from revseg.labels.masks import read_mask, resize_mask
+from revseg.labels.sample import Sample
+from revseg.output.folder import Source, write_prediction
+from revseg.runs.folder import RunFolder
+from revseg.segment.segmenter import decide
+from revseg.tasks.measures import copy_nearest
+from revseg.tasks.one_video import FewFrames
+from revseg.tasks.source import load_one
 from revseg.train import open_experiment, train
-from revseg.training.few_frames import FewFrames
-from revseg.training.measures import copy_nearest
-from revseg.training.run_folder import RunFolder
-from revseg.training.source import load_one
 
 
 @dataclass(frozen=True)

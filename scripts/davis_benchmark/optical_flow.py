@@ -13,9 +13,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from revseg.data.flow import Flow, look_up
-from revseg.data.sample import VOID, Sample
-from revseg.training.measures import Mask
+from revseg.evidence.flow import Flow, look_up
+from revseg.labels.sample import VOID, Sample
+from revseg.tasks.measures import Mask
 
 
 def propagate(labelled: Sample, chain: bool) -> list[Mask]:

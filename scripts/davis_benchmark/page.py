@@ -8,7 +8,7 @@ from pathlib import Path
 from davis_benchmark import tables
 from davis_benchmark.case import Recipe
 from davis_benchmark.results import Record
-from revseg.data.atomic import replacing
+from revseg.runs.atomic import replacing
 
 NEW_PAGE = "# Quality\n"
 

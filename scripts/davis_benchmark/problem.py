@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from davis_benchmark.case import Case, Recipe
 from revseg.config import TrainConfig
-from revseg.data.dataset import DavisDataset, classes_of, evenly_spaced
-from revseg.data.sample import Sample
 from revseg.device import choose_device
 from revseg.evaluation import average, evaluate_masks
-from revseg.training.measures import object_ids
+from revseg.labels.dataset import DavisDataset, classes_of, evenly_spaced
+from revseg.labels.sample import Sample
+from revseg.tasks.measures import object_ids
 
 Mask = NDArray[np.uint8]
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from davis_benchmark.case import Case, Recipe
-from revseg.data.atomic import replacing
-from revseg.training.measures import Mask
+from revseg.runs.atomic import replacing
+from revseg.tasks.measures import Mask
 
 Record = dict[str, Any]
 """Of a case, and what was measured of it."""

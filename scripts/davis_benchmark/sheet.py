@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from davis_benchmark.problem import unlabelled
-from revseg.data.atomic import replacing
-from revseg.data.masks import resize_mask
-from revseg.data.overlay import overlay
-from revseg.data.sample import VOID, Sample
 from revseg.evaluation.measures import region_similarity
-from revseg.training.measures import Mask
+from revseg.labels.masks import resize_mask
+from revseg.labels.sample import VOID, Sample
+from revseg.output.overlay import overlay
+from revseg.runs.atomic import replacing
+from revseg.tasks.measures import Mask
 
 ROWS = 4
 WIDTH = 320  # of a picture

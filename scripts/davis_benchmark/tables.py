@@ -11,7 +11,7 @@ from statistics import fmean, median, stdev
 
 from davis_benchmark.methods import BASELINES, METHODS
 from davis_benchmark.results import Record
-from revseg.data.atomic import replacing
+from revseg.runs.atomic import replacing
 
 MEASURES = ("J", "F", "JF")
 COLUMNS = (

@@ -15,15 +15,15 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from revseg.config import TrainConfig
-from revseg.data.augment import Augmented, augment
 from revseg.network.network import fast_convolution_dtype, normalise
+from revseg.training.augment import Augmented, augment
 from revseg.training.ema import WeightAverage
-from revseg.training.experiment import Experiment
 from revseg.training.feed import generator_for, made_ahead
 from revseg.training.loss import SegmentationLoss
 from revseg.training.optimizer import RATES
 from revseg.training.progress import Progress
 from revseg.training.schedule import schedule_named
+from revseg.training.task import Experiment
 
 MULTIPLE = 16  # four coarsenings by 2
 
@@ -84,9 +84,7 @@ def peak_rate(config: TrainConfig) -> float:
     return optimizer.rates[1] if optimizer.name == "adamw" else RATES["adamw"][1]
 
 
-def item(
-    experiment: Experiment, config: TrainConfig, clip: int, index: int, device: torch.device
-) -> tuple[Augmented, Offset]:
+def item(experiment: Experiment, config: TrainConfig, clip: int, index: int, device: torch.device) -> tuple[Augmented, Offset]:
     """An augmented clip, and where it lies in its padding: on a random side, as revseg's lies on its grid."""
     generator = generator_for("augmentation", config.seed, index)
     variant = augment(experiment.sample(index), config.augment, generator, device=device)

@@ -16,9 +16,7 @@ def test_one_number_is_spread_over_the_levels():
 
 @pytest.mark.parametrize("kind", [tuple, list])
 def test_one_entry_per_level_finest_first(kind):
-    config = NetworkConfig(
-        levels=2, depth=kind((0, 1, 2)), rank=kind((4, 8, 16)), coarsen_time=kind((False, True))
-    )
+    config = NetworkConfig(levels=2, depth=kind((0, 1, 2)), rank=kind((4, 8, 16)), coarsen_time=kind((False, True)))
     assert config.depths == (0, 1, 2)
     assert config.ranks == (4, 8, 16)
     assert config.halves_time == (False, True)

@@ -6,7 +6,7 @@ import pytest
 
 from revseg.network.config import NetworkConfig
 from revseg.network.fit import arrangements, fit_memory
-from revseg.network.forecast import forecast_training, slab_budget
+from revseg.network.memory import forecast_training, slab_budget
 
 SIZE = (64, 240, 427)
 SLAB = slab_budget(NetworkConfig(), SIZE, "cpu")

@@ -5,8 +5,8 @@ import torch
 
 from revseg import RevSegNet
 from revseg.network.config import NetworkConfig
-from revseg.network.forecast import forecast_prediction, forecast_training, parameters
 from revseg.network.inference import predict_probabilities
+from revseg.network.memory import forecast_prediction, forecast_training, parameters
 from revseg.network.network import normalise
 from revseg.network.step import training_step
 from tests.network import plain_step

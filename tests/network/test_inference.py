@@ -66,9 +66,7 @@ def test_several_offsets_are_averaged(net, volume, slab_bytes):
     expected = torch.stack([plainly(net, volume, offset) for offset in offsets])
     probabilities, _ = gather(predict_probabilities(net, volume, offsets))
     assert probabilities.dtype == torch.float32
-    assert torch.allclose(
-        probabilities.double(), expected.mean(0), rtol=0, atol=2e-3
-    )  # the sum is kept in float16
+    assert torch.allclose(probabilities.double(), expected.mean(0), rtol=0, atol=2e-3)  # the sum is kept in float16
     assert (expected[0] - expected.mean(0)).abs().max() > 2e-2
 
 

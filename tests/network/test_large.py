@@ -10,7 +10,7 @@ import torch
 
 from revseg import RevSegNet
 from revseg.network.inference import predict_probabilities
-from revseg.network.placement import Placement, open_state
+from revseg.network.volume import Placement, open_state
 
 
 @pytest.mark.skipif(os.environ.get("REVSEG_LARGE") != "1", reason="takes 12 GB and minutes; set REVSEG_LARGE=1")

@@ -33,15 +33,11 @@ def video(*shape, seed=1, dtype=torch.float32):
 
 
 def test_the_example_of_the_documentation_runs():
-    net = RevSegNet(
-        channels=4, classes=2, levels=3, depth=(0, 2, 2, 2), rank=16, step_size=0.5, arithmetic="exact"
-    )
+    net = RevSegNet(channels=4, classes=2, levels=3, depth=(0, 2, 2, 2), rank=16, step_size=0.5, arithmetic="exact")
     volume = video(1, 3, 5, 9, 11)
     logits = net(volume)
     assert logits.shape == (1, 2, 5, 9, 11)
-    prev, curr = (
-        net.sequence.grid.load(net.sequence.grid.store(video(1, 4, 8, 8, 16, seed=s))) for s in (1, 2)
-    )
+    prev, curr = (net.sequence.grid.load(net.sequence.grid.store(video(1, 4, 8, 8, 16, seed=s))) for s in (1, 2))
     after = net.sequence(prev, curr)
     assert [part.shape for part in after] == [prev.shape, curr.shape]
     assert all(torch.equal(a, b) for a, b in zip(net.sequence.inverse(*after), (prev, curr), strict=True))
@@ -50,9 +46,7 @@ def test_the_example_of_the_documentation_runs():
 @pytest.mark.parametrize("container", ["float32", "int32", "int16"])
 @pytest.mark.parametrize("convolution", ["bfloat16", "float32"])
 def test_the_state_of_a_volume_is_recovered_bit_for_bit_through_64_blocks(container, convolution):
-    net = network(
-        levels=3, depth=(8, 8, 8, 16), step_size=0.2, state_dtype=container, convolution_dtype=convolution
-    )
+    net = network(levels=3, depth=(8, 8, 8, 16), step_size=0.2, state_dtype=container, convolution_dtype=convolution)
     assert len(net.sequence.layers) == 64
     with torch.no_grad():
         y = net.opening(video(2, 8, 8, 16, 3) / 2).movedim(-1, 1)
@@ -167,9 +161,7 @@ def test_first_loss_is_that_of_guessing():
     assert F.cross_entropy(net(video(1, 3, 4, 8, 8)), labels).item() == pytest.approx(math.log(3), abs=0.1)
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, {"state_dtype": "int16", "adjoint_dtype": "bfloat16"}, {"arithmetic": "float"}]
-)
+@pytest.mark.parametrize("settings", [{}, {"state_dtype": "int16", "adjoint_dtype": "bfloat16"}, {"arithmetic": "float"}])
 def test_training_under_autocast(settings):
     net = network(convolution_dtype="bfloat16", **settings)
     volume = video(2, 3, 4, 8, 8)
@@ -189,10 +181,7 @@ def test_gradients_accumulate_over_volumes_and_batches():
     together = torch.autograd.grad(net(volume).square().sum(), tuple(net.parameters()))
     for sample in volume:
         net(sample[None]).square().sum().backward()
-    assert all(
-        torch.allclose(p.grad, t, rtol=1e-9, atol=1e-12)
-        for p, t in zip(net.parameters(), together, strict=True)
-    )
+    assert all(torch.allclose(p.grad, t, rtol=1e-9, atol=1e-12) for p, t in zip(net.parameters(), together, strict=True))
 
 
 def test_backward_twice_and_double_backward_are_errors():
@@ -262,9 +251,7 @@ def test_a_volume_out_of_range_stops():
     for container in ("float32", "int32", "int16"):
         net = network(state_dtype=container)
         for bad in (float("nan"), 1e9):
-            with pytest.raises(
-                OverflowError, match=r"lower network.step_size .* network.grid_bits .* network.depth"
-            ):
+            with pytest.raises(OverflowError, match=r"lower network.step_size .* network.grid_bits .* network.depth"):
                 net(torch.full((1, 3, 4, 4, 4), bad))
 
 

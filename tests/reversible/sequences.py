@@ -70,9 +70,7 @@ def start(sequence, shape, seed=1, dtype=None):
     prev = torch.randn(shape, generator=generator, dtype=torch.float64)
     curr = prev + 0.01 * torch.randn(shape, generator=generator, dtype=torch.float64)
     dtype = dtype or (torch.float64 if sequence.grid.dtype == torch.float64 else torch.float32)
-    return tuple(
-        sequence.grid.load(sequence.grid.store(part), torch.float64).to(dtype) for part in (prev, curr)
-    )
+    return tuple(sequence.grid.load(sequence.grid.store(part), torch.float64).to(dtype) for part in (prev, curr))
 
 
 def plain(sequence, prev, curr, depths, halves_time, step_size=0.5):
@@ -82,10 +80,7 @@ def plain(sequence, prev, curr, depths, halves_time, step_size=0.5):
 
 def loss_of(prev, curr):
     """Not linear, and different in the two fields."""
-    return (
-        prev.sin().mul(torch.linspace(0.5, 1.5, prev.shape[-1], dtype=prev.dtype)).sum()
-        + (curr * curr).sum() / 2
-    )
+    return prev.sin().mul(torch.linspace(0.5, 1.5, prev.shape[-1], dtype=prev.dtype)).sum() + (curr * curr).sum() / 2
 
 
 def gradients(sequence, outputs, inputs):

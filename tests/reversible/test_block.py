@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from revseg.reversible.block import Coarsen, Leapfrog, Pair, Refine
+from revseg.reversible.block import Coarsen, Leapfrog, Refine, State
 from revseg.reversible.grid import DEFAULT_BITS, Grid
 from revseg.reversible.layer import PreparedLayer
 from revseg.reversible.slab import slabs
@@ -36,11 +36,11 @@ def prepared(kind, size, grid, dtype=torch.float64, step_size=0.8):
 def state(grid, seed=1, shape=SHAPE):
     generator = torch.Generator().manual_seed(seed)
     fields = (grid.store(torch.randn(shape, generator=generator, dtype=torch.float64)) for _ in range(2))
-    return Pair(*fields, grid)
+    return State(*fields, grid)
 
 
 def copy(pair):
-    return Pair(pair.prev.clone(), pair.curr.clone(), pair.grid)
+    return State(pair.prev.clone(), pair.curr.clone(), pair.grid)
 
 
 def equal(a, b):
@@ -88,9 +88,7 @@ def test_leapfrog_equals_its_equation(kind, size):
     """next = 2 curr - prev - h^2 K^T relu(K curr + b), with the layer in plain PyTorch."""
     start, current = state(DOUBLE), state(DOUBLE)
     Leapfrog(0).forward_(current, prepared(kind, size, DOUBLE), BUDGET)
-    expected = (
-        2 * start.curr - start.prev - force(batch(start.curr), *weights(size), 0.8).permute(0, 2, 3, 4, 1)
-    )
+    expected = 2 * start.curr - start.prev - force(batch(start.curr), *weights(size), 0.8).permute(0, 2, 3, 4, 1)
     assert torch.allclose(current.curr, expected, rtol=0, atol=1e-12)
 
 
@@ -108,7 +106,7 @@ def test_leapfrog_adjoint_is_the_transposed_jacobian(kind, size):
     expected = torch.autograd.grad(loss, (prev, curr, kernel, bias))
 
     block, layer = Leapfrog(0), prepared(kind, size, DOUBLE)
-    current, adjoint = copy(start), Pair(-g_prev, g_curr.clone(), DOUBLE)
+    current, adjoint = copy(start), State(-g_prev, g_curr.clone(), DOUBLE)
     block.forward_(current, layer, BUDGET)
     gradients = block.adjoint_(current, adjoint, layer, BUDGET)
     for got, wanted in zip((-adjoint.prev, adjoint.curr, *gradients), expected, strict=True):
@@ -166,7 +164,7 @@ def test_kept_hidden_activations_change_no_bit(kind, container, convolution):
 def test_a_sample_does_not_depend_on_the_rest_of_the_batch(kind):
     layer, block = prepared(kind, 3, DOUBLE), Leapfrog(0)
     both = state(DOUBLE)
-    second = Pair(both.prev[1:].clone(), both.curr[1:].clone(), DOUBLE)
+    second = State(both.prev[1:].clone(), both.curr[1:].clone(), DOUBLE)
     block.forward_(both, layer, BUDGET)
     block.forward_(second, layer, BUDGET)
     assert torch.equal(both.curr[1:], second.curr)
@@ -180,9 +178,7 @@ def test_changes_of_level_are_inverted_bit_for_bit(kind, container, halve_time):
     start = state(grid, shape=(2, 4, 6, 4, 16))
     current = copy(start)
     kind(halve_time).forward_(current, 1)
-    factor = {(Coarsen, True): 8, (Coarsen, False): 4, (Refine, True): 1 / 8, (Refine, False): 1 / 4}[
-        kind, halve_time
-    ]
+    factor = {(Coarsen, True): 8, (Coarsen, False): 4, (Refine, True): 1 / 8, (Refine, False): 1 / 4}[kind, halve_time]
     assert current.curr.shape[-1] == 16 * factor
     kind(halve_time).inverse_(current, 1 << 20)
     assert equal(current, start)

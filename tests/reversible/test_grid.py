@@ -38,9 +38,7 @@ def test_store_of_known_values():
 def test_leapfrog_is_undone_bit_for_bit_over_the_whole_range(dtype):
     grid, generator = exact(dtype), torch.Generator().manual_seed(1)
     largest = LARGEST_INTEGER[dtype] // 8
-    prev, curr = (
-        torch.randint(-largest, largest + 1, (5, 4, 5, 5), generator=generator).to(dtype) for _ in range(2)
-    )
+    prev, curr = (torch.randint(-largest, largest + 1, (5, 4, 5, 5), generator=generator).to(dtype) for _ in range(2))
     force = torch.randn(5, 4, 5, 5, generator=generator) * largest
     state = prev.clone()
     grid.leapfrog_(state, curr, force.clone())

@@ -52,9 +52,7 @@ def test_adjoint_by_dot_product_and_norm_kept(halve_time):
     x = field()
     coarse = coarsen_(x.clone(), halve_time, DOUBLE, 1 << 20)
     y = field(coarse.shape, 1)
-    assert torch.allclose(
-        (coarse * y).sum(), (x * refine_(y.clone(), halve_time, DOUBLE, 1 << 20)).sum(), rtol=1e-12
-    )
+    assert torch.allclose((coarse * y).sum(), (x * refine_(y.clone(), halve_time, DOUBLE, 1 << 20)).sum(), rtol=1e-12)
     assert torch.allclose(coarse.norm(), x.norm(), rtol=1e-13)
 
 

@@ -23,9 +23,7 @@ def assert_inverted_exactly(sequence, state):
 @pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
 def test_64_blocks_on_3_levels_are_inverted_bit_for_bit(container, convolution):
     """On level 3 the 1024 channels take the matrix product."""
-    sequence = build(
-        (8, 8, 8, 16), grid=exact(container), convolution=convolution, step_size=0.15, slab_bytes=60_000
-    )
+    sequence = build((8, 8, 8, 16), grid=exact(container), convolution=convolution, step_size=0.15, slab_bytes=60_000)
     assert len(sequence.layers) == 64
     assert_inverted_exactly(sequence, start(sequence, (1, 2, 8, 16, 16)))
 
@@ -90,14 +88,10 @@ def test_an_output_may_stay_unused(unused):
 def test_gradients_accumulate_over_backward_passes():
     sequence = build((1, 1))
     states = [start(sequence, (1, 2, 4, 4, 4), seed) for seed in (1, 2)]
-    total = torch.autograd.grad(
-        sum(loss_of(*sequence(*state)) for state in states), tuple(sequence.parameters())
-    )
+    total = torch.autograd.grad(sum(loss_of(*sequence(*state)) for state in states), tuple(sequence.parameters()))
     for state in states:
         loss_of(*sequence(*state)).backward()
-    assert all(
-        torch.allclose(p.grad, t, rtol=1e-12) for p, t in zip(sequence.parameters(), total, strict=True)
-    )
+    assert all(torch.allclose(p.grad, t, rtol=1e-12) for p, t in zip(sequence.parameters(), total, strict=True))
 
 
 def test_retain_graph_gives_the_same_gradients_twice():

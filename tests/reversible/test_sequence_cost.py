@@ -107,9 +107,7 @@ def test_floating_point_operations_are_those_of_eight_convolutions():
     """kernel_size 1 has no halo, so that the units come out even whatever the slabs."""
     rank, shape = 3, (2, 2, 4, 8, 8)
     sequence = build((2, 3), rank=rank, size=1, slab_bytes=20_000)
-    unit = (
-        2 * rank * math.prod(shape)
-    )  # one multiplication and one addition; C times positions is the same on every level
+    unit = 2 * rank * math.prod(shape)  # one multiplication and one addition; C times positions is the same on every level
     with FlopCounterMode(display=False) as counter:
         loss_of(*sequence(*start(sequence, shape))).backward()
     counts = counter.get_flop_counts()["Global"]  # leaves out the norms of the kernels

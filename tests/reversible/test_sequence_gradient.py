@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from revseg.reversible.block import Leapfrog, Pair
+from revseg.reversible.block import Leapfrog, State
 from revseg.reversible.grid import Grid
 from revseg.reversible.wide import is_wide
 from tests.reversible.sequences import build, exact, gradients, loss_of, plain, start
@@ -61,9 +61,7 @@ def test_taylor_remainder_is_of_second_order(what):
     with torch.no_grad():
         for step in steps:
             place.copy_(base + step * direction)
-            remainders.append(
-                abs((loss_of(*sequence(**state)) - loss - step * (gradient * direction).sum()).item())
-            )
+            remainders.append(abs((loss_of(*sequence(**state)) - loss - step * (gradient * direction).sum()).item()))
     slope = np.polyfit(np.log(steps), np.log(remainders), 1)[0]
     assert slope >= 1.9
 
@@ -84,11 +82,9 @@ def with_stored_states(sequence, state, grads):
         prev, curr = stored.pop()
         if isinstance(block, Leapfrog):
             # Of the state after the step the adjoint needs curr alone; what it recovers is thrown away.
-            after = Pair(curr, torch.full_like(prev, 3), sequence.grid)
+            after = State(curr, torch.full_like(prev, 3), sequence.grid)
             layer = sequence._prepare(block, parameters, sequence.grid)
-            result[2 * block.index], result[2 * block.index + 1] = block.adjoint_(
-                after, adjoint, layer, budget
-            )
+            result[2 * block.index], result[2 * block.index + 1] = block.adjoint_(after, adjoint, layer, budget)
             block.inverse_(pair, layer, budget)
         else:
             block.adjoint_(adjoint, budget)
@@ -103,9 +99,7 @@ def with_stored_states(sequence, state, grads):
 @pytest.mark.parametrize("container", [torch.float32, torch.int16])
 @pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
 def test_exact_gradients_are_those_of_stored_states_bit_for_bit(convolution, container, adjoint):
-    sequence = build(
-        (1, 2, 2, 4), grid=exact(container), convolution=convolution, adjoint=adjoint, slab_bytes=60_000
-    )
+    sequence = build((1, 2, 2, 4), grid=exact(container), convolution=convolution, adjoint=adjoint, slab_bytes=60_000)
     inputs = [part.requires_grad_() for part in start(sequence, (1, 2, 8, 16, 16))]
     outputs = sequence(*inputs)
     grads = [torch.randn_like(part) for part in outputs]

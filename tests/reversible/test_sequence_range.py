@@ -13,9 +13,7 @@ def test_a_start_out_of_range_stops(depths, value, container):
     sequence = build(depths, grid=exact(container), convolution=torch.float32)
     state = start(sequence, (1, 2, 2, 2, 2))
     state[1][0, 0, 1, 1, 1] = sequence.grid.limit * 1.01 if value == "beyond" else value
-    with pytest.raises(
-        OverflowError, match=r"lower network.step_size .* network.grid_bits .* or network.depth"
-    ):
+    with pytest.raises(OverflowError, match=r"lower network.step_size .* network.grid_bits .* or network.depth"):
         sequence(*state)
 
 

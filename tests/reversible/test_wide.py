@@ -42,9 +42,7 @@ def test_step_and_adjoint_agree_with_the_convolutions(channels, dtype, size, bud
     start_prev, start_curr, u_prev, u_curr = fields(channels, 4)
     results = []
     for layer, grid in ((wide, state), (reference, Grid(torch.float64, None))):
-        prev, curr, up, uc = (
-            part.to(grid.dtype, copy=True) for part in (start_prev, start_curr, u_prev, u_curr)
-        )
+        prev, curr, up, uc = (part.to(grid.dtype, copy=True) for part in (start_prev, start_curr, u_prev, u_curr))
         assert layer.step_(prev, curr, grid, budget) == []
         forward = prev.clone()
         gradients = layer.adjoint_(prev, curr, up, uc, grid, adjoint if layer is wide else grid, budget)

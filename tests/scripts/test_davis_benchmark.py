@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from revseg.data.sample import VOID, Sample
+from revseg.labels.sample import VOID, Sample
 from tests.little import FRAMES, HEIGHT, NETWORK, WIDTH, write_video
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -184,7 +184,7 @@ def test_flow_carries_labels_with_what_moves(part, chain: bool) -> None:
 
 
 def test_clips_hold_a_labelled_frame(part) -> None:
-    from revseg.data.augment import Augmented
+    from revseg.training.augment import Augmented
 
     unet = part("unet")
     volume = torch.arange(40, dtype=torch.uint8).view(1, 40, 1, 1).expand(3, -1, 2, 2)
@@ -218,9 +218,7 @@ def test_clips_together_are_the_whole(part, clip: int) -> None:
 
 
 @pytest.mark.parametrize("guided", ["true", "false"])
-def test_the_unet_learns_by_the_recipe(
-    guided: str, part, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_unet_learns_by_the_recipe(guided: str, part, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case, methods, unet = part("case"), part("methods"), part("unet")
     more = "device=cpu", "training.ema=0.9", "augment.rotation=0", f"network.guided={guided}"
     recipe = case.Recipe(str(root), 2017, None, None, 3, more)

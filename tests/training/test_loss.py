@@ -5,7 +5,7 @@ from math import log
 import pytest
 import torch
 
-from revseg.data.sample import VOID
+from revseg.labels.sample import VOID
 from revseg.training.loss import LossConfig, SegmentationLoss, region_similarity
 
 

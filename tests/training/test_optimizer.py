@@ -58,9 +58,7 @@ def test_weight_decay_spares_the_biases() -> None:
             parameter.grad = torch.zeros_like(parameter)
     Optimizer(net, OptimizerConfig("adamw", kernel_rate=0.1, rate=0.1, weight_decay=0.5)).step(1.0)
     for name, parameter in net.named_parameters():
-        torch.testing.assert_close(
-            parameter.detach(), torch.full_like(parameter, 1.0 if name.endswith("bias") else 0.95)
-        )
+        torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, 1.0 if name.endswith("bias") else 0.95))
 
 
 @pytest.mark.parametrize("name", ["muon", "adamw"])

@@ -41,8 +41,19 @@ def test_a_training_that_learns_nothing_more_ends_early(tmp_path, monkeypatch):
     """Rates so small that the loss stays as it is: 2 x 3 steps to see it, 3 to end; a resumed run has ended, too."""
     write_video(tmp_path)
     still = ["training.optimizer.kernel_rate=1e-9", "training.optimizer.rate=1e-9", "training.patience=3", "training.steps=60"]
-    given = arguments(tmp_path, tmp_path / "run", *still, "augment.gain=0", "augment.bias=0", "augment.offset=false",
-                      "augment.rotation=0", "augment.scale=0", "augment.shear=0", "augment.translation=0", "network.guided=false")
+    given = arguments(
+        tmp_path,
+        tmp_path / "run",
+        *still,
+        "augment.gain=0",
+        "augment.bias=0",
+        "augment.offset=false",
+        "augment.rotation=0",
+        "augment.scale=0",
+        "augment.shear=0",
+        "augment.translation=0",
+        "network.guided=false",
+    )
     for _ in range(2):
         monkeypatch.setattr(sys, "argv", ["revseg-train", *given])
         main()

@@ -13,9 +13,7 @@ def random_field(dtype: torch.dtype, channels: int, largest: int) -> torch.Tenso
 
 
 @pytest.mark.parametrize("halve_time", [True, False])
-@pytest.mark.parametrize(
-    ("dtype", "largest"), [(torch.float32, 2**20), (torch.int32, 2**22), (torch.int16, 2**12)]
-)
+@pytest.mark.parametrize(("dtype", "largest"), [(torch.float32, 2**20), (torch.int32, 2**22), (torch.int16, 2**12)])
 def test_exact_transform_has_the_bits_of_pytorch(dtype, largest, halve_time, device):
     from revseg.reversible.kernels.haar import coarsen_group_, refine_group_
 

@@ -1,0 +1,1 @@
+"""What labels and motion say of the frames that have no label."""

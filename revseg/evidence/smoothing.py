@@ -1,0 +1,111 @@
+"""Probabilities that agree with those of the frames before and after, along optical flow.
+
+    p_t(x) <- normalised( 3 c_t(x) e_t(x) + sum_n a_tn(x) p_n(x + flow_tn(x)) ),     n = t - 2, t - 1, t + 1, t + 2
+
+e_t: the probabilities that are given, c_t: the confidence in them, a_tn: how far the flow from t to n agrees
+(``Flow.agreement``), both 0 to 1. This is diffusion along the trajectories of a video, in Gauss-Seidel sweeps forwards in time:
+what one frame got wrong, its neighbours outvote, and what was covered for a while comes back from both sides. Frames whose truth
+is known stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from revseg.evidence.ahead import map_ahead
+from revseg.evidence.flow import Field, Flow, look_up_planes
+from revseg.evidence.store import Displacement
+
+# Neighbours of a frame: with those two frames off, one bad flow is not the end of a trajectory (J 0.844 against 0.840 with the
+# next ones alone, 0.843 with those four frames off as well; five sequences, 5 labelled frames).
+HOPS = (1, 2)
+# Weight of full confidence, against at most 4 of the neighbours together. J of the evidence of ten sequences, 1 and 5 labelled
+# frames: without smoothing 0.558 and 0.857, with a weight of 1 0.595 and 0.872, of 3 0.597 and 0.874, of 10 0.594 and 0.871.
+PRIOR = 3.0
+SWEEPS = 5
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is said of a frame."""
+
+    probabilities: Field
+    """(C, H, W); where they sum to 0, nothing is known."""
+    confidence: Field | float
+    """In them, 0 to 1: of each pixel (H, W), or of all."""
+
+
+class _Link(NamedTuple):
+    """From a frame to a neighbour."""
+
+    agreement: Field
+    displacement: Displacement | None
+    """None: the flow has it on disk."""
+
+
+class Smoothing:
+    """Of a video's probabilities, frame by frame as they come.
+
+    Sweep s works on frame t one frame after sweep s - 1 has been at t + 2. So all of them run in one pass over the video, each at
+    the same time as the others, and each flow is computed once: it holds 3 sweeps + 3 frames, with how far their flows agree, and
+    the latter of a few frames ahead, however long the video is.
+    """
+
+    def __init__(self, flow: Flow, fixed: Collection[int] = (), sweeps: int = SWEEPS) -> None:
+        self.flow, self.fixed, self.sweeps = flow, frozenset(fixed), sweeps
+        self._weighted: dict[int, Field] = {}
+        self._current: dict[int, Field] = {}
+        self._links: dict[tuple[int, int], _Link] = {}
+
+    def __call__(self, given: Iterable[Given]) -> Iterator[Field]:
+        """The smoothed probabilities, in the order of the frames."""
+        reach, frames, arriving = max(HOPS), self.flow.frames, iter(given)
+        lag = reach + 1
+        # Of each frame they take about as long as three updates, and a tick has as many updates as there are sweeps.
+        linked = map_ahead(self.flow.pool, self._links_after, range(frames), 1 + self.flow.threads // (1 + self.sweeps))
+        for tick in range(frames + lag * self.sweeps):
+            if tick < frames:
+                self._take(tick, next(arriving))
+            places = [tick - lag * sweep for sweep in range(1, self.sweeps + 1)]
+            if places and 0 <= places[0] < frames:
+                self._links |= next(linked)
+            turn = [frame for frame in places if 0 <= frame < frames and frame not in self.fixed]
+            # No two of them are neighbours: none sees another's update.
+            self._current |= zip(turn, self.flow.pool.map(self._updated, turn), strict=True)
+            if (done := tick - lag * self.sweeps) >= 0:
+                yield self._current[done]
+                self._forget(done - reach)
+
+    def _take(self, frame: int, given: Given) -> None:
+        self._current[frame] = given.probabilities
+        self._weighted[frame] = PRIOR * given.confidence * given.probabilities
+
+    def _links_after(self, frame: int) -> dict[tuple[int, int], _Link]:
+        """Between a frame and its neighbours after it, both ways."""
+        links = {}
+        for other in (frame + hop for hop in HOPS if frame + hop < self.flow.frames):
+            there, back = self.flow.displacement(frame, other), self.flow.displacement(other, frame)
+            to, fro = self.flow.moved(there), self.flow.moved(back)
+            for pair, displacement, ways in ((frame, other), there, (to, fro)), ((other, frame), back, (fro, to)):
+                if pair[0] not in self.fixed:  # those take no notice of their neighbours
+                    links[pair] = _Link(self.flow.agreement(*pair, *ways), None if self.flow.keeps(*pair) else displacement)
+        return links
+
+    def _updated(self, frame: int) -> Field:
+        total = self._weighted[frame].copy()
+        for n in (other for hop in HOPS for other in (frame - hop, frame + hop) if 0 <= other < self.flow.frames):
+            agreement, held = self._links[frame, n]
+            position = self.flow.moved(self.flow.displacement(frame, n) if held is None else held)
+            total += agreement * look_up_planes(self._current[n], position)
+        return total / np.maximum(total.sum(0), 1e-9)
+
+    def _forget(self, frame: int) -> None:
+        """A frame that no update needs any more."""
+        self._current.pop(frame, None)
+        self._weighted.pop(frame, None)
+        for pair in [pair for pair in self._links if frame in pair]:
+            del self._links[pair]

@@ -1,0 +1,1 @@
+"""Masks, and the videos that they belong to."""

@@ -1,0 +1,174 @@
+"""From folders, laid out as data/README.md says, to samples."""
+
+import difflib
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from revseg.labels.masks import check_encoding, read_mask, resize_mask
+from revseg.labels.sample import VOID, Sample
+from revseg.video.folder import image_files
+from revseg.video.frame import resized
+from revseg.video.read import Video, probe, read_video
+
+HOW_TO_GET = (
+    "download DAVIS-2016 or DAVIS-2017 (480p) from https://davischallenge.org, unpack it, and set "
+    "data.root to its folder DAVIS, where JPEGImages, Annotations and ImageSets lie (see data/README.md)"
+)
+
+
+class DavisDataset:
+    """Videos with a mask for every frame, or for some.
+
+        root/JPEGImages/480p/<name>/00000.jpg
+        root/Annotations/480p/<name>/00000.png
+        root/ImageSets/<year>/<split>.txt           one name a line
+
+    split: a list in ImageSets, None: all sequences there are. year: 2016 or 2017, for the list and, unless
+    `encoding` is given, for the encoding of the masks. resolution: the folder in JPEGImages and Annotations.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str | None = None,
+        year: int = 2016,
+        resolution: str = "480p",
+        encoding: str | None = None,
+    ) -> None:
+        self.root, self.year, self.resolution = Path(root), year, resolution
+        self.encoding = encoding or f"davis{year}"
+        check_encoding(self.encoding)
+        self.frames = self.root / "JPEGImages" / resolution
+        self.annotations = self.root / "Annotations" / resolution
+        for folder in (self.root, self.frames, self.annotations):
+            if not folder.is_dir():
+                raise ValueError(f"data folder {folder} does not exist: {HOW_TO_GET}")
+        self.names = self._all() if split is None else self._split(split)
+
+    def size(self, name: str, height: int | None, max_frames: int | None) -> tuple[int, int, int]:
+        """(T, H, W) that `load` would give, without decoding more than a frame."""
+        folder = self.frames / name
+        native = probe(folder).native_size
+        return min(len(image_files(folder)), max_frames or sys.maxsize), *resized(native, height)
+
+    def load(self, name: str, *, height: int | None = None, max_frames: int | None = None) -> Sample:
+        """A sequence, of the split or not, with all its masks."""
+        source = self.frames / name
+        if not source.is_dir():
+            raise ValueError(f"sequence {name!r} is not in {self.frames}: {_suggest(name, self._all())}")
+        video = read_video(source, height=height, max_frames=max_frames)
+        return _sample(name, source, video, self.annotations / name, self.encoding, max_frames)
+
+    def _all(self) -> list[str]:
+        return sorted(path.name for path in self.frames.iterdir() if path.is_dir())
+
+    def _split(self, split: str) -> list[str]:
+        # DAVIS-2016 as published: ImageSets/480p/train.txt, the paths of a frame and its mask on each line.
+        folders = self.root / "ImageSets" / str(self.year), self.root / "ImageSets" / self.resolution
+        lists = [folder / f"{split}.txt" for folder in folders]
+        path = next((path for path in lists if path.is_file()), None)
+        if path is None:
+            there = [str(path.relative_to(self.root)) for path in sorted(self.root.glob("ImageSets/*/*.txt"))]
+            raise ValueError(f"list of sequences {lists[0]} does not exist: {_suggest(split, there)}")
+        entries = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if not entries:
+            raise ValueError(f"list of sequences {path} is empty: write one name on each line")
+        return list(dict.fromkeys(Path(entry).parent.name if "/" in entry else entry for entry in entries))
+
+
+def load_own(
+    video: str | Path,
+    masks: str | Path,
+    encoding: str,
+    height: int | None = None,
+    max_frames: int | None = None,
+    on_error: str = "stop",
+) -> Sample:
+    """A video file or a folder of frames, and a folder with masks for some of them.
+
+    The mask `00012.png` labels frame 12 of a file, counted from 0, and the frame `00012.jpg` of a folder.
+    """
+    check_encoding(encoding)
+    source = Path(video)
+    content = read_video(source, height=height, max_frames=max_frames, on_error=on_error)
+    return _sample(source.stem, source, content, Path(masks), encoding, max_frames)
+
+
+def evenly_spaced(frames: int, count: int) -> tuple[int, ...]:
+    """`count` of the positions 0 ... frames - 1, evenly spaced, the first and last included."""
+    if not 1 <= count <= frames:
+        raise ValueError(f"cannot take {count} of {frames} labelled frames: set data.labelled_frames to 1 ... {frames}")
+    return tuple(round(i * (frames - 1) / max(1, count - 1)) for i in range(count))
+
+
+def classes_of(labels: Tensor) -> int:
+    """Classes that the labels need: background, and objects up to the highest id."""
+    return 1 + max(objects_in(labels), default=0)
+
+
+def objects_in(labels: Tensor) -> list[int]:
+    """Ids of the objects that the labels (L, H, W) show, ascending. Frame by frame: indices of 8 bytes would be as many."""
+    found = {value for frame in labels for value in frame.flatten().bincount().nonzero().flatten().tolist()}
+    return sorted(found - {0, VOID})
+
+
+def _sample(name: str, source: Path, video: Video, masks: Path, encoding: str, max_frames: int | None) -> Sample:
+    """A video with its masks, resized as it was."""
+    files = _masks_by_frame(masks, video, source, max_frames)
+    labels = torch.empty(len(files), *video.volume.shape[2:], dtype=torch.uint8)
+    for row, path in zip(labels, files.values(), strict=True):
+        mask = read_mask(path, encoding)
+        if mask.shape != video.native_size:
+            raise ValueError(
+                f"mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, but its frame in {source} is "
+                f"{video.native_size[1]} x {video.native_size[0]}: save it at the size of the frame"
+            )
+        row.copy_(torch.from_numpy(resize_mask(mask, *row.shape)))
+    frames = tuple(files)
+    return Sample(name, video.volume, labels, frames, video.native_size, video.frame_rate, source, video.names)
+
+
+def _masks_by_frame(masks: Path, video: Video, source: Path, max_frames: int | None) -> dict[int, Path]:
+    """Of each labelled frame its position in the volume and its mask, in order."""
+    if not masks.is_dir():
+        raise ValueError(f"folder of masks {masks} does not exist: make it, with a PNG per labelled frame")
+    positions = {_key(name): position for position, name in enumerate(video.names)}
+    cut = len(video.names) == max_frames
+    found: dict[int, Path] = {}
+    for path in sorted(masks.glob("*.png")):
+        key = _key(path.stem)
+        if key in positions:
+            if positions[key] in found:
+                raise ValueError(f"{path} and {found[positions[key]]} are masks of one frame: remove one")
+            found[positions[key]] = path
+        elif key not in map(_key, video.lost) and not (cut and _follows(key, video.names[-1])):
+            raise ValueError(
+                f"mask {path} is for a frame that does not exist: {source} has frames {video.names[0]} to "
+                f"{video.names[-1]}, and a mask has the name of its frame; rename or remove it"
+            )
+    if not found:
+        raise ValueError(
+            f"no labelled frame: {masks} has no PNG for any of the frames {video.names[0]} to "
+            f"{video.names[-1]} of {source}; save the mask of the first as {video.names[0]}.png"
+        )
+    return dict(sorted(found.items()))
+
+
+def _key(name: str) -> int | str:
+    """12.png is the mask of frame 00012."""
+    return int(name) if name.isdecimal() else name
+
+
+def _follows(key: int | str, last: str) -> bool:
+    """Whether a mask may belong to a frame after the last that was read."""
+    end = _key(last)
+    return not (isinstance(key, int) and isinstance(end, int)) or key > end
+
+
+def _suggest(name: str, there: list[str]) -> str:
+    if near := difflib.get_close_matches(name, there, 1):
+        return f"did you mean {near[0]!r}?"
+    return f"choose one of {', '.join(there)}" if there else "there is none"

@@ -1,0 +1,102 @@
+"""Mask images <-> labels, in the two encodings of DAVIS.
+
+    davis2016   grey image, 0 background and 255 object       labels 0, 1
+    davis2017   palette (or grey) image, value = object id    labels 0, 1, 2, ... and 255 void
+
+A data set states which it uses: 255 is the object in one and void in the other, so no guessing.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from revseg.labels.sample import VOID
+from revseg.runs.atomic import replacing
+
+Labels = NDArray[np.uint8]
+
+ENCODINGS = ("davis2016", "davis2017")
+
+
+def _pascal_palette() -> NDArray[np.uint8]:
+    """Bits 0, 3, 6 of a label are the high bits of red, bits 1, 4, 7 of green, bits 2, 5 of blue."""
+    label = np.arange(256)
+    channels = [sum((label >> 3 * bit + channel & 1) << 7 - bit for bit in range(3)) for channel in range(3)]
+    return np.stack(channels, axis=1).astype(np.uint8)
+
+
+PASCAL_PALETTE = _pascal_palette()
+"""(256, 3) uint8: the colours of PASCAL VOC and DAVIS."""
+
+
+def read_mask(path: str | Path, encoding: str) -> Labels:
+    """Labels (H, W) of a mask image. Raises ValueError if the image contradicts its encoding."""
+    check_encoding(encoding)
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except FileNotFoundError as error:
+        raise ValueError(f"mask {path} does not exist: add it") from error
+    except (
+        OSError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ) as error:  # SyntaxError: a PNG with a broken chunk
+        raise ValueError(f"mask {path} is not a readable image ({error}): save it again as an 8-bit PNG") from error
+    return _binary(image, path) if encoding == "davis2016" else _object_ids(image, path)
+
+
+def check_encoding(encoding: str) -> None:
+    if encoding not in ENCODINGS:
+        raise ValueError(f"mask encoding is {encoding!r}: choose one of {', '.join(ENCODINGS)}")
+
+
+def _binary(image: Image.Image, path: str | Path) -> Labels:
+    # Some published DAVIS-2016 masks are RGB(A) with equal channels; in a palette image the colours count.
+    grey = np.asarray(image.convert("L"))
+    others = grey[(grey != 0) & (grey != 255)]
+    if others.size:
+        raise ValueError(
+            f"mask {path} holds the value {others[0]}, but encoding davis2016 has only 0 and 255: set the "
+            "encoding to davis2017 if its values are object ids"
+        )
+    return (grey == 255).astype(np.uint8)
+
+
+def _object_ids(image: Image.Image, path: str | Path) -> Labels:
+    if image.mode not in ("P", "L", "1"):
+        raise ValueError(
+            f"mask {path} is a {image.mode} image, but encoding davis2017 needs object ids: save it as an "
+            "8-bit palette or grey PNG"
+        )
+    binary = image.mode != "P" or _white(image) == VOID
+    labels = np.array(image.convert("L") if image.mode == "1" else image)
+    if binary and (labels == VOID).any() and np.isin(labels, (0, VOID)).all():
+        raise ValueError(
+            f"mask {path} holds only 0 and 255, which is void in encoding davis2017: set the encoding to "
+            "davis2016 if 255 marks the object"
+        )
+    return labels
+
+
+def _white(image: Image.Image) -> int | None:
+    """Index of white in a palette: a grey image saved as a palette image has it at 255."""
+    palette = np.array(image.getpalette("RGB")).reshape(-1, 3)
+    (white,) = np.nonzero((palette == 255).all(axis=1))
+    return int(white[-1]) if white.size else None
+
+
+def write_mask(path: str | Path, mask: Labels) -> None:
+    """Labels (H, W) as an 8-bit palette PNG in DAVIS colours; a failed write leaves no file."""
+    image = Image.fromarray(np.ascontiguousarray(mask, dtype=np.uint8))
+    image.putpalette(PASCAL_PALETTE.tobytes())
+    with replacing(path) as temporary:
+        image.save(temporary, format="PNG", bits=8)
+
+
+def resize_mask(mask: Labels, height: int, width: int) -> Labels:
+    """Nearest label at the pixel centres of a (height, width) image."""
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip((height, width), mask.shape, strict=True))
+    return mask[rows[:, None], columns]

@@ -1,0 +1,1 @@
+"""What a user keeps: masks and an overlay."""

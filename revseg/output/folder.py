@@ -1,0 +1,95 @@
+"""The folder of a segmented video.
+
+<folder>/masks/00000.png ...     8-bit palette, the video's own size, named like the frames
+        /overlay.mp4             the video with the masks on it: same size, frames and timestamps
+        /prediction.json         how it was made, and the J expected of each frame; marks the folder as ours
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from revseg.labels.masks import read_mask, write_mask
+from revseg.output.overlay import overlay
+from revseg.runs.atomic import replacing
+from revseg.segment.segmenter import Segmented
+from revseg.video.read import VideoWriter, iterate_frames
+
+MARK = "prediction.json"
+
+
+def claim(folder: Path, video: Path) -> None:
+    """Before any work: the folder can be written, and nothing of somebody else's lies where ours goes.
+
+    Hand-made labels in a folder `masks` look just like ours: they must not be overwritten, nor the video
+    itself.
+    """
+    masks = folder / "masks"
+    if video.exists() and any(path.exists() and path.samefile(video) for path in (masks, folder / "overlay.mp4")):
+        raise ValueError(f"{video} lies where the prediction goes; choose another folder with output=")
+    if masks.is_dir() and any(masks.iterdir()) and not (folder / MARK).exists():
+        raise ValueError(f"{masks} holds files that revseg did not write; choose another folder with output=")
+    try:
+        masks.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot write {folder}: {error.strerror}; choose another folder with output=") from error
+    _write_note(folder, {"video": str(video), "complete": False})
+
+
+@dataclass(frozen=True)
+class Source:
+    """The video that was segmented."""
+
+    path: Path
+    frame_rate: Fraction
+    names: Sequence[str]
+    """Of the frames, and so of their masks."""
+    on_error: str = "stop"
+
+
+def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, note: dict[str, Any]) -> list[float]:
+    """Masks one by one as they come, then the overlay from the video decoded a second time.
+
+    note: what more to say in prediction.json. Returns the J expected of each frame.
+    """
+    claim(folder, source.path)
+    expected = []
+    for name, (mask, similarity) in zip(source.names, frames, strict=True):
+        write_mask(_mask_file(folder, name), mask)
+        expected.append(similarity)
+    _remove_others(folder, source.names)
+    _write_overlay(source, folder)
+    facts = {"video": str(source.path), "complete": True, "frames": len(source.names), **note}
+    _write_note(folder, facts | {"expected_J": expected})
+    return expected
+
+
+def _write_overlay(source: Source, folder: Path) -> None:
+    frames = islice(iterate_frames(source.path, on_error=source.on_error), len(source.names))
+    with VideoWriter(folder / "overlay.mp4", source.frame_rate) as writer:
+        for index, seconds, frame in frames:
+            mask = read_mask(_mask_file(folder, source.names[index]), "davis2017")
+            writer.write(overlay(frame, mask), seconds)
+
+
+def _mask_file(folder: Path, name: str) -> Path:
+    return folder / "masks" / f"{name}.png"
+
+
+def _remove_others(folder: Path, names: Sequence[str]) -> None:
+    """Masks of a longer video that was segmented into the same folder before."""
+    kept = set(names)
+    for path in (folder / "masks").glob("*.png"):
+        if path.stem not in kept:
+            path.unlink()
+
+
+def _write_note(folder: Path, note: dict[str, Any]) -> None:
+    with replacing(folder / MARK) as temporary:
+        temporary.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,32 @@
+"""Labels drawn on a frame, in the colours of DAVIS."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revseg.labels.masks import PASCAL_PALETTE, Labels
+
+
+def overlay(frame: NDArray[np.uint8], mask: Labels, alpha: float = 0.5) -> NDArray[np.uint8]:
+    """A frame (H, W, 3) with the objects of a mask (H, W) tinted by `alpha`, with a bright contour."""
+    if frame.shape[:2] != mask.shape:
+        raise ValueError(
+            f"a mask of {mask.shape[1]} x {mask.shape[0]} pixels cannot be drawn on a frame of "
+            f"{frame.shape[1]} x {frame.shape[0]}: resize it first"
+        )
+    result = frame.copy()
+    inside, edge = mask > 0, _contour(mask)
+    tinted = (1 - alpha) * frame[inside] + alpha * PASCAL_PALETTE[mask[inside]]
+    result[inside] = np.rint(tinted).astype(np.uint8)
+    result[edge] = 255 - (255 - PASCAL_PALETTE[mask[edge]]) // 2  # halfway to white: the palette itself is dark
+    return result
+
+
+def _contour(mask: Labels) -> NDArray[np.bool_]:
+    """Pixels of objects beside a pixel of another label."""
+    edge = np.zeros(mask.shape, dtype=bool)
+    across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    edge[1:] |= down
+    edge[:-1] |= down
+    return edge & (mask > 0)

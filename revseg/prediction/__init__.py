@@ -1,1 +1,0 @@
-"""From a trained network to what a user keeps: masks and an overlay."""

@@ -1,0 +1,1 @@
+"""From a network and evidence to masks."""

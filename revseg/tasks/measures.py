@@ -1,0 +1,61 @@
+"""J, F and J&F of masks in memory, as the final and the intermediate evaluations report them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revseg.evaluation import average, evaluate_masks
+from revseg.labels.dataset import classes_of, objects_in
+from revseg.labels.sample import VOID, Sample
+
+Mask = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Measures:
+    J: float
+    F: float
+
+    @property
+    def JF(self) -> float:
+        return (self.J + self.F) / 2
+
+    def named(self) -> dict[str, float]:
+        return {"J": self.J, "F": self.F, "JF": self.JF}
+
+
+def measure(masks: Sequence[Mask], truth: Sample, objects: Sequence[int]) -> Measures:
+    """Mean over `objects`, on the labelled frames of `truth`. masks: one per frame of the video."""
+    predictions = (masks[frame] for frame in truth.labelled_frames)
+    scores = evaluate_masks(predictions, (labels.numpy() for labels in truth.labels), objects)
+    score = average(scores.values())
+    return Measures(score.J.mean, score.F.mean)
+
+
+def object_ids(sample: Sample) -> list[int]:
+    """Of the objects in the labels of a video, at least one."""
+    found = objects_in(sample.labels)
+    if not found:
+        raise ValueError(f"no mask of {sample.source} shows an object; label one, or check data.encoding")
+    return found
+
+
+def check_classes(sample: Sample, classes: int) -> None:
+    """Every object has its class."""
+    needed = classes_of(sample.labels)
+    if needed > classes:
+        raise ValueError(
+            f"the masks of {sample.source} show object {needed - 1}, but network.classes={classes} has none "
+            f"for it; set network.classes={needed}"
+        )
+
+
+def copy_nearest(labelled: Sample) -> list[Mask]:
+    """The baseline: every frame takes the mask of the nearest labelled frame, of two the earlier."""
+    known = np.array(labelled.labelled_frames)
+    masks = np.where(labelled.labels.numpy() == VOID, np.uint8(0), labelled.labels.numpy())
+    return [masks[np.abs(known - frame).argmin()] for frame in range(labelled.frames)]

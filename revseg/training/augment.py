@@ -1,0 +1,187 @@
+"""Random variants of a video, volume and labels together.
+
+The volume stays uint8: whatever needs floating point is done a few frames at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from revseg.labels.sample import VOID, Sample
+
+# Floating-point values in use at a time: about what fits a cache; on a GPU enough for launches to be worth while.
+CHUNK = {"cpu": 1 << 21, "cuda": 1 << 22}
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Strengths of the augmentations; 0 turns one off."""
+
+    offset: bool = True
+    """Place the volume at a random position of the network's grid. Leave it on: the Haar grid is not
+    shift-invariant, and without it a network knows only the phases of the labelled frames."""
+    flip_width: float = 0.5
+    """Probability of mirroring left and right."""
+    flip_time: float = 0.5
+    """Probability of running backwards."""
+    gain: float = 0.05
+    """Each colour channel is multiplied by a factor up to this far from 1."""
+    bias: float = 0.02
+    """Each colour channel is shifted by up to this share of the full range."""
+    rotation: float = 10.0
+    """Largest rotation, in degrees."""
+    scale: float = 0.1
+    """Largest relative change of size."""
+    shear: float = 0.05
+    """Largest shear, as tangent."""
+    translation: float = 0.05
+    """Largest shift, as share of the height and of the width."""
+    elastic: float = 0.0
+    """Largest displacement of a smooth random deformation, as share of the height."""
+
+    def __post_init__(self) -> None:
+        for name in ("flip_width", "flip_time", "gain", "bias", "scale", "shear", "translation", "elastic"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"augment.{name} is {getattr(self, name)}: give a number from 0 to 1")
+        if not 0 <= self.rotation <= 180:
+            raise ValueError(f"augment.rotation is {self.rotation}: give 0 to 180 degrees")
+
+    @property
+    def warps(self) -> bool:
+        return any((self.rotation, self.scale, self.shear, self.translation, self.elastic))
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """A variant of a sample, with the fields of the same names."""
+
+    volume: Tensor
+    """With the evidence, where there is any, as further channels."""
+    labels: Tensor
+    labelled_frames: tuple[int, ...]
+    offset: tuple[int, int, int]
+    """Where on its grid the network shall place the volume, along (T, H, W)."""
+
+    def to(self, device: torch.device) -> Augmented:
+        """The same with its pixels on a device."""
+        volume, labels = (part.to(device, non_blocking=True) for part in (self.volume, self.labels))
+        return replace(self, volume=volume, labels=labels)
+
+
+def augment(
+    sample: Sample,
+    config: AugmentConfig,
+    generator: Generator,
+    multiple: tuple[int, int, int] = (1, 1, 1),
+    device: torch.device | None = None,
+) -> Augmented:
+    """A random variant; the same state of the generator, which is on the CPU, gives the same one.
+
+    multiple: of the network, along (T, H, W): the offset is drawn below it. What a warp brings into view from
+    outside the frame is a mirror image in the volume, and void in the labels.
+    device: where it is computed, a few frames at a time; None: where the sample is. The variant lies where the sample does, and
+    pinned if a GPU computes it: only what a step needs then lies on that.
+    """
+    device = device or sample.volume.device
+    offset = tuple(int(torch.randint(size, (), generator=generator)) for size in multiple)
+    chances = torch.tensor([config.flip_width, config.flip_time])
+    mirrored, backwards = (torch.rand(2, generator=generator) < chances).tolist()
+    gain = 1 + config.gain * _symmetric(generator, 3)
+    bias = 255 * config.bias * _symmetric(generator, 3) + 0.5  # to round
+    gain, bias = (part.view(3, 1, 1, 1).to(device) for part in (gain, bias))
+    grid = _sampling_grid(config, sample.height, sample.width, generator).to(device) if config.warps else None
+
+    channels = 3 if sample.evidence is None else 3 + len(sample.evidence)
+    pinned = device.type == "cuda" and sample.volume.device.type == "cpu"
+    volume = sample.volume.new_empty(channels, *sample.volume.shape[1:], pin_memory=pinned)
+    for some in _chunks(sample.frames, volume[:, 0].numel(), device):
+        part = sample.volume[:, some].to(device)
+        if config.warps or config.gain or config.bias:
+            part = _resampled(part, grid, gain, bias)
+        if sample.evidence is not None:
+            evidence = sample.evidence[:, some].to(device)
+            part = torch.cat([part, evidence if grid is None else _resampled_evidence(evidence, grid)])
+        _put(volume, some, part, mirrored, backwards)
+    labels, frames = sample.labels.to(device), sample.labelled_frames
+    if grid is not None:
+        labels = _resample_labels(labels, grid)
+    if mirrored:
+        labels = labels.flip(2)
+    if backwards:
+        labels = labels.flip(0)
+        frames = tuple(sample.frames - 1 - frame for frame in reversed(frames))
+    labels = labels.to(sample.labels.device)
+    return Augmented(volume, labels, frames, offset if config.offset else (0, 0, 0))  # type: ignore[arg-type]
+
+
+def _put(volume: Tensor, some: slice, part: Tensor, mirrored: bool, backwards: bool) -> None:
+    """Frames (I, t, H, W) to where they belong in the volume (I, T, H, W)."""
+    if mirrored:
+        part = part.flip(3)
+    if backwards:
+        part, some = part.flip(1), slice(volume.shape[1] - some.stop, volume.shape[1] - some.start)
+    for to, values in zip(volume[:, some], part, strict=True):  # each one run of memory: a GPU writes it without a detour
+        to.copy_(values)
+
+
+def _symmetric(generator: Generator, *shape: int) -> Tensor:
+    """Uniform in [-1, 1)."""
+    return 2 * torch.rand(shape, generator=generator) - 1
+
+
+def _sampling_grid(config: AugmentConfig, height: int, width: int, generator: Generator) -> Tensor:
+    """Where each output pixel comes from: (1, H, W, 2) in [-1, 1], as `grid_sample` takes it."""
+    turn, size, shear, right, down = _symmetric(generator, 5).tolist()
+    angle, zoom, tan = math.radians(config.rotation * turn), (1 + config.scale) ** size, config.shear * shear
+    cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
+    aspect = width / height  # half a frame is the unit on both axes: without this, circles become ellipses
+    x = [cos + sin * tan, (sin + cos * tan) / aspect, 2 * config.translation * right]
+    y = [-sin * aspect, cos, 2 * config.translation * down]
+    grid = F.affine_grid(torch.tensor([[x, y]]), [1, 1, height, width], align_corners=False)
+    if config.elastic:
+        coarse = 2 * config.elastic * _symmetric(generator, 1, 2, 4, 4)
+        coarse[:, 0] /= aspect
+        smooth = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
+        grid = grid + smooth.permute(0, 2, 3, 1)
+    return grid
+
+
+def _resampled(part: Tensor, grid: Tensor | None, gain: Tensor, bias: Tensor) -> Tensor:
+    """Frames (3, t, H, W) uint8 seen through the grid, with gain and bias of each channel."""
+    values = part.float()
+    if grid is not None:
+        # Frames as channels: the weights of a position are computed once for all of them.
+        values = _sample(values.flatten(0, 1), grid, "bilinear", "reflection").view_as(values)
+    return values.mul_(gain).add_(bias).clamp_(0, 255).to(torch.uint8)
+
+
+def _resampled_evidence(part: Tensor, grid: Tensor) -> Tensor:
+    """Of frames, (classes + 1, t, H, W) uint8; none of it where the grid leaves the frame."""
+    values = part.float()
+    return _sample(values.flatten(0, 1), grid, "bilinear", "zeros").view_as(values).add_(0.5).to(torch.uint8)
+
+
+def _resample_labels(labels: Tensor, grid: Tensor) -> Tensor:
+    """The nearest label; void where the grid leaves the frame."""
+    result = torch.empty_like(labels)
+    outside = _sample(torch.ones(1, *labels.shape[1:], device=labels.device), grid, "nearest", "zeros") == 0
+    for some in _chunks(len(labels), labels[:1].numel(), labels.device):
+        result[some] = _sample(labels[some].float(), grid, "nearest", "zeros").masked_fill_(outside, VOID)
+    return result
+
+
+def _sample(planes: Tensor, grid: Tensor, mode: str, padding: str) -> Tensor:
+    """(C, H, W) -> (C, H, W)."""
+    return F.grid_sample(planes[None], grid, mode, padding, align_corners=False)[0]
+
+
+def _chunks(frames: int, size: int, device: torch.device) -> Iterator[slice]:
+    """Frames of `size` values each, a few at a time."""
+    count = max(1, CHUNK.get(device.type, CHUNK["cpu"]) // max(1, size))
+    return (slice(start, min(start + count, frames)) for start in range(0, frames, count))

@@ -1,0 +1,139 @@
+"""Videos: a file or a folder of frames -> one volume, or frame after frame."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from revseg.video.file import decode_file, frame_rate, open_file, video_stream
+from revseg.video.folder import FRAME_RATE, decode_folder
+from revseg.video.frame import Frame, Losses
+from revseg.video.write import VideoWriter
+
+__all__ = ["Probe", "Video", "VideoWriter", "iterate_frames", "probe", "read_video"]
+
+CHUNK = 1 << 26  # bytes of frames that are gathered before they go into one tensor
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video in memory."""
+
+    volume: Tensor
+    """(3, T, H, W) uint8, RGB."""
+    frame_rate: Fraction
+    """Frames a second, the mean where it varies."""
+    native_size: tuple[int, int]
+    """(H, W) as the video is shown, before resizing."""
+    timestamps: tuple[Fraction, ...]
+    """Of the T frames: seconds since the first, increasing."""
+    names: tuple[str, ...]
+    """Of the T frames, and so of their masks: the file's name in a folder, else the number: "00012"."""
+    lost: tuple[str, ...] = ()
+    """Of the frames that were left out because they could not be decoded."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a look at the first frame tells."""
+
+    native_size: tuple[int, int]
+    frame_rate: Fraction
+
+
+def read_video(
+    path: str | Path,
+    *,
+    height: int | None = None,
+    max_frames: int | None = None,
+    on_error: str = "stop",
+    threads: int | None = None,
+) -> Video:
+    """A video file, or a folder of JPEG or PNG frames, as one volume.
+
+    height: of the volume, None: the video's own; the width follows. Frames are resized, by averaging, as they
+    are decoded: only a few are ever in memory at their own size. max_frames: only the first ones, None: all.
+    on_error: at a frame that cannot be decoded, "stop" raises ValueError and "skip" leaves it out.
+    threads: for decoding, None: one per core.
+    """
+    for name, value in (("height", height), ("max_frames", max_frames)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} is {value}: give 1 or more, or none for all there is")
+    path, pile = Path(path), _Pile()
+    losses = Losses(path, on_error)
+    names, times, native_size = [], [], (0, 0)
+    for frame in islice(_frames(path, height, losses, threads), max_frames):
+        pile.add(frame.pixels)
+        names.append(frame.name)
+        times.append(frame.time)
+        native_size = frame.native_size
+    if not names:
+        raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
+    return Video(pile.volume(), _frame_rate(path), native_size, tuple(times), tuple(names), tuple(losses.names))
+
+
+def iterate_frames(
+    path: str | Path, *, on_error: str = "stop", threads: int | None = None
+) -> Iterator[tuple[int, Fraction, NDArray[np.uint8]]]:
+    """(index, seconds since the first, RGB pixels (H, W, 3) at native size) of one frame after another."""
+    for index, frame in enumerate(_frames(Path(path), None, Losses(Path(path), on_error), threads)):
+        yield index, frame.time, frame.pixels
+
+
+def probe(path: str | Path) -> Probe:
+    """Size and frame rate, from the first frame that can be decoded."""
+    path = Path(path)
+    for frame in _frames(path, None, Losses(path, "skip"), None):
+        return Probe(frame.native_size, _frame_rate(path))
+    raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
+
+
+def _frames(path: Path, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
+    try:
+        yield from (decode_folder if path.is_dir() else decode_file)(path, height, losses, threads)
+    finally:
+        losses.warn()
+
+
+def _frame_rate(path: Path) -> Fraction:
+    if path.is_dir():
+        return FRAME_RATE
+    with open_file(path) as container:
+        return frame_rate(video_stream(container, path))
+
+
+class _Pile:
+    """Frames that become one volume, without a second copy of all of them."""
+
+    def __init__(self) -> None:
+        self.chunks: list[Tensor] = []
+        self.loose: list[NDArray[np.uint8]] = []
+
+    def add(self, pixels: NDArray[np.uint8]) -> None:
+        self.loose.append(pixels)
+        if len(self.loose) * pixels.size >= CHUNK:
+            self._gather()
+
+    def _gather(self) -> None:
+        self.chunks.append(torch.from_numpy(np.stack(self.loose)))
+        self.loose.clear()
+
+    def volume(self) -> Tensor:
+        """(3, T, H, W). A chunk is freed once it is copied, and memory not written to yet takes no space."""
+        if self.loose:
+            self._gather()
+        frames = sum(map(len, self.chunks))
+        volume = torch.empty(3, frames, *self.chunks[0].shape[1:3], dtype=torch.uint8)
+        self.chunks.reverse()
+        start = 0
+        while self.chunks:
+            chunk = self.chunks.pop()
+            volume[:, start : start + len(chunk)] = chunk.permute(3, 0, 1, 2)
+            start += len(chunk)
+        return volume

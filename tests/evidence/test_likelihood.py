@@ -1,0 +1,93 @@
+"""What a motion says of the classes."""
+
+import numpy as np
+import pytest
+import torch
+
+from revseg.evidence.likelihood import BINS, FLOOR, LEAST, MotionLikelihood
+from revseg.labels.sample import VOID
+
+
+def labelled(*shares: float, frames: int = 1) -> tuple[np.ndarray, torch.Tensor]:
+    """Frames of 10 x 100, an object in the left half: of class 0 and of class 1 the share of the pixels that moves."""
+    moved, labels = np.zeros((frames, 10, 100), np.uint8), torch.zeros(frames, 10, 100, dtype=torch.uint8)
+    labels[:, :, :50] = 1
+    moved[:, :, 50 : 50 + round(50 * shares[0])] = 255
+    moved[:, :, : round(50 * shares[1])] = 255
+    return moved, labels
+
+
+def planes(*values: float) -> np.ndarray:
+    return np.float32(values).reshape(-1, 1, 1)
+
+
+STILL, MOVES = np.zeros((1, 1), np.uint8), np.full((1, 1), 255, np.uint8)
+
+
+SURE, UNSURE = np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)
+
+
+def odds(likelihood: MotionLikelihood, moved: np.ndarray, probability: float = 0.5, confidence: np.ndarray = SURE) -> float:
+    ground, object_ = likelihood.weigh(planes(1 - probability, probability), confidence, moved).flatten()
+    return float(object_ / ground)
+
+
+def test_bayes() -> None:
+    """One frame, weight 1. Counts that moved: 100 of 500 and 400 of 500; 3/4 of a count at the end stays there (the end is
+    repeated), 1/4 goes to its neighbour."""
+    likelihood = MotionLikelihood(*labelled(0.2, 0.8), 2)
+    assert odds(likelihood, MOVES) == pytest.approx((0.8 * 0.75 + FLOOR) / (0.2 * 0.75 + FLOOR), rel=1e-5)
+    assert odds(likelihood, STILL) == pytest.approx((0.2 * 0.75 + FLOOR) / (0.8 * 0.75 + FLOOR), rel=1e-5)
+    assert odds(likelihood, MOVES, 0.25) == pytest.approx(odds(likelihood, MOVES) / 3, rel=1e-5)
+
+
+def test_more_labelled_frames_trust_motion_less() -> None:
+    """Their labels reach everywhere: the weight is 1/2 + 1 / (2 L)."""
+    alone, four = (odds(MotionLikelihood(*labelled(0.2, 0.8, frames=count), 2), MOVES) for count in (1, 4))
+    assert four == pytest.approx(alone ** (5 / 8), rel=1e-5)
+
+
+def test_an_object_that_keeps_still() -> None:
+    """What moves is none of it."""
+    likelihood = MotionLikelihood(*labelled(0.5, 0), 2)
+    assert odds(likelihood, MOVES) < 0.1
+    assert odds(likelihood, STILL) > 1
+
+
+def test_where_all_move_alike_nothing_is_said() -> None:
+    likelihood = MotionLikelihood(*labelled(0.5, 0.5), 2)
+    for moved in (STILL, MOVES):
+        assert odds(likelihood, moved, 0.3) == pytest.approx(0.3 / 0.7, rel=1e-5)
+
+
+def test_several_objects() -> None:
+    """Two labels, one on what moves; a third class that no labelled frame shows, and void."""
+    moved, labels = labelled(0, 1)
+    labels[:, :, 60:80], labels[:, :, 80:] = 2, VOID
+    moved[:, :, 80:] = 255  # void counts nowhere
+    found = MotionLikelihood(moved, labels, 4).weigh(planes(0.25, 0.25, 0.25, 0.25), SURE, MOVES).flatten()
+    assert found.argmax() == 1
+    assert found[1] / found[3] == pytest.approx((0.75 + FLOOR) / (1 / BINS + FLOOR), rel=1e-5)
+    assert found[0] == pytest.approx(found[2], rel=1e-5)
+    assert found.sum() == pytest.approx(1, rel=1e-5)
+
+
+def test_what_is_not_trusted_is_what_is_expected() -> None:
+    """An object of a quarter of the labelled pixels, which moves no otherwise than the ground."""
+    moved, labels = labelled(0, 0)
+    labels[:, :, 25:] = 0
+    likelihood = MotionLikelihood(moved, labels, 2)
+    assert odds(likelihood, STILL, 0.9, UNSURE) == pytest.approx((1 / 3) ** (1 / 3), rel=1e-5)
+    ground, object_ = (np.cbrt(share) / (np.cbrt(0.25) + np.cbrt(0.75)) for share in (0.75, 0.25))
+    trust = 0.3**0.1
+    expected = (0.9 * trust + object_ * (1 - trust)) / (0.1 * trust + ground * (1 - trust))
+    assert odds(likelihood, STILL, 0.9, np.full((1, 1), 0.3, np.float32)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_no_label_is_beyond_doubt() -> None:
+    likelihood = MotionLikelihood(*labelled(0.2, 0.8), 2)
+    assert odds(likelihood, MOVES, 0.0) == pytest.approx(LEAST * odds(likelihood, MOVES), rel=1e-4)
+
+
+def test_where_nothing_is_known_it_stays_so() -> None:
+    assert not MotionLikelihood(*labelled(0.2, 0.8), 2).weigh(planes(0, 0), UNSURE, MOVES).any()

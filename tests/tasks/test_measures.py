@@ -1,0 +1,59 @@
+"""J and F of masks in memory, and the baseline."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from revseg.labels.sample import VOID, Sample
+from revseg.tasks.measures import check_classes, copy_nearest, measure, object_ids
+from revseg.tasks.one_video import FewFrames
+
+
+def sample_of(labels: dict[int, int], frames: int = 7) -> Sample:
+    """4 x 4 pixels; frame -> the label that fills its upper half."""
+    rows = torch.zeros(len(labels), 4, 4, dtype=torch.uint8)
+    rows[:, :2] = torch.tensor(list(labels.values()), dtype=torch.uint8).view(-1, 1, 1)
+    names = tuple(f"{frame:05d}" for frame in range(frames))
+    volume = torch.zeros(3, frames, 4, 4, dtype=torch.uint8)
+    return Sample("a", volume, rows, tuple(labels), (4, 4), Fraction(24), Path("a.mp4"), names)
+
+
+def test_nearest_label_is_copied() -> None:
+    copies = copy_nearest(sample_of({1: 1, 4: 2, 6: VOID}))
+    assert [int(mask[0, 0]) for mask in copies] == [1, 1, 1, 2, 2, 2, 0]
+
+
+def test_only_labelled_frames_count() -> None:
+    truth = sample_of({0: 1, 3: 1})
+    masks = [np.zeros((4, 4), np.uint8) for _ in range(7)]
+    masks[0][:2] = 1
+    found = measure(masks, truth, object_ids(truth))
+    assert found.named() == {"J": 0.5, "F": 0.5, "JF": 0.5}
+
+
+def test_objects() -> None:
+    assert object_ids(sample_of({0: 1, 1: 3, 2: VOID})) == [1, 3]
+    with pytest.raises(ValueError, match=r"no mask of a.mp4 shows an object"):
+        object_ids(sample_of({0: 0, 1: VOID}))
+
+
+def test_more_objects_than_classes() -> None:
+    check_classes(sample_of({0: 2, 1: VOID}), 3)
+    with pytest.raises(ValueError, match=r"a.mp4 show object 2, but network.classes=2.*set network.classes=3"):
+        check_classes(sample_of({0: 2}), 2)
+
+
+def test_labels_that_are_held_back_are_not_trained_on() -> None:
+    few = FewFrames(sample_of(dict.fromkeys(range(7), 1)), 3, classes=2)
+    assert few.sample(5).labelled_frames == (0, 3, 6)
+    assert few.others is not None
+    assert few.others.labelled_frames == (1, 2, 4, 5)
+
+
+def test_nothing_is_held_back() -> None:
+    assert FewFrames(sample_of({0: 1, 4: 1}), None, classes=2).others is None
+    with pytest.raises(ValueError, match=r"data.labelled_frames"):
+        FewFrames(sample_of({0: 1, 4: 1}), 3, classes=2)
