@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.test_flow import running
-from tests.data.test_propagation import moving
 
 from revseg.evidence import flow as flow_module
 from revseg.evidence import store as module
@@ -19,6 +17,8 @@ from revseg.evidence.flow import NEAR, Flow
 from revseg.evidence.motion import motion
 from revseg.evidence.smoothing import Given, Smoothing
 from revseg.evidence.store import FlowStore
+from tests.evidence.test_carry import moving
+from tests.evidence.test_flow import running
 
 ROOT = Path(__file__).parents[2]
 HEIGHT, WIDTH = 6, 8
