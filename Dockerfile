@@ -22,7 +22,7 @@ RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))
         > requirements.txt \
     && pip install -r requirements.txt
 
-COPY README.md ./
+COPY README.md LICENSE ./
 COPY configs configs
 COPY revseg revseg
 RUN pip install . && rm -rf /source

@@ -1,12 +1,23 @@
 """revseg: segment a whole video as one volume with a fully reversible network."""
 
-import os
+from __future__ import annotations
 
-# How often a thread of libgomp looks whether the others are done before it sleeps. By itself it takes 300,000 unless its own
-# process has more threads than there are cores: it does not see what else runs there. Read as PyTorch is imported.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+from typing import TYPE_CHECKING, Any
 
-from revseg.network.network import RevSegNet
+if TYPE_CHECKING:
+    from revseg.network.network import RevSegNet
 
-__all__ = ["RevSegNet"]
+__all__ = ["RevSegNet", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first asked for: the command line answers --help before torch is loaded."""
+    if name == "RevSegNet":
+        from revseg.network.network import RevSegNet
+
+        return RevSegNet
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("revseg")
+    raise AttributeError(f"module revseg has no attribute {name!r}")

@@ -1,41 +1,121 @@
-"""The settings of revseg-train: composed from the dataclasses that lie beside the code they are for."""
+"""The settings of the entry points, composed from the dataclasses that lie beside the code they are for. Imports no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from revseg.evidence.smoothing import SWEEPS
+from revseg.evidence.config import EvidenceConfig
 from revseg.network.config import NetworkConfig
-from revseg.tasks.guidance import GuidanceConfig
-from revseg.tasks.source import DataConfig
-from revseg.training.augment import AugmentConfig
-from revseg.training.trainer import TrainingConfig
+from revseg.runs.verbosity import check_verbosity
+from revseg.tasks.config import DataConfig, GuidanceConfig
+from revseg.training.config import AugmentConfig, TrainingConfig
+
+TASKS = ("one_video", "dataset")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    task: str = "few_frames"
-    """few_frames: one video, some frames labelled; davis: the videos of a dataset. The experiment sets it."""
+    """The settings of revseg-train and revseg-plan."""
+
     run_dir: str | None = None
-    """Folder of the run; one that was begun is gone on with. null: a new one in runs/."""
+    """Folder of the run; a run that is there already is resumed, with its own settings. null: a new one in runs/."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
     seed: int = 0
-    """Of the initial weights, the order of the videos and the augmentation."""
-    offsets: int = 1
+    """Seed of the initial weights, the order of the videos and the augmentation."""
+    placements: int = 4
     """Placements on the network's grid that the final predictions are averaged over."""
-    smoothing: int = SWEEPS
-    """Sweeps that make the final predictions of neighbouring frames agree along optical flow; 0: none."""
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+    verbosity: str = "normal"
+    """What is printed: quiet (warnings), normal, or debug. The run's train.log has all of it in any case."""
+    task: str = "one_video"
+    """one_video: one video, some frames labelled; dataset: the videos of a dataset. The experiment sets it."""
     data: DataConfig = field(default_factory=DataConfig)
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
 
     def __post_init__(self) -> None:
-        if self.task not in ("few_frames", "davis"):
-            raise ValueError(f"task is {self.task}; choose few_frames or davis")
-        if self.smoothing < 0:
-            raise ValueError(f"smoothing is {self.smoothing}; give 0 or more")
+        if self.task not in TASKS:
+            raise ValueError(f"task is {self.task}; choose one of {', '.join(TASKS)}")
+        if self.placements < 1:
+            raise ValueError(f"placements is {self.placements}; give 1 or more")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; give 0 or more")
+        check_verbosity(self.verbosity)
+
+
+@dataclass(frozen=True)
+class PredictDataConfig:
+    """Which video is segmented, and what is known of it."""
+
+    video: str = "???"
+    """The video: a file, or a folder of frames; may be given without data.video=."""
+    masks: str | None = None
+    """Folder with masks of some of its frames, 00012.png labels frame 12; null: none are known."""
+    encoding: str = "davis2017"
+    """How masks are written: davis2016 (0 and 255 = object) or davis2017 (object ids, 255 = void)."""
+    height: int | None = None
+    """Height of the frames that the network sees; null: that of the training."""
+    max_frames: int | None = None
+    """Only the first frames; null: all."""
+    on_error: str = "stop"
+    """At a frame that cannot be decoded: stop, or skip it."""
+
+    def __post_init__(self) -> None:
+        for name in ("height", "max_frames"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"data.{name} is {value}; give a positive number, or null")
+        if self.on_error not in ("stop", "skip"):
+            raise ValueError(f"data.on_error is {self.on_error}; choose stop or skip")
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """The settings of revseg-predict."""
+
+    checkpoint: str | None = None
+    """What to segment with: the folder of a run, or a checkpoint file; null: the newest run in runs/."""
+    output: str | None = None
+    """Folder for masks/ and overlay.mp4; null: predictions/ and the video's name."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
+    placements: int | None = None
+    """Placements on the network's grid that are averaged over; null: as many as the run's own masks were."""
+    verbosity: str = "normal"
+    """What is printed: quiet (warnings), normal, or debug."""
+    data: PredictDataConfig = field(default_factory=PredictDataConfig)
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    """What is not given is as it was in the training."""
+
+    def __post_init__(self) -> None:
+        if self.placements is not None and self.placements < 1:
+            raise ValueError(f"placements is {self.placements}; give 1 or more, or null")
+        check_verbosity(self.verbosity)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """The settings of revseg-evaluate."""
+
+    prediction: str = "???"
+    """Folder of predicted masks: PNG files of one sequence, or a folder of them for each sequence."""
+    annotation: str = "???"
+    """Folder of true masks, laid out in the same way."""
+    protocol: str = "semi-supervised"
+    """semi-supervised leaves out the first and the last frame; unsupervised and all count every frame."""
+    annotation_encoding: str = "davis2017"
+    """How the annotation is written: davis2016 (0 and 255 = object) or davis2017 (object ids, 255 = void)."""
+    prediction_encoding: str = "davis2017"
+    """How the prediction is written; revseg-predict writes davis2017."""
+    split: str | None = None
+    """Text file with the names of the sequences that count, one a line; without it all those annotated."""
+    output: str | None = None
+    """Folder for evaluation.csv and evaluation.json; without it the prediction folder."""
+    verbosity: str = "normal"
+    """What is printed: quiet (warnings), normal, or debug."""
+
+    def __post_init__(self) -> None:
+        check_verbosity(self.verbosity)

@@ -1,15 +1,17 @@
-"""Where to compute."""
+"""The device to compute on, its free memory and the memory that was taken."""
 
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from pathlib import Path
 
 import torch
 
 
 def choose_device(name: str) -> torch.device:
-    """auto: the GPU if there is one."""
+    """Returns the device of this name; auto: the GPU if there is one, else the CPU."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
@@ -23,10 +25,18 @@ def choose_device(name: str) -> torch.device:
 def free_memory(device: torch.device) -> int:
     """Bytes that a run may take: what is free on the GPU, or what the operating system can give without swapping."""
     if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch's, and taken first
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # reserved by PyTorch, and used first
         return torch.cuda.mem_get_info(device)[0] + unused
     for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else ():
         name, _, value = line.partition(":")
         if name == "MemAvailable":
             return int(value.split()[0]) * 1024
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def peak_memory(device: torch.device) -> int:
+    """Peak bytes that were taken: on the device where it is a GPU, else by the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,22 +1,24 @@
 """revseg-plan: what a training and a prediction will need, before they run.
 
-    revseg-plan video.mp4 [network=base] [data.height=480] [any other setting of revseg-train]
+    revseg-plan video.mp4 [network=large] [data.height=480] [any other setting of revseg-train]
 
 Prints the forecast of peak memory and work, and the longest and highest video that train on common cards.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from revseg.cli.main import run
+from revseg.cli.main import plan as main
 from revseg.config import TrainConfig
 from revseg.device import choose_device, free_memory
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, Size, forecast_prediction, forecast_training, largest
-from revseg.tasks.source import DataConfig, open_split
+from revseg.tasks.config import DataConfig
+from revseg.tasks.source import open_split
 from revseg.video.read import iterate_frames, probe
 
 CARDS_GB = (8, 12, 16, 24, 48, 80, 140)
@@ -24,20 +26,26 @@ CARDS_GB = (8, 12, 16, 24, 48, 80, 140)
 CARD_OVERHEAD = 1 << 30
 
 
-def plan(config: TrainConfig) -> None:
+def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
+    """Prints the forecasts for the video and the network that revseg-train would take."""
     device = choose_device(config.device)
     size = size_of(config.data)
-    small = replace(config.network, arithmetic="exact", state_dtype="int16", adjoint_dtype="bfloat16")
+    asked = config.network.evidence
+    sees_evidence = config.evidence.source != "none" if asked is None else asked
+    network = replace(config.network, evidence=sees_evidence)
+    small = replace(network, arithmetic="exact", state_dtype="int16", adjoint_dtype="bfloat16")
     print(f"{size[0]} frames of {size[2]} x {size[1]}, {device.type}")
-    for name, network in (("as configured", config.network), ("network.state_dtype=int16 network.adjoint_dtype=bfloat16", small)):
+    for name, arrangement in (("as configured", network), ("network.state_dtype=int16 network.adjoint_dtype=bfloat16", small)):
         settings: dict[str, Any] = {
             "device": device.type,
             "labelled_frames": config.data.labelled_frames,
             "optimizer": config.training.optimizer.name,
         }
         print(f"\n{name}")
-        print_forecast(forecast_training(network, size, **settings), forecast_prediction(network, size, device=device.type))
-        print_cards(network, size, free_memory(device), settings)
+        print_forecast(
+            forecast_training(arrangement, size, **settings), forecast_prediction(arrangement, size, device=device.type)
+        )
+        print_cards(arrangement, size, free_memory(device), settings)
 
 
 def path_of(data: DataConfig) -> Path:
@@ -81,5 +89,5 @@ def gigabytes(count: int) -> str:
     return f"{count / 1e9:.3f} GB"
 
 
-def main() -> None:
-    run(plan, config="train", positional="data.video")
+if __name__ == "__main__":
+    main()

@@ -1,149 +1,116 @@
 """revseg-predict: segment a video with a trained network.
 
-    revseg-predict VIDEO [masks=DIR] [checkpoint=RUN] [output=DIR] [offsets=8] [height=96]
+    revseg-predict VIDEO [data.masks=DIR] [checkpoint=RUN] [output=DIR] [placements=8] [data.height=96]
 
-VIDEO: a file, or a folder of frames. Writes masks/00000.png, ... (palette PNG at the video's own size), and
-overlay.mp4. masks: of some of its frames, for a guided network; without them one that was trained on a dataset is shown
+VIDEO: a file, or a folder of frames. Writes masks/00000.png, ... (palette PNG at the video's own size), and overlay.mp4.
+data.masks: of some of its frames, for a network that sees evidence; without them one that was trained on a dataset is shown
 what moves by itself, and one that was trained on a single video predicts from the pictures alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Collection
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from revseg.cli.main import run
+from revseg.cli.main import predict as main
+from revseg.cli.settings import covers, leaves, updated
+from revseg.config import PredictConfig, PredictDataConfig
 from revseg.device import choose_device
-from revseg.evidence.carry import propagate
-from revseg.evidence.evidence import resize_evidence
-from revseg.evidence.flow import Flow, flow_height
-from revseg.evidence.motion import motion_evidence
-from revseg.evidence.smoothing import SWEEPS, Smoothing
-from revseg.labels.dataset import load_own
+from revseg.evidence.cache import EvidenceCache
+from revseg.evidence.config import EvidenceConfig
+from revseg.evidence.observation import Observation, height_of_evidence, observe
+from revseg.evidence.store import FlowStore
+from revseg.labels.dataset import load_own, load_unlabelled
 from revseg.labels.sample import Sample
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.network import RevSegNet
 from revseg.output.folder import Source, claim, write_prediction
 from revseg.runs.folder import checkpoint_at, newest_checkpoint
+from revseg.runs.lock import locked
 from revseg.segment.expectation import least_sure
-from revseg.segment.segmenter import Guide, segment
+from revseg.segment.segmenter import Segmenter
 from revseg.tasks.measures import check_classes
 from revseg.training.checkpoint import Checkpoint, load, network_from
-from revseg.video.read import Video, read_video
+from revseg.video.read import probe
+
+LOG = logging.getLogger("revseg")
 
 
-@dataclass(frozen=True)
-class PredictConfig:
-    video: str = "???"
-    """The video: a file, or a folder of JPEG or PNG frames; may be given without video=."""
-    masks: str | None = None
-    """Folder with masks of some frames, 00012.png labels frame 12; null: none are known."""
-    encoding: str = "davis2017"
-    """Of masks: davis2016 (0 and 255 = object) or davis2017 (object ids, 255 = void)."""
-    checkpoint: str | None = None
-    """What to segment with: a file, or the folder of a run; null: that of the newest run in runs/."""
-    output: str | None = None
-    """Folder for masks/ and overlay.mp4; null: predictions/ and the video's name."""
-    height: int | None = None
-    """Height that the frames are resized to for the network; null: that of the training."""
-    offsets: int = 1
-    """Placements on the network's grid that are averaged over; 4 or 8 are a little better, and as many times
-    slower."""
-    smoothing: int = SWEEPS
-    """Sweeps that make the predictions of neighbouring frames agree along optical flow; 0: none."""
-    max_frames: int | None = None
-    """Only the first frames; null: all."""
-    on_error: str = "stop"
-    """At a frame that cannot be decoded: stop, or skip it."""
-    device: str = "auto"
-    """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
-
-    def __post_init__(self) -> None:
-        for name in ("height", "offsets", "max_frames"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} is {value}; give a positive number")
-        if self.smoothing < 0:
-            raise ValueError(f"smoothing is {self.smoothing}; give 0 or more")
-
-
-def predict(config: PredictConfig) -> None:
+def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
+    """Segments a video. given: settings and groups that were named; all others are as they were in the training."""
     device = choose_device(config.device)
     path = checkpoint_at(Path(config.checkpoint)) if config.checkpoint else newest_checkpoint(Path("runs"))
     checkpoint = load(path)
-    print(f"checkpoint: {path} (step {checkpoint.step})")
-    height = config.height or checkpoint.height
-    video = read_video(config.video, height=height, max_frames=config.max_frames, on_error=config.on_error)
+    config = as_trained(config, checkpoint, given)
+    LOG.info(f"checkpoint: {path} (step {checkpoint.step})")
     net = network_from(checkpoint, device)
-    if config.masks is not None and not net.config.guided:
-        raise ValueError(f"masks={config.masks} is of no use to {path}, trained with network.guided=false; leave it out")
-    output = Path(config.output) if config.output else Path("predictions") / Path(config.video).stem
-    labelled = load_labelled(config, net, video)
-    claim(output, Path(config.video))
-    with compiled_meanwhile(net.config, net.device):
-        flow = Flow(pictures_of(config, video, labelled), output) if config.smoothing or net.config.guided else None
-        guide = None if labelled is None else guide_of(labelled, flow, checkpoint, video)
-        volume = video.volume
-        if flow is not None and net.config.guided:
-            volume = torch.cat([volume, evidence_of(checkpoint, guide, flow, video)])
-    fixed = () if labelled is None else labelled.labelled_frames
-    smoothing = Smoothing(flow, fixed, config.smoothing) if flow is not None and config.smoothing else None
-    frames = segment(net, volume, video.native_size, config.offsets, guide, smoothing)
-    note = {"checkpoint": str(path), "offsets": config.offsets, "height": video.volume.shape[2], "smoothing": config.smoothing}
-    source = Source(Path(config.video), video.frame_rate, video.names, config.on_error)
-    expected = write_prediction(frames, source, output, note)
-    print(f"{len(video.names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
-    if net.config.guided and (label_next := [video.names[frame] for frame in least_sure(expected, fixed)]):
-        print(f"frames to label next, for masks=: {', '.join(label_next)}")
+    if config.data.masks is not None and not net.config.evidence:
+        raise ValueError(f"data.masks={config.data.masks} is of no use to {path}, whose network sees no evidence; leave it out")
+    video = load_video(config.data, config.evidence)
+    check_classes(video, net.config.outputs)
+    output = Path(config.output) if config.output else Path("predictions") / Path(config.data.video).stem
+    claim(output, Path(config.data.video))
+    with locked(output, purpose="revseg-predict"):
+        with compiled_meanwhile(net.config, net.device):
+            observed = observed_video(video, config, checkpoint, net=net, output=output)
+        write(observed, config, checkpoint, net=net, output=output, path=path)
 
 
-def load_labelled(config: PredictConfig, net: RevSegNet, video: Video) -> Sample | None:
-    """The video with the masks that are given, at the size at which they are carried along; None without masks."""
-    if config.masks is None:
-        return None
-    labelled = load_own(config.video, config.masks, config.encoding, height_of_flow(video), config.max_frames, config.on_error)
-    check_classes(labelled, net.config.classes)
-    return labelled
+def as_trained(config: PredictConfig, checkpoint: Checkpoint, given: Collection[str]) -> PredictConfig:
+    """The settings, those that are not given taken from the training."""
+    recipe = checkpoint.recipe
+    known = {f"evidence.{key}": value for key, value in flat(recipe.get("evidence", {})).items()}
+    known |= {"placements": recipe.get("placements", 1), "data.height": checkpoint.height}
+    names = {setting.key for setting in leaves(PredictConfig)}
+    null = {name for name, value in (("placements", config.placements), ("data.height", config.data.height)) if value is None}
+    return updated(config, {key: known[key] for key in known if key in null or (key in names and not covers(given, key))})
 
 
-def guide_of(labelled: Sample, flow: Flow | None, checkpoint: Checkpoint, video: Video) -> Guide:
-    evidence = propagate(labelled, checkpoint.network.classes, flow=flow).evidence
+def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
+    """Nested settings as one level: smoothing.sweeps -> 5."""
+    found: dict[str, object] = {}
+    for name, value in tree.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def load_video(data: PredictDataConfig, evidence: EvidenceConfig) -> Sample:
+    """The video at the height of its evidence, with the masks that are given."""
+    height = height_of_evidence(evidence, data.height, probe(data.video).native_size[0])
+    load_it = load_unlabelled if data.masks is None else partial(load_own, masks=data.masks, encoding=data.encoding)
+    return load_it(data.video, height=height, max_frames=data.max_frames, on_error=data.on_error)
+
+
+def observed_video(video: Sample, config: PredictConfig, checkpoint: Checkpoint, *, net: RevSegNet, output: Path) -> Observation:
+    """The video with what is known of it."""
+    evidence = config.evidence if net.config.evidence else replace(config.evidence, source="none")
+    return observe(
+        video,
+        height=config.data.height,
+        classes=net.config.outputs,
+        config=evidence,
+        store=FlowStore(output, keep=False),
+        cache=EvidenceCache(None),
+        unlabelled="motion" if checkpoint.label_count is None else "nothing",
+    )
+
+
+def write(
+    observed: Observation, config: PredictConfig, checkpoint: Checkpoint, *, net: RevSegNet, output: Path, path: Path
+) -> None:
+    """Masks, overlay and prediction.json into the output folder; says what to expect of them."""
+    video, placements = observed.video, config.placements or 1
     # A network of many videos has learned from no label of this one: it counts as one that saw a single frame.
-    return Guide(evidence, labelled.labelled_frames, checkpoint.label_count or 1, size_of(video))
-
-
-def evidence_of(checkpoint: Checkpoint, guide: Guide | None, flow: Flow, video: Video) -> Tensor:
-    """What a guided network is shown beside the pictures."""
-    classes = checkpoint.network.classes
-    if guide is not None:
-        return resize_evidence(guide.evidence, size_of(video))
-    if checkpoint.label_count is None:
-        return resize_evidence(motion_evidence(flow, classes), size_of(video))
-    return video.volume.new_zeros(classes + 1, *video.volume.shape[1:])  # nothing is known of any pixel
-
-
-def pictures_of(config: PredictConfig, video: Video, labelled: Sample | None) -> Tensor:
-    """At the size at which flow is computed."""
-    if labelled is not None:
-        return labelled.volume
-    if height_of_flow(video) == video.volume.shape[2]:
-        return video.volume
-    return read_video(config.video, height=height_of_flow(video), max_frames=config.max_frames, on_error=config.on_error).volume
-
-
-def size_of(video: Video) -> tuple[int, int]:
-    return video.volume.shape[2], video.volume.shape[3]
-
-
-def height_of_flow(video: Video) -> int:
-    return flow_height(video.volume.shape[2], video.native_size[0])
-
-
-def main() -> None:
-    run(predict, config="predict", positional="video")
+    segmenter = Segmenter(observed, config.evidence, label_count=checkpoint.label_count or 1)
+    note = {"checkpoint": str(path), "placements": placements, "height": video.height, "labelled_frames": list(observed.fixed)}
+    source = Source(video.source, video.frame_rate, video.frame_names, on_error=config.data.on_error)
+    expected = write_prediction(segmenter.segment(net, placements), source, output, note=note)
+    LOG.info(f"{len(video.frame_names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
+    if net.config.evidence and (label_next := [video.frame_names[frame] for frame in least_sure(expected, observed.fixed)]):
+        LOG.info(f"frames to label next, for data.masks=: {', '.join(label_next)}")
 
 
 if __name__ == "__main__":

@@ -1,127 +1,187 @@
 """revseg-train: train a network, evaluate it, segment what it is for.
 
-    revseg-train experiment=demo                                                a made-up video, no download
-    revseg-train experiment=few_frames data.video=my.mp4 data.masks=labels/     one video, a few frames labelled
-    revseg-train experiment=davis data.root=DAVIS                               a dataset
+    revseg-train data.video=my.mp4 data.masks=labels      one video, a few frames labelled: the recommended recipe
+    revseg-train experiment=demo                          a film that it makes itself, no download
+    revseg-train experiment=davis data.root=DAVIS         a dataset
 
-Watch it with: tensorboard --logdir runs. The same run_dir again goes on with a run that was stopped.
+Watch it with: tensorboard --logdir runs. The same run_dir again resumes a run that was stopped.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
-from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import torch
 
-from revseg.cli.main import run
-from revseg.cli.settings import differences, to_yaml
+from revseg.cli.main import train as main
+from revseg.cli.resume import absolute, as_begun
+from revseg.cli.settings import to_yaml
 from revseg.config import TrainConfig
-from revseg.device import choose_device
-from revseg.evidence.flow import flow_height
-from revseg.labels.sample import Sample
+from revseg.device import choose_device, peak_memory
+from revseg.evidence.cache import EvidenceCache
+from revseg.evidence.store import FlowStore
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.network import RevSegNet
-from revseg.runs.folder import RunFolder
-from revseg.tasks.dataset import Davis
-from revseg.tasks.one_video import FewFrames
-from revseg.tasks.source import load_one
+from revseg.runs.folder import RunFolder, claim_new
+from revseg.runs.lock import locked
+from revseg.runs.phases import Phases, recorded
+from revseg.runs.provenance import Inputs, Provenance
+from revseg.tasks.dataset import DatasetTask, open_dataset
+from revseg.tasks.one_video import OneVideo, open_video
+from revseg.tasks.source import inputs_of
+from revseg.training.board import Board
 from revseg.training.budget import ARRANGEMENT, arrange
-from revseg.training.checkpoint import load
-from revseg.training.memory import peak_memory
-from revseg.training.task import Experiment
+from revseg.training.checkpoint import Checkpoint, load
+from revseg.training.task import Result
 from revseg.training.trainer import Trainer
 
+LOG = logging.getLogger("revseg")
 
-def train(config: TrainConfig) -> None:
+
+def train(config: TrainConfig, given: Collection[str] | None = None) -> float | None:
+    """Trains, evaluates and segments; returns J&F where truth is known, else the expected J.
+
+    given: settings and groups that were named: a run that is resumed keeps all others. None: all were.
+    """
     device = choose_device(config.device)
-    folder = RunFolder.create(config.run_dir or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}_{config.task}")
-    check_same_run(config, folder)
-    with ExitStack() as unless_it_begins:
-        unless_it_begins.callback(folder.remove_unused)
-        with compiled_meanwhile(config.network, device):
-            experiment = open_experiment(config, folder)
-        net = new_network(config, experiment, folder, device)
-        unless_it_begins.pop_all()
-    trainer = Trainer(net, experiment, folder, config.training, config.augment, config.seed, config.data.height)
-    begun = trainer.resume()
-    folder.write_config(to_yaml(config))
-    print(f"{'going on with' if begun else 'run'} {folder.path} on {device}, {trainer.progress}")
-    trainer.fit(description=to_yaml(config))
-    report(trainer, experiment, folder)
+    with run_folder(config) as (folder, started), recorded() as phases:
+        config = as_begun(absolute(config), folder, given)
+        with provenance(config, folder, device):
+            folder.write_config(to_yaml(config))
+            saved = load(folder.last) if folder.last.exists() else None
+            store, cache = evidence_store(config, folder)
+            with compiled_meanwhile(config.network, device):
+                task = open_task(config, folder, store=store, cache=cache)
+            net = new_network(config, task, saved, device=device)
+            trainer = new_trainer(config, task, folder, net=net)
+            trainer.resume(saved)
+            started()
+            verb = "starting" if saved is None else "resuming"
+            LOG.info(f"{verb} {folder.path} on {device}, {trainer.progress}")
+            with closing(Board(folder.tensorboard, trainer.progress.step, to_yaml(config))) as board:
+                trainer.fit(board)
+                result = task.finish(net, folder.predictions)
+                board.evaluation(trainer.progress.step, result.evaluation)
+            if config.task == "one_video":  # of a dataset, no run sees all videos
+                cache.forget_unused()
+                store.forget_unused()
+            report(trainer, result, folder, phases=phases)
+    return result.objective
 
 
-def check_same_run(config: TrainConfig, folder: RunFolder) -> None:
-    """A run that was begun goes on with the same data; steps, rates and device may change."""
-    if not (folder.last.exists() and folder.config.exists()):
-        return
-    for key, (before, now) in differences(folder.config, config).items():
-        if key in ("task", "seed") or key.startswith("data.") and key != "data.root":
-            raise ValueError(f"{folder.path} was begun with {key}={before}, not {now}; set it back, or change run_dir")
+@contextmanager
+def run_folder(config: TrainConfig) -> Iterator[tuple[RunFolder, Any]]:
+    """Yields the folder of the run, locked, and a function to call once the run has started.
+
+    The folder of a run that never started is removed, unless it was interrupted: then its evidence is of use to the next one.
+    """
+    path = Path(config.run_dir) if config.run_dir else claim_new(Path("runs")).path
+    with locked(path, purpose="revseg-train"), ExitStack() as unless_it_starts:
+        folder = RunFolder.create(path)
+        if not folder.config.exists():
+            unless_it_starts.push(folder.remove_after)
+        yield folder, unless_it_starts.pop_all
 
 
-def new_network(config: TrainConfig, experiment: Experiment, folder: RunFolder, device: torch.device) -> RevSegNet:
-    size, labelled_frames = experiment.largest()
-    saved = load(folder.last) if folder.last.exists() else None
-    network, forecast = arrange(config.network, size, labelled_frames, config.training, device, saved)
+@contextmanager
+def provenance(config: TrainConfig, folder: RunFolder, device: torch.device) -> Iterator[None]:
+    """Keeps run.json, and tells what changed since the run last read its inputs."""
+    inputs = Inputs.read(*inputs_of(config.data)) if config.task == "one_video" else Inputs()
+    with Provenance(folder.run_json, inputs=inputs, device=str(device), seed=config.seed) as record:
+        if record.changes.video and folder.last.exists():
+            raise ValueError(
+                f"{folder.path} was begun with another video than {inputs.path} is now; give that one, or another run_dir="
+            )
+        for sentence in record.changes.sentences():
+            LOG.warning(f"{sentence}: what it says of the other frames is computed anew")
+        yield
+
+
+def evidence_store(config: TrainConfig, folder: RunFolder) -> tuple[FlowStore, EvidenceCache]:
+    """Returns where flow and evidence are kept: in the run's folder, or until the end."""
+    keep = config.evidence.cache
+    # The flow of a whole dataset would fill the disk; what was found with it is small.
+    keep_flow = keep and config.task == "one_video"
+    return FlowStore(folder.evidence if keep_flow else folder.path, keep=keep_flow), EvidenceCache(folder.evidence if keep else None)
+
+
+def open_task(config: TrainConfig, folder: RunFolder, *, store: FlowStore, cache: EvidenceCache) -> OneVideo | DatasetTask:
+    """Returns what is trained on: its videos are decoded, and labels carried, as far as that is done once."""
+    sees = config.network.evidence
+    sees = config.evidence.source != "none" if sees is None else sees
+    if config.task == "dataset":
+        return open_dataset(
+            config.data,
+            store=store,
+            cache=cache,
+            evidence=config.evidence if sees else replace(config.evidence, source="none"),
+            classes=config.network.classes,
+            placements=config.placements,
+            seed=config.seed,
+        )
+    return open_video(
+        config.data,
+        folder=folder,
+        store=store,
+        cache=cache,
+        evidence=config.evidence,
+        guidance=config.guidance,
+        classes=config.network.classes,
+        sees_evidence=sees,
+        placements=config.placements,
+        seed=config.seed,
+    )
+
+
+def new_network(
+    config: TrainConfig, task: OneVideo | DatasetTask, saved: Checkpoint | None, *, device: torch.device
+) -> RevSegNet:
+    """Returns a network with initial weights, arranged so that it fits the memory."""
+    size, labelled_frames = task.largest()
+    asked = replace(config.network, classes=task.classes, evidence=task.sees_evidence)
+    network, forecast = arrange(
+        asked, size, labelled_frames=labelled_frames, training=config.training, device=device, saved=saved
+    )
     chosen = "".join(
-        f", {name}={getattr(network, name)}" for name in ARRANGEMENT if getattr(network, name) != getattr(config.network, name)
+        f", {name}={getattr(network, name)}" for name in ARRANGEMENT if getattr(network, name) != getattr(asked, name)
     )
     # The memory of a process begins with its libraries and the optical flow, that of a GPU with nothing.
     before = "" if device.type == "cuda" else f"; the process took up to {peak_memory(device) / 1e9:.2f} GB before"
-    print(f"forecast for {size[0]} frames of {size[2]} x {size[1]}: {forecast.total / 1e9:.2f} GB{chosen}{before}")
+    LOG.info(f"forecast for {size[0]} frames of {size[2]} x {size[1]}: {forecast.total / 1e9:.2f} GB{chosen}{before}")
     torch.manual_seed(config.seed)
     return RevSegNet(**asdict(network)).to(device)
 
 
-def open_experiment(config: TrainConfig, folder: RunFolder) -> Experiment:
-    if config.task == "davis":
-        evidence = folder.evidence if config.network.guided else None
-        return Davis(config.data, config.network.classes, config.seed, config.offsets, config.smoothing, evidence, folder.path)
-    known = load_one(config.data, folder.path)
-    guidance = config.guidance if config.network.guided else None
-    if guidance:
-        print(f"carrying labels along the optical flow of {known.frames} frames")
-    return FewFrames(
-        known,
-        config.data.labelled_frames,
-        config.network.classes,
-        config.offsets,
-        config.smoothing,
-        config.data.on_error,
-        guidance,
-        at_flow_height(config, known, folder),
-        config.seed,
-        folder.path,
+def new_trainer(config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFolder, *, net: RevSegNet) -> Trainer:
+    """Returns what takes the steps."""
+    return Trainer(
+        net,
+        task,
+        folder,
+        config=config.training,
+        augmentation=config.augment,
+        seed=config.seed,
+        height=config.data.height,
+        recipe={"placements": config.placements, "evidence": asdict(config.evidence)},
     )
 
 
-def at_flow_height(config: TrainConfig, known: Sample, folder: RunFolder) -> Sample:
-    """The video at the size at which labels are carried along and predictions smoothed, where that is wanted."""
-    height = flow_height(known.height, known.native_size[0])
-    if not (config.network.guided or config.smoothing) or known.height == height:
-        return known
-    return load_one(replace(config.data, height=height), folder.path)
-
-
-def report(trainer: Trainer, experiment: Experiment, folder: RunFolder) -> None:
-    """Predictions and metrics.json."""
-    with trainer.averaged():
-        measured = experiment.finish(trainer.net, folder.predictions)
+def report(trainer: Trainer, result: Result, folder: RunFolder, *, phases: Phases) -> None:
+    """Writes metrics.json, and says what came out."""
     progress, peak = trainer.progress, peak_memory(trainer.device)
-    facts = {"steps": progress.step, "seconds": progress.seconds, "peak_memory_bytes": peak}
-    folder.write_metrics({**measured, **facts, "device": str(trainer.device)})
-    for name, value in measured.items():
+    facts = {"steps": progress.step, "seconds": progress.seconds, "phases": phases.seconds, "peak_memory_bytes": peak}
+    folder.write_metrics({**result.metrics, **facts, "device": str(trainer.device)})
+    for name, value in result.metrics.items():
         if isinstance(value, float):
-            print(f"{name:>10} {value:.3f}")
-    if label_next := measured.get("label_next"):
-        print(f"frames to label next: {', '.join(label_next)}")
-    print(f"{progress.seconds:.0f} s of training, peak memory {peak / 1e9:.2f} GB; all of it in {folder.path}")
-
-
-def main() -> None:
-    run(train, config="train")
+            LOG.info(f"{name:>10} {value:.3f}")
+    if label_next := result.metrics.get("label_next"):
+        LOG.info(f"frames to label next: {', '.join(label_next)}")
+    LOG.info(f"{progress.seconds:.0f} s of training, peak memory {peak / 1e9:.2f} GB; all of it in {folder.path}")
 
 
 if __name__ == "__main__":

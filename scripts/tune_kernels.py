@@ -1,41 +1,37 @@
-#!/usr/bin/env python
 """Time block sizes of the fused kernels on this GPU; print the best as entries of kernels/tile.py.
 
-    python scripts/tune_kernels.py --output kernels.json
+    python scripts/tune_kernels.py --size 100x480x854 --output kernels.json
 
 One level of a 480p video of 100 frames after another (4 channels at level 0): starting from the present tile,
 one setting is varied at a time and the fastest kept. Beside each time: TFLOP/s and GB/s reached, and the share of
-the roofline (the larger of least bytes over bandwidth and operations over peak). Then whole blocks, fused and
-through PyTorch. Under 4 minutes on one GPU.
+the roofline (the larger of least bytes over bandwidth and operations over peak). Under 4 minutes on one GPU.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from math import prod
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
+from harness import arguments
+from harness.results import write_json
 from torch import Tensor
 
-from revseg.reversible.block import Leapfrog, State
 from revseg.reversible.grid import DEFAULT_BITS, Grid
-from revseg.reversible.haar import coarsen_, refine_
 from revseg.reversible.kernels import dispatch
 from revseg.reversible.kernels.tile import Tile, padded_rank, tile_of
-from revseg.reversible.layer import PreparedLayer
-from revseg.reversible.sequence import default_slab_bytes
 from revseg.reversible.slab import Slab
-from revseg.reversible.wide import WideLayer, is_wide
 
 # Dense bfloat16 FLOP/s and bytes/s by a part of the device's name.
 PEAKS = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.0e12)}
 SHAPES = [(1, 4, 16), (2, 4, 16), (4, 4, 16), (1, 8, 16), (2, 8, 16), (2, 4, 32), (1, 4, 32), (1, 2, 32)]
-STEP_SIZE = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,10 +44,6 @@ class Level:
     grid: Grid
     adjoint_dtype: torch.dtype
 
-    @property
-    def positions(self) -> int:
-        return self.shape[0] * self.shape[1] * self.shape[2]
-
     def fields(self) -> list[Tensor]:
         """prev, curr, u_prev, u_curr."""
         dtypes = [self.grid.dtype] * 2 + [self.adjoint_dtype] * 2
@@ -59,29 +51,26 @@ class Level:
         return [torch.randn(shape, device="cuda").mul_(99).round_().to(dtype) for dtype in dtypes]
 
     def work(self, kernel: str) -> tuple[float, float]:
-        """(operations, least bytes) of one launch."""
-        operations = 2 * 27 * self.channels * self.rank * self.positions
-        state = self.positions * self.channels * self.grid.dtype.itemsize
-        adjoint = self.positions * self.channels * self.adjoint_dtype.itemsize
-        hidden = self.positions * padded_rank(self.rank) * 2
-        both = state + adjoint + 2 * hidden
-        moved = {"hidden": state + hidden, "leapfrog": 3 * state + hidden, "gradient": both}
+        """Returns (operations, least bytes) of one launch."""
+        positions = prod(self.shape)
+        operations = 2 * 27 * self.channels * self.rank * positions
+        state, adjoint = (positions * self.channels * dtype.itemsize for dtype in (self.grid.dtype, self.adjoint_dtype))
+        hidden = positions * padded_rank(self.rank) * 2
+        moved = {"hidden": state + hidden, "leapfrog": 3 * state + hidden, "gradient": state + adjoint + 2 * hidden}
         return operations * (2 if kernel == "gradient" else 1), moved[kernel]
 
 
-def milliseconds(call: Callable[..., object], *arguments: object, repeats: int = 7) -> float:
-    """Median over ``repeats`` calls, after two that compile and warm up."""
-    for _ in range(2):
-        call(*arguments)
+def milliseconds(call: Callable[..., object], *given: object, repeats: int = 7) -> float:
+    """Returns the median over ``repeats`` calls, after two that compile and warm up."""
     times = []
-    for _ in range(repeats):
+    for _ in range(2 + repeats):
         start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
-        call(*arguments)
+        call(*given)
         stop.record()
         stop.synchronize()
         times.append(start.elapsed_time(stop))
-    return sorted(times)[repeats // 2]
+    return median(times[2:])
 
 
 def launches(level: Level) -> dict[str, Callable[[Tile], object]]:
@@ -105,12 +94,12 @@ def launches(level: Level) -> dict[str, Callable[[Tile], object]]:
     }
 
 
-def neighbours(tile: Tile, channels: int) -> Iterator[list[Tile]]:
-    """Tiles that differ from ``tile`` in one setting, setting by setting."""
-    yield [replace(tile, stages=stages) for stages in (1, 2, 3, 4)]
-    yield [replace(tile, frames=f, height=h, width=w) for f, h, w in SHAPES]
-    yield [replace(tile, warps=warps) for warps in (4, 8)]
-    yield [replace(tile, channels=block) for block in (16, 32, 64, 128) if channels % block == 0]
+def neighbours(tile: Tile, channels: int) -> list[list[Tile]]:
+    """Returns tiles that differ from ``tile`` in one setting, setting by setting."""
+    shapes = [replace(tile, frames=f, height=h, width=w) for f, h, w in SHAPES]
+    blocks = [replace(tile, channels=block) for block in (16, 32, 64, 128) if channels % block == 0]
+    stages, warps = ([replace(tile, **{name: n}) for n in some] for name, some in (("stages", (1, 2, 3, 4)), ("warps", (4, 8))))
+    return [stages, shapes, warps, blocks]
 
 
 def best_tile(launch: Callable[[Tile], object], tile: Tile, channels: int, deadline: float) -> tuple[Tile, float]:
@@ -119,7 +108,7 @@ def best_tile(launch: Callable[[Tile], object], tile: Tile, channels: int, deadl
 
     best, shortest = tile, milliseconds(launch, tile)
     for setting in range(4):
-        for candidate in list(neighbours(best, channels))[setting]:
+        for candidate in neighbours(best, channels)[setting]:
             if time.monotonic() > deadline or candidate == best:
                 continue
             try:
@@ -132,9 +121,7 @@ def best_tile(launch: Callable[[Tile], object], tile: Tile, channels: int, deadl
 
 
 def tune(level: Level, peaks: tuple[float, float], deadline: float) -> list[dict[str, Any]]:
-    rows = []
-    rank = padded_rank(level.rank)
-    calls = launches(level)
+    rows, rank, calls = [], padded_rank(level.rank), launches(level)
     for index, (kernel, launch) in enumerate(calls.items()):
         share = (deadline - time.monotonic()) / (len(calls) - index)
         first = tile_of(kernel, level.channels, rank)
@@ -149,49 +136,6 @@ def tune(level: Level, peaks: tuple[float, float], deadline: float) -> list[dict
     return rows
 
 
-def compare_blocks(level: Level, peaks: tuple[float, float]) -> dict[str, Any]:
-    """Forward and adjoint of a whole block, fused and through PyTorch and cuDNN."""
-    fields = [field[None] for field in level.fields()]
-    state = State(fields[0], fields[1], level.grid)
-    adjoint = State(fields[2], fields[3], Grid(level.adjoint_dtype, None))
-    # Small: 40 steps and more on the same state must not leave the range.
-    kernel = torch.randn(level.rank, level.channels, 3, 3, 3, device="cuda") * 0.1
-    kernel, bias = kernel * (level.channels * 27) ** -0.5, torch.zeros(level.rank, device="cuda")
-    block, budget = Leapfrog(0), default_slab_bytes("cuda", fields[0].nbytes)
-    pytorch = WideLayer if is_wide(level.channels, level.rank) else PreparedLayer
-    layers = {
-        "fused": dispatch.prepare(kernel, bias, STEP_SIZE, level.grid.unit),
-        "pytorch": pytorch(kernel, bias, STEP_SIZE, level.grid.unit, torch.bfloat16),
-    }
-    (k_work, k_bytes), (t_work, t_bytes) = level.work("hidden"), level.work("leapfrog")
-    roofline = max((k_work + t_work) / peaks[0], (k_bytes + t_bytes) / peaks[1]) * 1e3
-    row: dict[str, Any] = {"block": "leapfrog", "channels": level.channels, "forward_roofline_ms": roofline}
-    for name, layer in layers.items():
-        row[f"{name}_forward_ms"] = milliseconds(block.forward_, state, layer, budget, repeats=3)
-        row[f"{name}_adjoint_ms"] = milliseconds(block.adjoint_, state, adjoint, layer, budget, repeats=3)
-    show(row)
-    return row
-
-
-def time_haar(level: Level) -> dict[str, Any]:
-    """Refine to the level above and coarsen again, fused and not; GB/s count one read and one write each."""
-    field = level.fields()[0]
-    row: dict[str, Any] = {"block": "haar", "channels": level.channels}
-    budget = default_slab_bytes("cuda", field.nbytes)
-
-    def there_and_back() -> None:
-        coarsen_(refine_(field, True, level.grid, budget), True, level.grid, budget)
-
-    for name, on in (("fused", True), ("pytorch", False)):
-        dispatch.enable(on)
-        taken = milliseconds(there_and_back, repeats=3)
-        row[f"{name}_ms"] = taken
-        row[f"{name}_gbytes_per_s"] = 4 * field.numel() * field.element_size() / taken / 1e6
-    dispatch.enable(True)
-    show(row)
-    return row
-
-
 def show(row: dict[str, Any]) -> None:
     texts = {key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()}
     print("  ".join(f"{key} {text}" for key, text in texts.items()), flush=True)
@@ -200,16 +144,14 @@ def show(row: dict[str, Any]) -> None:
 def levels(options: argparse.Namespace) -> Iterator[Level]:
     state, adjoint = getattr(torch, options.state_dtype), getattr(torch, options.adjoint_dtype)
     for index in options.levels:
-        frames, height, width = (-(-n // 8) * 8 // 2**index for n in (options.frames, options.height, options.width))
+        frames, height, width = (-(-n // 8) * 8 // 2**index for n in options.size)
         grid = Grid(state, DEFAULT_BITS[state])
         yield Level(4 * 8**index, options.rank, (frames, height, width), grid, adjoint)
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Time block sizes of the fused kernels.")
-    parser.add_argument("--frames", type=int, default=100)
-    parser.add_argument("--height", type=int, default=480)
-    parser.add_argument("--width", type=int, default=854)
+    parser = arguments.parser(__doc__)
+    parser.add_argument("--size", type=arguments.size, default=(100, 480, 854), help="of the video (default: 100x480x854)")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--levels", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--state-dtype", default="float32", choices=["float32", "int32", "int16"])
@@ -222,10 +164,10 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     options = parse()
     if not torch.cuda.is_available():
-        raise SystemExit("tune_kernels: there is no CUDA device to tune for")
+        sys.exit("tune_kernels: there is no CUDA device to tune for")
     name = torch.cuda.get_device_name()
     peaks = next((value for part, value in PEAKS.items() if part in name), PEAKS["A100"])
-    rows, blocks, deadline = [], [], time.monotonic() + options.seconds
+    rows, deadline = [], time.monotonic() + options.seconds
     todo = list(levels(options))
     for index, level in enumerate(todo):
         dtypes = (torch.bfloat16, level.grid, level.adjoint_dtype)
@@ -234,11 +176,9 @@ def main() -> None:
             continue
         share = (deadline - time.monotonic()) / (len(todo) - index)
         rows += tune(level, peaks, time.monotonic() + share)
-        blocks += [compare_blocks(level, peaks), time_haar(level)]
     for row in rows:
         print(f'    ("{row["kernel"]}", {row["channels"]}, {row["rank"]}): {Tile(**row["tile"])},')
-    report = {"device": name, "torch": torch.__version__, "kernels": rows, "blocks": blocks}
-    options.output.write_text(json.dumps(report, indent=1))
+    write_json(options.output, {"device": name, "torch": torch.__version__, "kernels": rows})
 
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ def arguments(folder: Path, run_dir: Path, *more: str) -> list[str]:
     """Of revseg-train, for the video that `write_video` wrote to the folder."""
     data = [f"data.video={folder / 'frames'}", f"data.masks={folder / 'masks'}", "data.labelled_frames=3"]
     return [
-        "experiment=few_frames",
         *data,
         *NETWORK,
         "data.height=null",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from revseg.evaluate import main
+from revseg.cli.main import evaluate as main
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_split_protocol_and_output(folders, monkeypatch, tmp_path: Path) -> None
         (["prediction={prediction}", "annotation={annotation}", "protocol=some"], "protocol is 'some'"),
         (["prediction={prediction}", "annotation={annotation}", "protcol=all"], "protcol"),
         (["prediction={prediction}", "annotation={annotation}", "split=nowhere.txt"], "nowhere.txt"),
-        (["prediction={prediction}", "annotation={annotation}", "encoding=davis2020"], "davis2020"),
+        (["prediction={prediction}", "annotation={annotation}", "annotation_encoding=davis2020"], "davis2020"),
         (["prediction={prediction}"], "annotation"),
     ],
 )

@@ -7,7 +7,7 @@ from revseg.tasks.demo import generate_demo
 
 
 def plan(*arguments):
-    command = [sys.executable, "-c", "from revseg.plan import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from revseg.cli.main import plan; plan()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -13,11 +13,9 @@ import torch
 from PIL import Image
 
 from revseg import RevSegNet
-from revseg.evidence.flow import Flow
-from revseg.evidence.motion import motion_evidence
-from revseg.labels.masks import PASCAL_PALETTE
-from revseg.predict import evidence_of, main
-from revseg.training.checkpoint import Checkpoint, load, save
+from revseg.cli.main import predict as main
+from revseg.labels.palette import PASCAL_PALETTE
+from revseg.training.checkpoint import Checkpoint, save
 from revseg.video.read import VideoWriter, read_video
 from tests import little
 
@@ -43,7 +41,7 @@ def checkpoint(tmp_path: Path) -> Path:
     net = RevSegNet(channels=2, levels=1, depth=1, rank=3)
     torch.nn.init.normal_(net.head.weight)
     path = tmp_path / "runs" / "old" / "checkpoints" / "last.pt"
-    save(Checkpoint(net.config, net.state_dict(), None, {}, 5, 1.0, None, 16), path)
+    save(Checkpoint(net.config, net.state_dict(), optimizer={}, step=5, seconds=1.0, height=16), path)
     return path
 
 
@@ -102,13 +100,13 @@ def test_newest_run_is_the_default(predict, video: Path, checkpoint: Path, tmp_p
     assert str(Path("runs/new/checkpoints/last.pt")) in capsys.readouterr().out
 
 
-def test_height_offsets_and_smoothing_change_the_masks(predict, video: Path, checkpoint: Path) -> None:
+def test_height_placements_and_smoothing_change_the_masks(predict, video: Path, checkpoint: Path) -> None:
     for name, setting in (
-        ("trained", "height=16"),
-        ("default", "height=null"),
-        ("more", "height=34"),
-        ("mean", "offsets=4"),
-        ("alone", "smoothing=0"),
+        ("trained", "data.height=16"),
+        ("default", "data.height=null"),
+        ("more", "data.height=34"),
+        ("mean", "placements=4"),
+        ("alone", "evidence.smoothing.sweeps=0"),
     ):
         predict(str(video), f"output={name}", setting)
 
@@ -123,7 +121,7 @@ def test_height_offsets_and_smoothing_change_the_masks(predict, video: Path, che
 
 def test_shorter_video_into_the_same_folder(predict, video: Path, checkpoint: Path) -> None:
     predict(str(video), "output=out")
-    predict(str(video), "output=out", "max_frames=3")
+    predict(str(video), "output=out", "data.max_frames=3")
     assert len(list(Path("out/masks").iterdir())) == 3
     assert read_video("out/overlay.mp4").volume.shape[1] == 3
 
@@ -158,8 +156,8 @@ def test_bad_input(predict, video: Path, checkpoint: Path, capsys, tmp_path: Pat
     assert "runs is a folder without checkpoints/last.pt; give" in refusal(predict, capsys, str(video), "checkpoint=runs")
     Path("file").touch()
     assert "cannot write file/out" in refusal(predict, capsys, str(video), "output=file/out")
-    assert "offsets is 0" in refusal(predict, capsys, str(video), "offsets=0")
-    assert "smoothing is -1; give 0 or more" in refusal(predict, capsys, str(video), "smoothing=-1")
+    assert "placements is 0" in refusal(predict, capsys, str(video), "placements=0")
+    assert "evidence.smoothing.sweeps is -1" in refusal(predict, capsys, str(video), "evidence.smoothing.sweeps=-1")
     assert "device is gpu" in refusal(predict, capsys, str(video), "device=gpu")
     Path("cut.mp4").write_bytes(video.read_bytes()[:300])
     assert "cut.mp4" in refusal(predict, capsys, "cut.mp4")
@@ -178,8 +176,9 @@ def guided(tmp_path: Path) -> Path:
 
 def save_guided(path: Path, label_count: int | None) -> Path:
     torch.manual_seed(0)
-    net = RevSegNet(channels=2, classes=3, levels=1, depth=1, rank=3, guided=True)
-    save(Checkpoint(net.config, net.state_dict(), None, {}, 0, 0.0, None, little.HEIGHT, label_count), path)
+    net = RevSegNet(channels=2, classes=3, levels=1, depth=1, rank=3, evidence=True)
+    saved = Checkpoint(net.config, net.state_dict(), {}, step=0, seconds=0.0, height=little.HEIGHT, label_count=label_count)
+    save(saved, path)
     return path
 
 
@@ -204,7 +203,7 @@ def iou(folder: Path, truth: Path, number: int) -> list[float]:
 
 
 def test_masks_of_some_frames_are_carried_along(predict, guided: Path, labels: Path, capsys) -> None:
-    predict(str(labels / "frames"), f"masks={labels / 'masks'}", f"checkpoint={guided}", "output=out")
+    predict(str(labels / "frames"), f"data.masks={labels / 'masks'}", f"checkpoint={guided}", "output=out")
     for number in (1, 2):
         assert min(iou(Path("out/masks"), labels / "truth", number)) > 0.6
     for index in (0, little.FRAMES - 1):
@@ -213,7 +212,7 @@ def test_masks_of_some_frames_are_carried_along(predict, guided: Path, labels: P
     expected = json.loads(Path("out/prediction.json").read_text())["expected_J"]
     assert min(expected) == pytest.approx(min(expected[1:-1]))
     worst = int(np.argmin(expected))
-    assert f"frames to label next, for masks=: {worst:05d}\n" in capsys.readouterr().out
+    assert f"frames to label next, for data.masks=: {worst:05d}\n" in capsys.readouterr().out
 
 
 def test_a_guided_network_predicts_without_masks(predict, guided: Path, labels: Path) -> None:
@@ -223,13 +222,14 @@ def test_a_guided_network_predicts_without_masks(predict, guided: Path, labels: 
 
 
 def test_a_network_of_many_videos_is_shown_what_moves(predict, guided: Path, labels: Path, tmp_path: Path) -> None:
-    many, video = save_guided(tmp_path / "many.pt", None), read_video(labels / "frames")
-    shown = evidence_of(load(many), None, Flow(video.volume), video)
-    assert torch.equal(shown, motion_evidence(Flow(video.volume), 3))
-    assert not evidence_of(load(guided), None, Flow(video.volume), video).any()
+    many = save_guided(tmp_path / "many.pt", None)
+    for name, checkpoint in (("many", many), ("one", guided)):
+        predict(str(labels / "frames"), f"checkpoint={checkpoint}", f"output={name}")
+    found = [np.stack([np.array(Image.open(path)) for path in sorted(Path(name, "masks").iterdir())]) for name in ("many", "one")]
+    assert not np.array_equal(*found)  # the same weights: only one of them sees motion
     predict(str(labels / "frames"), f"checkpoint={many}", "output=out")
     assert len(list(Path("out/masks").iterdir())) == little.FRAMES
-    predict(str(labels / "frames"), f"masks={labels / 'masks'}", f"checkpoint={many}", "output=out")
+    predict(str(labels / "frames"), f"data.masks={labels / 'masks'}", f"checkpoint={many}", "output=out")
     assert min(iou(Path("out/masks"), labels / "truth", 1)) > 0.6
 
 
@@ -237,8 +237,8 @@ def test_masks_are_read_as_the_video_is(predict, guided: Path, labels: Path) -> 
     """At the network's height, of the first frames, and in the encoding that is given."""
     for path in (labels / "masks").iterdir():
         Image.fromarray(np.where(np.array(Image.open(path)) == 1, np.uint8(255), np.uint8(0))).save(path)
-    settings = ["height=10", "max_frames=5", "encoding=davis2016", f"checkpoint={guided}", "output=out"]
-    predict(str(labels / "frames"), f"masks={labels / 'masks'}", *settings)
+    settings = ["data.height=10", "data.max_frames=5", "data.encoding=davis2016", f"checkpoint={guided}", "output=out"]
+    predict(str(labels / "frames"), f"data.masks={labels / 'masks'}", *settings)
     assert len(list(Path("out/masks").iterdir())) == 5
     found, given = (np.array(Image.open(folder / "00000.png")) > 0 for folder in (Path("out/masks"), labels / "masks"))
     assert found.shape == (little.HEIGHT, little.WIDTH)
@@ -246,12 +246,12 @@ def test_masks_are_read_as_the_video_is(predict, guided: Path, labels: Path) -> 
 
 
 def test_masks_that_are_of_no_use(predict, checkpoint: Path, guided: Path, labels: Path, capsys) -> None:
-    given = [str(labels / "frames"), f"masks={labels / 'masks'}", "output=out"]
+    given = [str(labels / "frames"), f"data.masks={labels / 'masks'}", "output=out"]
     sentence = refusal(predict, capsys, *given)
     assert "is of no use to" in sentence
-    assert "trained with network.guided=false; leave it out" in sentence
+    assert "whose network sees no evidence; leave it out" in sentence
     assert "folder of masks nowhere does not exist" in refusal(
-        predict, capsys, given[0], "masks=nowhere", f"checkpoint={guided}", "output=out"
+        predict, capsys, given[0], "data.masks=nowhere", f"checkpoint={guided}", "output=out"
     )
     third = np.array(Image.open(labels / "masks" / "00000.png"))
     third[0, 0] = 3

@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from revseg.cli.main import train as main
 from revseg.evaluation import evaluate_folders
 from revseg.labels.dataset import DavisDataset
-from revseg.labels.masks import PASCAL_PALETTE, read_mask, write_mask
-from revseg.train import main
+from revseg.labels.masks import read_mask, write_mask
+from revseg.labels.palette import PASCAL_PALETTE
 
 HEIGHT, FRAMES, SHIFT = 24, 6, 12
 CAR, DOG = 1, 2
@@ -46,10 +47,10 @@ def composition(davis_root: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def run_dir(composition: Path) -> Path:
     """Trained on three of the frames."""
     data = [f"data.video={composition / 'frames'}", f"data.masks={composition / 'masks'}", "data.labelled_frames=3"]
-    network = ["network.classes=3", "network.channels=4", "network.levels=2", "network.depth=2", "network.rank=16"]
-    more = ["device=cpu", "training.steps=80", "training.evaluate_every=80", "training.checkpoint_every=80", "data.height=null"]
+    network = ["network.channels=4", "network.levels=2", "network.depth=2", "network.rank=16"]
+    more = ["device=cpu", "training.steps=80", "training.checkpoint_every=80", "data.height=null"]
     with pytest.MonkeyPatch.context() as patch:
-        arguments = ["experiment=few_frames", *data, *network, *more, f"run_dir={composition / 'run'}"]
+        arguments = [*data, *network, *more, f"run_dir={composition / 'run'}"]
         patch.setattr(sys, "argv", ["revseg-train", *arguments])
         main()
     return composition / "run"

@@ -1,109 +1,190 @@
-"""The command line of the entry points: Hydra's settings, file names as they are, errors in one sentence.
+"""The commands: Hydra's command line, with words as they are typed, errors in one sentence, and a folder for every run.
 
-    revseg-train experiment=davis training.steps=500      settings and groups
-    revseg-predict "my video, take 2.mp4" height=96       a file; what follows -- is one in any case
-
-The value of a setting that is text is taken as it is typed, up to the end of the argument: a file name needs
-no quotes beyond the shell's. Hydra's compose API reads everything else.
+Nothing here imports PyTorch: --help and completion answer at once.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-import torch
+import hydra
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
+from revseg.cli.command import Command, configs_folder
+from revseg.cli.composition import Composition, without_hydra
 from revseg.cli.help import usage
-from revseg.cli.settings import Settings
+from revseg.cli.job import Job, Stopped
+from revseg.cli.logs import logging_restored
+from revseg.cli.sentences import TOLD, sentence, status, tell
+from revseg.cli.settings import instance, leaves
+from revseg.cli.words import Translation, Words, quoted, read_words
+from revseg.runs.folder import RunFolder, claim_new
 from revseg.runs.interruption import Interrupted
+from revseg.runs.lock import locked
+
+TRAIN = Command("train", schema="revseg.config:TrainConfig", function="revseg.train:train", folder="run_dir", keeps_runs=True)
+PREDICT = Command(
+    "predict",
+    schema="revseg.config:PredictConfig",
+    function="revseg.predict:predict",
+    positional="data.video",
+    folder="output",
+)
+EVALUATE = Command("evaluate", schema="revseg.config:EvaluateConfig", function="revseg.evaluate:evaluate", folder="output")
+PLAN = Command("plan", schema="revseg.config:TrainConfig", function="revseg.plan:plan", positional="data.video")
+
+COMMANDS = {command.name: command for command in (TRAIN, PREDICT, EVALUATE, PLAN)}
+
+RUNS = "runs/${now:%Y-%m-%d_%H-%M-%S}"
+"""hydra.run.dir of configs/train.yaml: who leaves it gets a new folder that no other process has."""
 
 
-def run(function: Callable[[Any], None], config: str, positional: str | None = None) -> None:
-    """Call `function` with its configuration, of the type that annotates its argument `config`.
+def train() -> None:
+    """revseg-train."""
+    start(TRAIN)
 
-    config: name of the primary file in configs/; positional: the setting that a bare argument gives.
-    """
+
+def predict() -> None:
+    """revseg-predict."""
+    start(PREDICT)
+
+
+def evaluate() -> None:
+    """revseg-evaluate."""
+    start(EVALUATE)
+
+
+def plan() -> None:
+    """revseg-plan."""
+    start(PLAN)
+
+
+def start(command: Command) -> None:
+    """Does what the command line asks; ends the process with a sentence and a status where that is impossible."""
+    traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    arguments = sys.argv[1:]
     try:
-        _run(function, config, positional, sys.argv[1:])
-    except Interrupted as stop:
-        _say(f"{stop}; to go on: {_command_to_resume(stop.run_dir)}")
-        sys.exit(128 + stop.signum)
-    except KeyboardInterrupt:
-        _say("interrupted")
-        sys.exit(130)
-    except (ValueError, OSError, ArithmeticError, torch.OutOfMemoryError) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        with logging_restored():
+            _start(command, read_words(arguments), traceback)
+    except Stopped as stop:
+        _end(stop.error, arguments)
+    except TOLD as error:
+        if traceback or sentence(error, arguments) is None:
             raise
-        _say(_sentence(error))
-        sys.exit(1)
+        _end(error, arguments)
 
 
-def _run(function: Callable[[Any], None], config: str, positional: str | None, arguments: list[str]) -> None:
-    settings = Settings(config, get_type_hints(function)["config"])
-    flags, overrides, files = split_arguments(arguments, settings, positional)
-    if positional and files:
-        overrides.append(settings.verbatim(positional, files[0]))
-    if "--help" in flags:
-        print(usage(_program(), function, settings, positional, overrides))
-    elif "--cfg" in flags:
-        print(settings.text(overrides), end="")
+def _end(error: BaseException, arguments: list[str]) -> None:
+    more = f"; to go on: {program()} {shlex.join([f'run_dir={error.run_dir}'])}" if isinstance(error, Interrupted) else ""
+    tell(f"{sentence(error, arguments)}{more}")
+    sys.exit(status(error))
+
+
+def _start(command: Command, words: Words, traceback: bool) -> None:
+    flags = words.flags
+    if flags.version:
+        from importlib.metadata import version  # only here: it is slow
+
+        print(f"revseg {version('revseg')}, PyTorch {version('torch')}, Hydra {version('hydra-core')}")
+        return
+    composition = Composition(command, flags)
+    flags.config_path = str(composition.main) if flags.config_path else None  # from the working directory, not from this file
+    job = Job(command, traceback)
+    if flags.help or flags.hydra_help or flags.cfg or flags.info:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it without a word
+    os.environ.setdefault("COMP_LINE", program())  # the line to complete; shells give it
+    if flags.hydra_help or flags.shell_completion:
+        _hydra(job, words.for_hydra(words.words))
+        return
+    translation = Translation({leaf.key: leaf for leaf in leaves(command.settings())}, composition.groups, command.positional)
+    overrides = translation.overrides(words)
+    if flags.help:
+        print(usage(program(), command, composition, overrides))
+    elif words.sweeps or flags.cfg or flags.info or flags.experimental_rerun or flags.resolve:
+        _check_sweep(command, words, overrides)
+        _hydra(job, words.for_hydra(overrides))
     else:
-        function(settings.compose(overrides))
+        tree = composition.compose(overrides)
+        instance(without_hydra(tree), command.settings())  # before there is any folder
+        with _folder(command, tree) as more:
+            _hydra(job, words.for_hydra([*overrides, *more]))
 
 
-def split_arguments(arguments: list[str], settings: Settings, positional: str | None) -> tuple[set[str], list[str], list[str]]:
-    """Flags, Hydra overrides, file names."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    flags: set[str] = set()
-    overrides: list[str] = []
-    files = arguments[end + 1 :]
-    rest = iter(arguments[:end])
-    for argument in rest:
-        if argument in ("-h", "--help"):
-            flags.add("--help")
-        elif argument == "--cfg=job" or (argument in ("-c", "--cfg") and next(rest, None) == "job"):
-            flags.add("--cfg")
-        elif positional and not settings.knows(argument) and _looks_like_a_file(argument):
-            files.append(argument)
-        elif argument.startswith("-"):
-            raise ValueError(f"unknown option {argument}; there are --help and --cfg job, all else is key=value")
-        else:
-            overrides.append(settings.override(argument))
-    if len(files) > (1 if positional else 0):
-        room = "give one, in quotes if its name has spaces" if positional else "settings are written key=value"
-        raise ValueError(f"did not expect the arguments {', '.join(map(repr, files))}; {room}")
-    return flags, overrides, files
+def _check_sweep(command: Command, words: Words, overrides: list[str]) -> None:
+    setting = command.folder
+    if words.sweeps and command.keeps_runs and any(override.lstrip("+").startswith(f"{setting}=") for override in overrides):
+        raise ValueError(f"{setting} is the folder of one run; with -m give hydra.sweep.dir=, each job has a folder in it")
 
 
-def _looks_like_a_file(argument: str) -> bool:
-    return "=" not in argument and not argument.startswith("-") or Path(argument).exists()
+@contextmanager
+def _folder(command: Command, tree: DictConfig) -> Iterator[list[str]]:
+    """The overrides that put Hydra's files into the folder of the run, new or resumed."""
+    if not command.keeps_runs or tree.hydra.mode == RunMode.MULTIRUN:
+        yield []
+        return
+    run_dir = OmegaConf.select(tree, str(command.folder))
+    chosen = OmegaConf.to_container(tree.hydra.run, resolve=False)["dir"] != RUNS  # type: ignore[index, call-overload]
+    if chosen and run_dir and Path(run_dir) != Path(tree.hydra.run.dir):
+        raise ValueError(f"{command.folder}={run_dir} and hydra.run.dir={tree.hydra.run.dir} are two folders; give one of them")
+    claimed = None if chosen or run_dir else claim_new(Path("runs"))
+    folder = RunFolder(Path(run_dir or (claimed.path if claimed else tree.hydra.run.dir)))
+    if "${" in str(folder.path.absolute()):
+        raise ValueError(f"{folder.path} has ${{ in its name, which Hydra cannot work in; choose another folder with run_dir=")
+    made = _make(folder.path) or claimed is not None
+    with locked(folder.path, purpose=program()):  # free? Hydra writes into it before the run takes the lock
+        pass
+    try:
+        yield [f"hydra.run.dir={quoted(str(folder.path))}", *_beside_the_first(folder, tree)]
+    except BaseException:
+        if made:
+            folder.remove_unused()
+        raise
 
 
-def _sentence(error: BaseException) -> str:
-    """OSError prints as "[Errno 2] No such file or directory: 'x'": turned round, the file comes first."""
-    if isinstance(error, torch.OutOfMemoryError):
-        first = str(error).split(". ")[0]
-        return f"out of memory: {first}; lower data.height, network.channels or network.rank"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+def _make(path: Path) -> bool:
+    """Makes a folder; says whether it was missing."""
+    missing = not path.exists()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}; choose another folder with run_dir=") from error
+    return missing
 
 
-def _command_to_resume(run_dir: Path) -> str:
-    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("run_dir=")]
-    return f"{_program()} {shlex.join([*arguments, f'run_dir={run_dir}'])}"
+def _beside_the_first(folder: RunFolder, tree: DictConfig) -> list[str]:
+    """Hydra's files of a run that is resumed stand beside those of its start, which stay."""
+    subdir = tree.hydra.output_subdir
+    if subdir is None or not folder.config.exists():
+        return []
+    number = 1
+    while (folder.path / subdir / f"resumed-{number}").exists():
+        number += 1
+    return [f"hydra.output_subdir={quoted(f'{subdir}/resumed-{number}')}"]
 
 
-def _program() -> str:
-    """As typed: revseg-train, or python -m revseg.train."""
+def _hydra(job: Job, arguments: list[str]) -> None:
+    before, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [before[0], *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes errors on; the sentences are ours
+    main: Any = hydra.main(version_base="1.3", config_path=str(configs_folder().resolve()), config_name=job.command.name)
+    try:
+        main(job)()
+    finally:
+        sys.argv = before
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if full is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full
+
+
+def program() -> str:
+    """The command as it is typed: revseg-train, or python -m revseg.train."""
     path = Path(sys.argv[0])
     return path.name if path.suffix != ".py" else f"python -m revseg.{path.stem}"
-
-
-def _say(sentence: str) -> None:
-    print(f"revseg: {sentence}", file=sys.stderr)

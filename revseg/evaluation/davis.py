@@ -2,8 +2,8 @@
 
 Pont-Tuset et al., "The 2017 DAVIS challenge on video object segmentation", arXiv:1704.00675. Each object's
 frames are averaged first, then all objects of all sequences: a sequence with three objects weighs three
-times. Object ids of prediction and annotation agree: proposals of a method without ids are not matched to
-objects here.
+times. Object ids of prediction and annotation must agree: this module does not match proposals without ids to
+objects.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from revseg.evaluation.measures import Statistics, contour_accuracy, region_similarity, statistics
 from revseg.labels.masks import read_mask
-from revseg.labels.sample import VOID
+from revseg.labels.palette import VOID
 
 PROTOCOLS = {
-    "semi-supervised": slice(1, -1),  # the first frame is given with its mask; the last goes by convention
+    "semi-supervised": slice(1, -1),  # the first frame is given with its mask; the last is left out by convention
     "unsupervised": slice(None),
     "all": slice(None),
 }
@@ -43,7 +43,7 @@ class Score:
 class Report:
     protocol: str
     sequences: dict[str, dict[int, Score]]
-    """Of each sequence the score of each object id."""
+    """The score of each object id, for each sequence."""
 
     @property
     def overall(self) -> Score:
@@ -57,7 +57,7 @@ def average(scores: Iterable[Score]) -> Score:
 
 
 def evaluate_masks(predictions: Iterable[Labels], labels: Iterable[Labels], object_ids: Sequence[int]) -> dict[int, Score]:
-    """Score of each object from its frames, at least one; generators will do, no frame is kept.
+    """Score of each object from its frames, at least one; generators may be given, because no frame is kept.
 
     predictions, labels: one (H, W) array of object ids per frame, in the same order; label 255 is void. A
     predicted id that is not in `object_ids` counts as background.
@@ -73,12 +73,12 @@ def evaluate_folders(
     prediction_encoding: str = "davis2017",
     names: Sequence[str] | None = None,
 ) -> Report:
-    """Score of mask images, frame by frame of equal name.
+    """Scores mask images; frames of prediction and annotation are paired by their names.
 
     prediction, annotation: folders of one sequence (PNG files) or of several (a folder of PNG files each).
     encoding, prediction_encoding: how object ids are written in the annotation and in the prediction,
     "davis2016" or "davis2017". protocol: a key of `PROTOCOLS`. names: the sequences that count; None: all
-    annotated.
+    that are annotated.
 
     Raises ValueError if something annotated was not predicted, or has another size or other objects.
     """
@@ -89,7 +89,10 @@ def evaluate_folders(
     for name, (predicted, annotated) in tqdm(pairs.items(), unit="sequence", leave=False, disable=None):
         frames = _pair_frames(predicted, annotated, protocol)
         object_ids = _objects(annotated, encoding)
-        masks = (_read_pair(*pair, prediction_encoding, encoding, object_ids) for pair in frames)
+        masks = (
+            _read_pair(*pair, prediction_encoding=prediction_encoding, encoding=encoding, object_ids=object_ids)
+            for pair in frames
+        )
         scores[name] = _evaluate_pairs(masks, object_ids)
     return Report(protocol, scores)
 
@@ -126,7 +129,7 @@ def _pair_frames(prediction: Path, annotation: Path, protocol: str) -> list[tupl
 
 
 def _objects(annotation: Path, encoding: str) -> list[int]:
-    """Ids in any annotated frame. The masks are read again later: cheaper than keeping a long sequence."""
+    """Returns the ids in any annotated frame. The masks are read again later: this needs less memory than keeping them."""
     found = set().union(*(_ids(read_mask(path, encoding)) for path in _frames(annotation))) - {0, VOID}
     if not found:
         raise ValueError(f"no object in {annotation}: if the masks hold 0 and 255, set encoding=davis2016")
@@ -153,7 +156,7 @@ def _read_pair(
 
 
 def _frames(folder: Path) -> list[Path]:
-    """The PNG files of a folder, or of its subfolder `masks` (as revseg-predict writes), by number."""
+    """Returns the PNG files of a folder, or of its subfolder `masks` (as revseg-predict writes), sorted by number."""
     files = list(folder.glob("*.png")) or list(folder.glob("masks/*.png"))
     return sorted(files, key=lambda path: (len(path.stem), path.stem))
 

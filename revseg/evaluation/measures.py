@@ -42,10 +42,10 @@ def contour_accuracy(prediction: Mask, truth: Mask, void: Mask | None = None) ->
 
 
 def boundary(mask: Mask) -> Mask:
-    """Pixels that differ from their east, south or south-east neighbour.
+    """Returns the pixels that differ from their east, south or south-east neighbour.
 
-    The last row looks only east, the last column only south, the last pixel nowhere: an object cut off by the
-    frame's right or lower edge has no boundary there.
+    The last row is compared only to the east, the last column only to the south, the last pixel not at all: an
+    object cut off by the frame's right or lower edge has no boundary there.
     """
     result = np.zeros_like(mask)
     result[:, :-1] |= mask[:, :-1] ^ mask[:, 1:]
@@ -55,10 +55,10 @@ def boundary(mask: Mask) -> Mask:
 
 
 def dilate(mask: Mask, radius: int) -> Mask:
-    """Pixels with a True pixel within dx^2 + dy^2 <= radius^2.
+    """Returns the pixels with a True pixel within dx^2 + dy^2 <= radius^2.
 
     The disk is a stack of horizontal runs, narrow at its ends and wide in the middle: one run is widened
-    step by step and laid down at +-dy, about 4 * radius passes instead of the pi * radius^2 of the disk's
+    step by step and added at +-dy, about 4 * radius passes instead of the pi * radius^2 of the disk's
     area.
     """
     height = mask.shape[0]
@@ -76,7 +76,7 @@ def dilate(mask: Mask, radius: int) -> Mask:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of one measure over the frames of one object."""
+    """Statistics of one measure over the frames of one object."""
 
     mean: float
     recall: float
@@ -86,7 +86,7 @@ class Statistics:
 
 
 def statistics(values: Sequence[float]) -> Statistics:
-    """Mean, recall and decay of one value per frame, at least one.
+    """Returns mean, recall and decay of one value per frame, for at least one frame.
 
     Neighbouring quarters share their border frame: of N frames, quarter i runs from border i to border i +
     1, both included, borders = round(linspace(1, N, 5)) - 1. (The DAVIS code keeps them in 8 bits, which
@@ -111,7 +111,7 @@ def _without_void(prediction: Mask, truth: Mask, void: Mask | None) -> tuple[Mas
 
 
 def _window(mask: Mask) -> tuple[slice, slice]:
-    """The rows and columns that hold True pixels, and one more on each side where the frame has it.
+    """Returns the rows and columns that hold True pixels, and one more on each side where the frame has it.
 
     The margin keeps `boundary` the same as on the whole frame: its rules for the last row and column then
     apply to empty pixels, or to the frame's own last row and column.

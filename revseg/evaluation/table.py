@@ -1,4 +1,4 @@
-"""A report for the eye (table), for spreadsheets (CSV) and for programs (JSON)."""
+"""Writes a report as a table for readers, as CSV for spreadsheets and as JSON for programs."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ MEASURES = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "
 
 
 def table(report: Report) -> str:
-    """One line per object, with a line for the sequence where it has several, and a last line for all."""
+    """Returns one line per object, with a line for the sequence where it has several, and a last line for all."""
     rows = [
         (f"{name}  object {number}" if number else name or f"all ({report.protocol})", score)
         for scope, name, number, score in _rows(report)
@@ -26,7 +26,7 @@ def table(report: Report) -> str:
 
 
 def write_csv(report: Report, path: Path) -> None:
-    """Columns: scope (object, sequence or overall), sequence, object, then `MEASURES`."""
+    """Writes the columns scope (object, sequence or overall), sequence, object, then `MEASURES`."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["scope", "sequence", "object", *MEASURES])
@@ -36,7 +36,7 @@ def write_csv(report: Report, path: Path) -> None:
 
 
 def write_json(report: Report, path: Path) -> None:
-    """Every score is {"JF": mean, "J": {"mean", "recall", "decay"}, "F": the same}."""
+    """Writes all scores, each as {"JF": mean, "J": {"mean", "recall", "decay"}, "F": the same}."""
     sequences = {
         name: _as_json(average(objects.values())) | {"objects": {number: _as_json(score) for number, score in objects.items()}}
         for name, objects in report.sequences.items()
@@ -46,7 +46,7 @@ def write_json(report: Report, path: Path) -> None:
 
 
 def _rows(report: Report) -> Iterator[tuple[str, str, int | None, Score]]:
-    """(scope, sequence, object, score), objects before their sequence, all at the end."""
+    """Yields (scope, sequence, object, score), objects before their sequence, all at the end."""
     for name, objects in report.sequences.items():
         for number, score in objects.items():
             yield "object", name, number, score
@@ -55,7 +55,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str, int | None, Score]]:
 
 
 def _values(score: Score) -> tuple[float, ...]:
-    """In the order of `MEASURES`."""
+    """Returns the numbers of a score in the order of `MEASURES`."""
     J, F = score.J, score.F
     return score.jf, J.mean, J.recall, J.decay, F.mean, F.recall, F.decay
 

@@ -1,6 +1,8 @@
-"""How evidence is kept: of every pixel the probability of each class, and the confidence in them, a byte each, times 255."""
+"""What is known of the pixels of a video before a network sees it: the probability of each class, and the confidence in them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,21 +12,70 @@ from torch import Tensor
 from revseg.evidence.flow import Field
 
 
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Probabilities and confidence of every pixel of a video, a byte each; all 0 where nothing is known."""
+
+    probabilities: Tensor
+    """(classes, T, H, W) uint8: 255 times the probability of each class."""
+    confidence: Tensor
+    """(T, H, W) uint8: 255 times the confidence in them."""
+
+    def __post_init__(self) -> None:
+        assert self.probabilities.shape[1:] == self.confidence.shape, (self.probabilities.shape, self.confidence.shape)
+
+    @classmethod
+    def blank(cls, classes: int, frames: int, size: tuple[int, int]) -> Evidence:
+        """Returns evidence that knows nothing; size: (H, W)."""
+        return cls.from_planes(torch.zeros(classes + 1, frames, *size, dtype=torch.uint8))
+
+    @classmethod
+    def from_planes(cls, planes: Tensor) -> Evidence:
+        """Returns the evidence of ``planes``, (classes + 1, T, H, W) uint8, in the same memory."""
+        return cls(planes[:-1], planes[-1])
+
+    @property
+    def classes(self) -> int:
+        return self.probabilities.shape[0]
+
+    @property
+    def frames(self) -> int:
+        return self.probabilities.shape[1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.probabilities.shape[2], self.probabilities.shape[3]
+
+    def planes(self, frames: slice = slice(None)) -> Tensor:
+        """Returns what a network sees beside some frames of the video: (classes + 1, t, H, W) uint8, the confidence last."""
+        return torch.cat([self.probabilities[:, frames], self.confidence[None, frames]])
+
+    def frame(self, number: int) -> tuple[Tensor, Tensor]:
+        """Returns the probabilities (classes, H, W) and the confidence (H, W) of a frame, 0 to 1."""
+        return self.probabilities[:, number].float() / 255, self.confidence[number].float() / 255
+
+    def resized(self, size: tuple[int, int]) -> Evidence:
+        """Returns the same at another size (h, w): means over areas."""
+        if self.size == size:
+            return self
+        result = Evidence.blank(self.classes, self.frames, size)
+        for frame in range(self.frames):
+            result.probabilities[:, frame] = _means(self.probabilities[:, frame], size)
+            result.confidence[frame] = _means(self.confidence[None, frame], size)[0]
+        return result
+
+
+def _means(planes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Returns bytes (C, H, W) at another size, as float32."""
+    return F.interpolate(planes[None].float(), size, mode="area")[0].round_()
+
+
 def to_bytes(values: Field) -> Tensor:
-    """0 ... 1 -> 0 ... 255."""
+    """Returns 0 ... 1 as bytes 0 ... 255."""
     return torch.from_numpy((255 * values).round().astype(np.uint8))
 
 
 def from_bytes(values: Tensor) -> Field:
-    """0 ... 255 -> 0 ... 1."""
+    """Returns bytes 0 ... 255 as 0 ... 1."""
     return values.numpy().astype(np.float32) / np.float32(255)
-
-
-def resize_evidence(evidence: Tensor, size: tuple[int, int]) -> Tensor:
-    """(classes + 1, T, H, W) uint8 -> (classes + 1, T, h, w) uint8, means over areas."""
-    if evidence.shape[2:] == size:
-        return evidence
-    result = evidence.new_empty(*evidence.shape[:2], *size)
-    for frame, part in enumerate(evidence.unbind(1)):
-        result[:, frame] = F.interpolate(part[None].float(), size, mode="area")[0].round_()
-    return result

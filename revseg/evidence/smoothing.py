@@ -1,8 +1,8 @@
 """Probabilities that agree with those of the frames before and after, along optical flow.
 
-    p_t(x) <- normalised( 3 c_t(x) e_t(x) + sum_n a_tn(x) p_n(x + flow_tn(x)) ),     n = t - 2, t - 1, t + 1, t + 2
+    p_t(x) <- normalised( prior c_t(x) e_t(x) + sum_n a_tn(x) p_n(x + flow_tn(x)) ),     n = t - 2, t - 1, t + 1, t + 2
 
-e_t: the probabilities that are given, c_t: the confidence in them, a_tn: how far the flow from t to n agrees
+(with hops 1 and 2). e_t: the probabilities that are given, c_t: the confidence in them, a_tn: how far the flow from t to n agrees
 (``Flow.agreement``), both 0 to 1. This is diffusion along the trajectories of a video, in Gauss-Seidel sweeps forwards in time:
 what one frame got wrong, its neighbours outvote, and what was covered for a while comes back from both sides. Frames whose truth
 is known stay.
@@ -17,16 +17,13 @@ from typing import NamedTuple
 import numpy as np
 
 from revseg.evidence.ahead import map_ahead
+from revseg.evidence.cache import digest
+from revseg.evidence.config import SmoothingConfig
 from revseg.evidence.flow import Field, Flow, look_up_planes
 from revseg.evidence.store import Displacement
 
-# Neighbours of a frame: with those two frames off, one bad flow is not the end of a trajectory (J 0.844 against 0.840 with the
-# next ones alone, 0.843 with those four frames off as well; five sequences, 5 labelled frames).
-HOPS = (1, 2)
-# Weight of full confidence, against at most 4 of the neighbours together. J of the evidence of ten sequences, 1 and 5 labelled
-# frames: without smoothing 0.558 and 0.857, with a weight of 1 0.595 and 0.872, of 3 0.597 and 0.874, of 10 0.594 and 0.871.
-PRIOR = 3.0
-SWEEPS = 5
+VERSION = 1
+"""Of what this file makes of the same flow, settings and probabilities."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,11 @@ class Given:
     """In them, 0 to 1: of each pixel (H, W), or of all."""
 
 
+def smoothing_key(flow: Flow, config: SmoothingConfig) -> str:
+    """Returns the key of all that smoothed probabilities depend on, beside what is given."""
+    return digest("smoothing", VERSION, flow.agreement_key, config.sweeps, config.hops, config.prior)
+
+
 class _Link(NamedTuple):
     """From a frame to a neighbour."""
 
@@ -48,22 +50,23 @@ class _Link(NamedTuple):
 
 
 class Smoothing:
-    """Of a video's probabilities, frame by frame as they come.
+    """Of a video's probabilities, frame by frame as they come. fixed: frames whose truth is known.
 
-    Sweep s works on frame t one frame after sweep s - 1 has been at t + 2. So all of them run in one pass over the video, each at
-    the same time as the others, and each flow is computed once: it holds 3 sweeps + 3 frames, with how far their flows agree, and
-    the latter of a few frames ahead, however long the video is.
+    Sweep s works on frame t one frame after sweep s - 1 has been at t + 2, the farthest neighbour. So all of them run in one pass
+    over the video, each at the same time as the others, and each flow is computed once: it holds 3 sweeps + 3 frames (with hops 1
+    and 2), with how far their flows agree, and the latter of a few frames ahead, however long the video is.
     """
 
-    def __init__(self, flow: Flow, fixed: Collection[int] = (), sweeps: int = SWEEPS) -> None:
-        self.flow, self.fixed, self.sweeps = flow, frozenset(fixed), sweeps
+    def __init__(self, flow: Flow, config: SmoothingConfig, *, fixed: Collection[int] = ()) -> None:
+        self.flow, self.fixed = flow, frozenset(fixed)
+        self.sweeps, self.hops, self.prior = config.sweeps, tuple(config.hops), config.prior
         self._weighted: dict[int, Field] = {}
         self._current: dict[int, Field] = {}
         self._links: dict[tuple[int, int], _Link] = {}
 
     def __call__(self, given: Iterable[Given]) -> Iterator[Field]:
         """The smoothed probabilities, in the order of the frames."""
-        reach, frames, arriving = max(HOPS), self.flow.frames, iter(given)
+        reach, frames, arriving = max(self.hops), self.flow.frames, iter(given)
         lag = reach + 1
         # Of each frame they take about as long as three updates, and a tick has as many updates as there are sweeps.
         linked = map_ahead(self.flow.pool, self._links_after, range(frames), 1 + self.flow.threads // (1 + self.sweeps))
@@ -82,22 +85,23 @@ class Smoothing:
 
     def _take(self, frame: int, given: Given) -> None:
         self._current[frame] = given.probabilities
-        self._weighted[frame] = PRIOR * given.confidence * given.probabilities
+        self._weighted[frame] = self.prior * given.confidence * given.probabilities
 
     def _links_after(self, frame: int) -> dict[tuple[int, int], _Link]:
         """Between a frame and its neighbours after it, both ways."""
         links = {}
-        for other in (frame + hop for hop in HOPS if frame + hop < self.flow.frames):
+        for other in (frame + hop for hop in self.hops if frame + hop < self.flow.frames):
             there, back = self.flow.displacement(frame, other), self.flow.displacement(other, frame)
             to, fro = self.flow.moved(there), self.flow.moved(back)
-            for pair, displacement, ways in ((frame, other), there, (to, fro)), ((other, frame), back, (fro, to)):
-                if pair[0] not in self.fixed:  # those take no notice of their neighbours
-                    links[pair] = _Link(self.flow.agreement(*pair, *ways), None if self.flow.keeps(*pair) else displacement)
+            for here, away, displacement, ways in (frame, other, there, (to, fro)), (other, frame, back, (fro, to)):
+                if here not in self.fixed:  # those take no notice of their neighbours
+                    held = None if self.flow.keeps(here, away) else displacement
+                    links[here, away] = _Link(self.flow.agreement(here, away, *ways), held)
         return links
 
     def _updated(self, frame: int) -> Field:
         total = self._weighted[frame].copy()
-        for n in (other for hop in HOPS for other in (frame - hop, frame + hop) if 0 <= other < self.flow.frames):
+        for n in (other for hop in self.hops for other in (frame - hop, frame + hop) if 0 <= other < self.flow.frames):
             agreement, held = self._links[frame, n]
             position = self.flow.moved(self.flow.displacement(frame, n) if held is None else held)
             total += agreement * look_up_planes(self._current[n], position)

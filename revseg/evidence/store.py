@@ -1,70 +1,177 @@
 """Flow that is needed more than once, kept on disk: memory does not grow with the length of a video.
 
-A file without a name in a folder: it ends with the process, however that ends. Each pair of frames takes a record of
-4 H W bytes, 1.6 MB at 480 lines.
+Each pair of frames takes a record of 4 H W bytes, 1.6 MB at 480 lines, and a header after it:
+
+    displacement (H, W, 2) int16 | magic, frame, other, crc32 of the displacement
+
+A record counts once its header is there, and one of a former process once its checksum is right: a process may be killed at any
+moment. A named file is locked by the process that has it; another one meanwhile uses a file of its own.
 """
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import logging
 import os
 import shutil
+import struct
 import tempfile
 import threading
 import weakref
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Displacement = NDArray[np.int16]
+Pair = tuple[int, int]
 
 # No more than this, nor than half of what is free: beyond it flow is computed again.
 LARGEST_BYTES = 8 << 30
 
+HEADER, MAGIC = struct.Struct("<8sqqI"), b"revflow1"
+
 
 class FlowStore:
-    """Displacements (H, W, 2) int16 of pairs of frames; from several threads at a time. folder: None: that of the system."""
+    """Where flows are kept: files ``flow-KEY.bin`` in a folder, which later processes open again.
 
-    def __init__(self, folder: Path | None, height: int, width: int) -> None:
+    folder: None, or keep=False: a file without a name, there or in the system's folder for temporary files, which ends with the
+    process, however that ends.
+    """
+
+    def __init__(self, folder: Path | None = None, *, keep: bool = True) -> None:
+        self.folder, self.keeps = folder, keep and folder is not None
+        self._used: set[str] = set()
+
+    def open(self, key: str, height: int, width: int) -> FlowRecords:
+        """Returns the records of the displacements (height, width, 2) with the key."""
+        self.use(key)
+        file = self._named(key) if self.keeps else None
+        return FlowRecords(file or self._unnamed(), height, width)
+
+    def use(self, key: str) -> None:
+        """Says that records are needed, though they may not be opened (``forget_unused``)."""
+        self._used.add(self._name(key))
+
+    def forget_unused(self) -> None:
+        """Removes the files whose key was not used."""
+        for path in self.folder.glob("flow-*.bin") if self.folder is not None and self.keeps else ():
+            if path.name not in self._used:
+                with suppress(OSError):
+                    path.unlink()
+
+    @staticmethod
+    def _name(key: str) -> str:
+        return f"flow-{key}.bin"
+
+    def _named(self, key: str) -> BinaryIO | None:
+        """None where the folder cannot be written, or another process has the file."""
+        assert self.folder is not None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = os.fdopen(os.open(self.folder / self._name(key), os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        except OSError as error:  # the cache beside it warns
+            logging.getLogger(__name__).info(f"flow is not kept in {self.folder} for later runs: {error.strerror}")
+            return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+        return file
+
+    def _unnamed(self) -> BinaryIO:
+        try:
+            return tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 (it lives as long as its records)
+        except OSError:
+            return tempfile.TemporaryFile()  # noqa: SIM115
+
+
+class _Place(NamedTuple):
+    """Of a record in the file."""
+
+    slot: int
+    checksum: int | None
+    """That it has to have, as long as it has not been looked at; None: it is right."""
+
+
+class FlowRecords:
+    """Displacements (H, W, 2) int16 of pairs of frames in an open file; from several threads at a time."""
+
+    def __init__(self, file: BinaryIO, height: int, width: int) -> None:
         self._shape = height, width, 2
-        self._record = 2 * height * width * np.dtype(np.int16).itemsize
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (it lives as long as the store)
-        weakref.finalize(self, self._file.close)
-        free = shutil.disk_usage(folder or tempfile.gettempdir()).free
-        self._records = min(LARGEST_BYTES, free // 2) // self._record
-        self._at: dict[tuple[int, int], int] = {}
-        self._taken = 0
+        self._bytes = 2 * height * width * np.dtype(np.int16).itemsize
+        self._stride = self._bytes + HEADER.size
+        self._file = file
+        weakref.finalize(self, file.close)
+        self._at = dict(self._former())
+        taken = frozenset(place.slot for place in self._at.values())
+        self._unused, self._damaged = (slot for slot in itertools.count() if slot not in taken), list[int]()
+        free = shutil.disk_usage(file.fileno()).free
+        self._room = max(0, min(LARGEST_BYTES, free // 2 + len(taken) * self._stride) // self._stride - len(taken))
         self._lock = threading.Lock()
+
+    def _former(self) -> Iterator[tuple[Pair, _Place]]:
+        """The records that a former process has finished; their checksums wait until they are read."""
+        for slot in range(os.fstat(self._file.fileno()).st_size // self._stride):
+            header = os.pread(self._file.fileno(), HEADER.size, slot * self._stride + self._bytes)
+            magic, frame, other, checksum = HEADER.unpack(header)
+            if magic == MAGIC:
+                yield (frame, other), _Place(slot, checksum)
 
     @property
     def room(self) -> int:
         """For how many more pairs."""
-        return max(0, self._records - self._taken)
+        return self._room
 
-    def __contains__(self, pair: tuple[int, int]) -> bool:
+    def __contains__(self, pair: Pair) -> bool:
         return pair in self._at
 
-    def get(self, pair: tuple[int, int]) -> Displacement | None:
-        """None where it is not kept."""
-        if (at := self._at.get(pair)) is None:
+    def get(self, pair: Pair) -> Displacement | None:
+        """Returns the displacement; None where it is not kept."""
+        if (place := self._at.get(pair)) is None:
             return None
-        read = os.pread(self._file.fileno(), self._record, at * self._record)
+        read = os.pread(self._file.fileno(), self._bytes, place.slot * self._stride)
+        if place.checksum is not None and not self._checked(pair, place, read):
+            return None
         return np.frombuffer(read, np.int16).reshape(self._shape)
 
-    def put(self, pair: tuple[int, int], displacement: Displacement) -> None:
+    def _checked(self, pair: Pair, place: _Place, read: bytes) -> bool:
+        """Whether a record of a former process is whole; if not, its place is free."""
+        whole = len(read) == self._bytes and zlib.crc32(read) == place.checksum
+        with self._lock:
+            if self._at.get(pair) is place:
+                if whole:
+                    self._at[pair] = _Place(place.slot, None)
+                else:
+                    del self._at[pair]
+                    self._damaged.append(place.slot)
+                    self._room += 1
+        return whole
+
+    def put(self, pair: Pair, displacement: Displacement) -> None:
         """Keeps it as long as there is room."""
         with self._lock:
-            if not self.room:
+            if pair in self._at or not self._room:
                 return
-            at, self._taken = self._taken, self._taken + 1
+            # A damaged record's own place first: its header is not to be found later on.
+            at, self._room = self._damaged.pop() if self._damaged else next(self._unused), self._room - 1
+        content = displacement.tobytes()
         try:
-            self._write(displacement.tobytes(), at * self._record)
+            self._write(content, at * self._stride)
+            self._write(HEADER.pack(MAGIC, *pair, zlib.crc32(content)), at * self._stride + self._bytes)
         except OSError as error:
-            self._records = 0
-            logging.getLogger(__name__).warning(f"flow that is needed again is computed again from here on: {error.strerror}")
+            if self._room:
+                message = f"flow that is needed again is computed again from here on: {error.strerror}"
+                logging.getLogger(__name__).warning(message)
+            self._room = 0
         else:
-            self._at[pair] = at  # only now: whoever sees the pair finds the whole record
+            self._at[pair] = _Place(at, None)  # only now: whoever sees the pair finds the whole record
 
     def _write(self, content: bytes, offset: int) -> None:
         """A full disk takes a part first, and says so only when asked for the rest."""

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from revseg.labels.masks import check_encoding, read_mask, resize_mask
-from revseg.labels.sample import VOID, Sample
+from revseg.labels.masks import check_encoding, read_mask
+from revseg.labels.palette import VOID
+from revseg.labels.sample import Sample
 from revseg.video.folder import image_files
 from revseg.video.frame import resized
 from revseg.video.read import Video, probe, read_video
@@ -56,11 +57,20 @@ class DavisDataset:
 
     def load(self, name: str, *, height: int | None = None, max_frames: int | None = None) -> Sample:
         """A sequence, of the split or not, with all its masks."""
-        source = self.frames / name
-        if not source.is_dir():
-            raise ValueError(f"sequence {name!r} is not in {self.frames}: {_suggest(name, self._all())}")
+        source = self.folder_of(name)
         video = read_video(source, height=height, max_frames=max_frames)
         return _sample(name, source, video, self.annotations / name, self.encoding, max_frames)
+
+    def classes(self, name: str) -> int:
+        """Returns the number of classes that the first mask of a sequence needs, background included."""
+        files = sorted((self.annotations / name).glob("*.png"))
+        return classes_of(torch.from_numpy(read_mask(files[0], self.encoding))[None]) if files else 1
+
+    def folder_of(self, name: str) -> Path:
+        """Returns the folder of a sequence's frames."""
+        if not (source := self.frames / name).is_dir():
+            raise ValueError(f"sequence {name!r} is not in {self.frames}: {_suggest(name, self._all())}")
+        return source
 
     def _all(self) -> list[str]:
         return sorted(path.name for path in self.frames.iterdir() if path.is_dir())
@@ -97,6 +107,24 @@ def load_own(
     return _sample(source.stem, source, content, Path(masks), encoding, max_frames)
 
 
+def load_unlabelled(
+    video: str | Path, height: int | None = None, max_frames: int | None = None, on_error: str = "stop"
+) -> Sample:
+    """A video file or a folder of frames, with no label."""
+    source = Path(video)
+    content = read_video(source, height=height, max_frames=max_frames, on_error=on_error)
+    return Sample(
+        name=source.stem,
+        volume=content.volume,
+        masks=torch.empty(0, *content.native_size, dtype=torch.uint8),
+        labelled_frames=(),
+        native_size=content.native_size,
+        frame_rate=content.frame_rate,
+        source=source,
+        frame_names=content.names,
+    )
+
+
 def evenly_spaced(frames: int, count: int) -> tuple[int, ...]:
     """`count` of the positions 0 ... frames - 1, evenly spaced, the first and last included."""
     if not 1 <= count <= frames:
@@ -110,25 +138,34 @@ def classes_of(labels: Tensor) -> int:
 
 
 def objects_in(labels: Tensor) -> list[int]:
-    """Ids of the objects that the labels (L, H, W) show, ascending. Frame by frame: indices of 8 bytes would be as many."""
+    """Returns the ids of the objects that the labels (L, H, W) show, ascending."""
+    # Frame by frame: indices of 8 bytes would be as many as pixels.
     found = {value for frame in labels for value in frame.flatten().bincount().nonzero().flatten().tolist()}
     return sorted(found - {0, VOID})
 
 
 def _sample(name: str, source: Path, video: Video, masks: Path, encoding: str, max_frames: int | None) -> Sample:
-    """A video with its masks, resized as it was."""
+    """A video with its masks."""
     files = _masks_by_frame(masks, video, source, max_frames)
-    labels = torch.empty(len(files), *video.volume.shape[2:], dtype=torch.uint8)
-    for row, path in zip(labels, files.values(), strict=True):
+    native = torch.empty(len(files), *video.native_size, dtype=torch.uint8)
+    for row, path in zip(native, files.values(), strict=True):
         mask = read_mask(path, encoding)
         if mask.shape != video.native_size:
             raise ValueError(
                 f"mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, but its frame in {source} is "
                 f"{video.native_size[1]} x {video.native_size[0]}: save it at the size of the frame"
             )
-        row.copy_(torch.from_numpy(resize_mask(mask, *row.shape)))
-    frames = tuple(files)
-    return Sample(name, video.volume, labels, frames, video.native_size, video.frame_rate, source, video.names)
+        row.copy_(torch.from_numpy(mask))
+    return Sample(
+        name=name,
+        volume=video.volume,
+        masks=native,
+        labelled_frames=tuple(files),
+        native_size=video.native_size,
+        frame_rate=video.frame_rate,
+        source=source,
+        frame_names=video.names,
+    )
 
 
 def _masks_by_frame(masks: Path, video: Video, source: Path, max_frames: int | None) -> dict[int, Path]:

@@ -6,29 +6,20 @@
 A data set states which it uses: 255 is the object in one and void in the other, so no guessing.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from revseg.labels.sample import VOID
+from revseg.labels.palette import PASCAL_PALETTE, VOID
 from revseg.runs.atomic import replacing
 
 Labels = NDArray[np.uint8]
 
 ENCODINGS = ("davis2016", "davis2017")
-
-
-def _pascal_palette() -> NDArray[np.uint8]:
-    """Bits 0, 3, 6 of a label are the high bits of red, bits 1, 4, 7 of green, bits 2, 5 of blue."""
-    label = np.arange(256)
-    channels = [sum((label >> 3 * bit + channel & 1) << 7 - bit for bit in range(3)) for channel in range(3)]
-    return np.stack(channels, axis=1).astype(np.uint8)
-
-
-PASCAL_PALETTE = _pascal_palette()
-"""(256, 3) uint8: the colours of PASCAL VOC and DAVIS."""
 
 
 def read_mask(path: str | Path, encoding: str) -> Labels:

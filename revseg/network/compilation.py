@@ -1,4 +1,4 @@
-"""What the first step on a GPU would wait for, done while the processor is busy with the video."""
+"""Compiles the kernels of a network while the processor is busy with the video; the first step on a GPU would wait for them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from revseg.network.plan import blocks_of
 from revseg.reversible.grid import Grid
 from revseg.reversible.kernels import dispatch
 
-# Kernels at a time. Triton lets go of Python's lock while it compiles: 33 kernels on 2 cores, 1 at a time 16.9 s, 3 8.1 s.
+# Kernels compiled at a time. Triton releases Python's lock while it compiles: on 2 cores 33 kernels take 16.9 s one by one,
+# and 8.1 s with 3 at a time.
 WORKERS = 4
 
 
 @contextmanager
 def compiled_meanwhile(config: NetworkConfig, device: torch.device) -> Iterator[None]:
-    """The fused kernels of a network, in the background of a with block; at its end they are there. On a CPU there are none.
+    """Compiles the fused kernels of a network in the background of a with block; they are ready at its end. A CPU has none.
 
-    Where the block ends with an exception, those not begun are given up.
+    Where the block ends with an exception, the compilations that have not started are cancelled.
     """
     with ThreadPoolExecutor(WORKERS, "compile") as pool:
         compiled = [pool.submit(task) for task in tasks(config, device)]
@@ -37,22 +38,32 @@ def compiled_meanwhile(config: NetworkConfig, device: torch.device) -> Iterator[
 
 
 def tasks(config: NetworkConfig, device: torch.device) -> list[Callable[[], object]]:
-    """What ``dispatch`` is asked in a step: its first answer compiles. Empty where no kernel can be used."""
+    """Returns the calls of ``dispatch`` in a step: the first call of each compiles. Empty where no kernel can be used."""
     if not dispatch.available(device):
         return []
-    device = torch.empty(0, device=device).device  # with its number, as dispatch will see it
+    device = torch.empty(0, device=device).device  # with its number, as dispatch gets it in a step
     convolution, grid, adjoint = convolution_dtype_of(config), grid_of(config), adjoint_dtype_of(config)
     blocks = blocks_of(config)
     layers = {(block.channels, block.rank) for block in blocks if block.kind == "leapfrog"}
     fine = {block.channels for block in blocks if block.kind == "coarsen"}
-    layouts = [dispatch.Layout(*layer, config.kernel_size, convolution, grid, adjoint) for layer in sorted(layers)]
+    layouts = [
+        dispatch.Layout(
+            channels=channels,
+            rank=rank,
+            size=config.kernel_size,
+            convolution_dtype=convolution,
+            grid=grid,
+            adjoint_dtype=adjoint,
+        )
+        for channels, rank in sorted(layers)
+    ]
     fields = [
         (torch.empty(1, 1, 1, channels, dtype=kind.dtype, device=device), kind)
         for channels in sorted(fine)
         for kind in (grid, Grid(adjoint, None))
     ]
     return [
-        partial(import_module, "torch._dynamo"),  # which PyTorch's optimizers import when one is made: seconds
+        partial(import_module, "torch._dynamo"),  # PyTorch's optimizers import it when one is made: seconds
         *(partial(dispatch.usable, device, layout) for layout in layouts),
         *(partial(dispatch.usable_for_haar, *field) for field in fields),
     ]

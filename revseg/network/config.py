@@ -1,4 +1,4 @@
-"""What a network is made of: the settings and their validation."""
+"""The settings of a network and their validation."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class NetworkConfig:
 
     channels: int = 4
     """Channels of the state at level 0 (each of prev and curr); 8 times more per level where T is halved too, else 4 times."""
-    classes: int = 2
-    """Classes of the segmentation, background included."""
-    guided: bool = False
-    """The volume has, after RGB, the evidence that labels carried along by optical flow give, or motion: the probability of every
-    class and the confidence in them, 0 to 255. Opening and head see it; where it is 0 throughout, nothing is known."""
+    classes: int | None = None
+    """Classes of the segmentation, background included; null: as many as the labels need (in Python: 2)."""
+    evidence: bool | None = None
+    """Whether the volume has evidence after RGB: the probability of every class and the confidence in them, 0 to 255. Opening and
+    head see it; where it is 0 throughout, nothing is known. null: as evidence.source says (in Python: no)."""
     levels: int = 3
-    """Coarsenings; the network goes down that often and up again."""
+    """Coarsenings; the network goes down so many levels and up again."""
     depth: Any = (0, 2, 2, 2)
     """Blocks per level on each way: one number, or one for each of the levels + 1 levels, finest first; 0 is allowed."""
     rank: Any = 16
@@ -34,23 +34,25 @@ class NetworkConfig:
     convolution_dtype: str = "auto"
     """bfloat16 or float32 (float64 with arithmetic=float); auto: bfloat16 where the processor is fast at it."""
     state_dtype: str = "float32"
-    """Container of the states: float32, int32, int16 (exact); float32, float64 (float). States that leave the range of int16 go
-    on in float32, on the same grid, if the memory is there."""
+    """Container of the states: float32, int32, int16 (exact); float32, float64 (float). States that leave the range of int16
+    continue in float32, on the same grid, if there is memory for it."""
     adjoint_dtype: str = "float32"
     """Container of the adjoints: float32 or bfloat16 (float64 with state_dtype=float64)."""
     grid_bits: int | None = None
     """The grid of exact states is 2^-grid_bits; null: 12 (range +-1024 in float32), and 6 for int16 (range +-512)."""
 
     keep_hidden: bool = False
-    """Keep relu(K y + b) for the backward pass where channels are at least twice the rank: 7 convolutions a block instead of 8
-    there, for rank / (2 C) of a float32 state per block, in bfloat16. Changes no bit of the result."""
+    """Whether relu(K y + b) is kept for the backward pass where channels are at least twice the rank: 7 convolutions per block
+    instead of 8, for rank / (2 C) of a float32 state per block, in bfloat16. It changes no bit of the result."""
     slab_bytes: int | None = None
-    """Temporaries of one slab, about; null: 48 MiB on a CPU, on a GPU a quarter of one of the state's two fields, 32 to 256 MiB.
-    Less takes longer, more halos are computed."""
+    """Bytes of one slab's temporaries, about; null: 48 MiB on a CPU, on a GPU a quarter of one of the state's two fields,
+    32 to 256 MiB. Fewer bytes take longer, because more halos are computed."""
 
     def __post_init__(self) -> None:
         for name, least in (("channels", 1), ("classes", 2), ("levels", 0), ("kernel_size", 1)):
             value = getattr(self, name)
+            if name == "classes" and value is None:
+                continue
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"network.{name} is {value}; give a whole number of at least {least}")
         if not 0 < self.step_size < float("inf"):
@@ -65,9 +67,14 @@ class NetworkConfig:
         self._check_dtypes()
 
     @property
+    def outputs(self) -> int:
+        """Number of classes that the head distinguishes."""
+        return self.classes or 2
+
+    @property
     def inputs(self) -> int:
-        """Channels of the volume."""
-        return 3 + (self.classes + 1 if self.guided else 0)
+        """Number of channels of the volume."""
+        return 3 + (self.outputs + 1 if self.evidence else 0)
 
     @property
     def depths(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Making a run fit into memory: the fastest arrangement of the same network that does."""
+"""Makes a run fit into memory: chooses the fastest arrangement of the same network that does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from revseg.network.memory import Forecast, Size, forecast_training, largest, sl
 def fit_memory(
     config: NetworkConfig, size: Size, budget: int, *, device: str, labelled_frames: int | None = None, optimizer: str = "muon"
 ) -> tuple[NetworkConfig, Forecast]:
-    """The first arrangement, best speed first, whose forecast keeps to ``budget`` bytes.
+    """Returns the fastest arrangement whose forecast keeps to ``budget`` bytes, and the forecast.
 
     Arrangements: with hidden activations kept; as configured; bfloat16 adjoints; int16 states and bfloat16 adjoints; the last
     three also with smaller slabs.
@@ -22,7 +22,7 @@ def fit_memory(
         forecast = forecast_training(candidate, size, **settings)  # type: ignore[arg-type]
         if forecast.total <= budget:
             return candidate, forecast
-    frames, height = (largest(candidate, size, budget, axis, **settings) for axis in (0, 1))
+    frames, height = (largest(candidate, size, memory=budget, axis=axis, **settings) for axis in (0, 1))
     raise ValueError(
         f"training {size[0]} frames of {size[2]} x {size[1]} needs {forecast.total / 1e9:.2f} GB in its smallest arrangement, "
         f"but {budget / 1e9:.2f} GB may be used (training.memory_budget); set data.height={height} or less, "
@@ -31,7 +31,7 @@ def fit_memory(
 
 
 def arrangements(config: NetworkConfig, slab: int) -> list[NetworkConfig]:
-    """The configuration and its smaller relatives, fastest first, each once. The arithmetic is never changed to another kind.
+    """Returns the configuration and its smaller variants, fastest first, each once. None changes ``network.arithmetic``.
 
     slab: bytes of the configured slabs.
     """

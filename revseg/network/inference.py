@@ -1,4 +1,4 @@
-"""Probabilities of a whole video, handed out a few frames at a time: two states in memory, never the logits of a volume."""
+"""Probabilities of a whole video, a few frames at a time: two states are in memory, never the logits of a volume."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def predict_probabilities(
         yield from _probabilities(net, volume, offsets[0])
         return
     _, frames, height, width = volume.shape
-    total = torch.zeros(net.config.classes, frames, height, width, dtype=torch.float16, device=net.device)
+    total = torch.zeros(net.config.outputs, frames, height, width, dtype=torch.float16, device=net.device)
     for offset in offsets:
         for start, part in _probabilities(net, volume, offset):
             total[:, start : start + part.shape[1]] += part / len(offsets)
@@ -36,7 +36,7 @@ def predict_probabilities(
         yield start, total[:, start : start + count].float()
 
 
-def spread_offsets(multiple: tuple[int, int, int], count: int) -> list[Offset]:
+def spread_placements(multiple: tuple[int, int, int], count: int) -> list[Offset]:
     """``count`` placements spread over the grid's phases: (0, 0, 0), then a Kronecker sequence of low discrepancy in 3D."""
     plastic = 1.2207440846057596  # root of x^4 = x + 1; Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018
     fractions = [plastic ** -(axis + 1) for axis in range(3)]
@@ -51,28 +51,30 @@ def _probabilities(net: RevSegNet, volume: Tensor, offset: Offset) -> Iterator[t
     own_dtypes = torch.autocast(net.device.type, enabled=False)
     with own_dtypes:
         state = _last_state(net, batch, placement)
-    channels = net.head.in_features + net.config.classes
-    count = frames_at_once(placement, channels, 1, net.sequence.budget(state.curr))
+    channels = net.head.in_features + net.config.outputs
+    count = frames_at_once(placement, channels=channels, batch=1, budget=net.sequence.budget(state.curr))
     frames = volume.shape[1]
     for start in range(0, frames, count):
         stop = min(start + count, frames)
         with own_dtypes:  # not around the yield, where it would reach into the caller's code
-            part = net.head(features(net, state, batch, placement, start, stop))[0].softmax(-1).movedim(-1, 0)
+            part = (
+                net.head(features(net, state, batch, placement=placement, start=start, stop=stop))[0].softmax(-1).movedim(-1, 0)
+            )
         yield start, part
 
 
 def _last_state(net: RevSegNet, batch: Tensor, placement: Placement) -> State:
-    """After all blocks: once more in wider containers where it left the range of the network's own."""
+    """Returns the state after all blocks; runs them again in wider containers where it left the range of the network's own."""
     grid = net.sequence.grid
     try:
-        return _run(net, batch, placement, grid)
+        return _run(net, batch, placement, grid=grid)
     except OverflowError:
         if grid.wider is None:
             raise
-    return _run(net, batch, placement, grid.wider)  # here, not above: the error holds the state that overflowed
+    return _run(net, batch, placement, grid=grid.wider)  # after the except block: the error keeps the overflowed state
 
 
 def _run(net: RevSegNet, batch: Tensor, placement: Placement, grid: Grid) -> State:
-    state = open_state(net, batch, placement, grid)
+    state = open_state(net, batch, placement, grid=grid)
     net.sequence.forward_(state, net.sequence.detached())
     return state

@@ -1,9 +1,9 @@
-"""Memory and work of a run, known before it starts: from the settings and the size of the video alone.
+"""Forecasts memory and work of a run from the settings and the size of the video alone.
 
     training     2 states + 2 adjoints + the temporaries of one slab + weights and optimizer + input
     prediction   2 states             + the temporaries of one slab + weights             + input
 
-The first line's states and adjoints are the floor; everything else is small beside them.
+The states and adjoints of training are the floor; everything else is small beside them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from revseg.reversible.wide import is_wide
 
 Size = tuple[int, int, int]
 
-# Float32 copies of the parameters that live in a training step: themselves, the normalised kernels, both gradients,
+# Float32 copies of the parameters that exist in a training step: themselves, the normalised kernels, both gradients,
 # momentum (Muon) or two moments (AdamW), and the prepared kernels of one layer.
 PARAMETER_COPIES = {"muon": 5, "adamw": 6}
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Bytes and operations."""
+    """Bytes by purpose, and operations."""
 
     states: int
     adjoints: int
@@ -43,7 +43,7 @@ class Forecast:
     input: int
     """The uint8 video and its labels."""
     operations: float
-    """Of the convolutions (a multiplication and an addition count 2)."""
+    """Operations of the convolutions (a multiplication and an addition count 2)."""
 
     @property
     def total(self) -> int:
@@ -63,7 +63,7 @@ def forecast_training(
     optimizer: str = "muon",
     any_offset: bool = True,
 ) -> Forecast:
-    """One training step on a video of ``size`` (T, H, W).
+    """Forecasts one training step on a video of ``size`` (T, H, W).
 
     any_offset: the video may lie anywhere on the grid, as in training with augmentation: the largest padding counts.
     """
@@ -76,7 +76,7 @@ def forecast_training(
         states=2 * elements * grid_of(config).dtype.itemsize,
         adjoints=2 * elements * adjoint_dtype_of(config).itemsize,
         hidden=_kept_bytes(config, padded, device) if config.keep_hidden else 0,
-        slab=_temporaries(config, padded, slab_budget(config, padded, device), device, training=True),
+        slab=_temporaries(config, padded, budget=slab_budget(config, padded, device), device=device, training=True),
         weights=PARAMETER_COPIES[optimizer] * 4 * parameters(config),
         input=(config.inputs * size[0] + labels) * size[1] * size[2],
         operations=8 * convolution_operations(config, padded),
@@ -84,7 +84,7 @@ def forecast_training(
 
 
 def forecast_prediction(config: NetworkConfig, size: Size, *, device: str = "cuda") -> Forecast:
-    """One pass over a video of ``size`` (T, H, W), at one offset."""
+    """Forecasts one pass over a video of ``size`` (T, H, W), at one placement."""
     config = _resolved(config, device)
     padded = padded_size(config, size)
     elements = config.channels * padded[0] * padded[1] * padded[2]
@@ -92,7 +92,7 @@ def forecast_prediction(config: NetworkConfig, size: Size, *, device: str = "cud
         states=2 * elements * grid_of(config).dtype.itemsize,
         adjoints=0,
         hidden=0,
-        slab=_temporaries(config, padded, slab_budget(config, padded, device), device, training=False),
+        slab=_temporaries(config, padded, budget=slab_budget(config, padded, device), device=device, training=False),
         weights=2 * 4 * parameters(config),
         input=0 if device == "cuda" else config.inputs * size[0] * size[1] * size[2],  # stays on the host
         operations=2 * convolution_operations(config, padded),
@@ -100,7 +100,7 @@ def forecast_prediction(config: NetworkConfig, size: Size, *, device: str = "cud
 
 
 def slab_budget(config: NetworkConfig, size: Size, device: str) -> int:
-    """Bytes that the temporaries of a slab keep to."""
+    """Bytes that the temporaries of a slab may take."""
     field = config.channels * size[0] * size[1] * size[2] * grid_of(config).dtype.itemsize
     return config.slab_bytes or default_slab_bytes(device, field)
 
@@ -125,7 +125,7 @@ def parameters(config: NetworkConfig) -> int:
     """Number of weights of the network."""
     blocks = sum(b.rank * (b.channels * config.kernel_size**3 + 1) for b in blocks_of(config) if b.kind == "leapfrog")
     opening, evidence = config.channels * (config.inputs + 1), config.inputs - 3
-    return blocks + opening + config.classes * (2 * config.channels + evidence + 1)
+    return blocks + opening + config.outputs * (2 * config.channels + evidence + 1)
 
 
 def convolution_operations(config: NetworkConfig, padded: Size) -> float:
@@ -137,25 +137,28 @@ def convolution_operations(config: NetworkConfig, padded: Size) -> float:
 
 
 def _resolved(config: NetworkConfig, device: str) -> NetworkConfig:
-    """With the convolutions' dtype of a GPU, which may not be this machine's."""
+    """Replaces convolution_dtype=auto by the dtype of a GPU, which this machine may not have."""
     if device == "cuda" and config.arithmetic == "exact" and config.convolution_dtype == "auto":
         return replace(config, convolution_dtype="bfloat16")
     return config
 
 
 def _temporaries(config: NetworkConfig, padded: Size, budget: int, device: str, training: bool) -> int:
-    """Largest of: a leapfrog's slab, a change of level, a few frames of opening, head and loss."""
+    """Bytes of the largest temporaries: a leapfrog's slab, a change of level, or a few frames of opening, head and loss."""
     whole_frame = padded[1] * padded[2]
-    head = 16 * (2 * config.channels + config.inputs - 3 + config.classes) * whole_frame
+    head = 16 * (2 * config.channels + config.inputs - 3 + config.outputs) * whole_frame
     needs = [max(head, min(budget, head * padded[0]))]
-    needs += [_slab_bytes(config, block, shape, budget, device, training) for block, shape in _leapfrogs(config, padded)]
+    needs += [
+        _slab_bytes(config, block, shape, budget=budget, device=device, training=training)
+        for block, shape in _leapfrogs(config, padded)
+    ]
     if config.levels:
-        needs.append(_level_change_bytes(config, whole_frame * 2 ** sum(config.halves_time), budget, device))
+        needs.append(_level_change_bytes(config, frame=whole_frame * 2 ** sum(config.halves_time), budget=budget, device=device))
     return max(needs)
 
 
 def _level_change_bytes(config: NetworkConfig, frame: int, budget: int, device: str) -> int:
-    """frame: pixels of the fine frames that make one of the coarsest level."""
+    """Bytes of the temporaries of a change of level; frame: pixels of the fine frames that make one of the coarsest level."""
     whole = config.channels * grid_of(config).dtype.itemsize * frame
     if device == "cuda" and {grid_of(config).dtype, adjoint_dtype_of(config)} <= CONTAINERS | ADJOINTS:
         return max(whole, min(budget, HAAR_GROUP_BYTES))  # the copy of a group of frames
@@ -166,38 +169,46 @@ def _slab_bytes(config: NetworkConfig, block: BlockPlan, shape: tuple[int, ...],
     dtype, grid = convolution_dtype_of(config), grid_of(config)
     radius = config.kernel_size // 2
     frames, height, width, channels = shape
-    if _is_fused(config, channels, block.rank, device):
+    if _is_fused(config, channels=channels, rank=block.rank, device=device):
         # The workspaces of a and d: no low-precision copy, and a halo of one convolution only.
         per_position = 2 * padded_rank(block.rank) * dtype.itemsize
-        length, rows = slab_size(shape, 1, per_position, budget)
+        length, rows = slab_size(shape, radius=1, position_bytes=per_position, budget=budget)
         return (length + 2) * (rows + 2) * width * per_position
     if is_wide(channels, block.rank):
         whole = frames * height * width * block.rank
         kept = whole * (4 + dtype.itemsize * (2 if training else 1))
         return kept + min(budget, frames * height * width * channels * 3 * dtype.itemsize)
-    per_position = position_bytes(channels, block.rank, dtype, grid.dtype)
-    length, rows = slab_size(shape, radius, per_position, budget)
+    per_position = position_bytes(channels, block.rank, convolution_dtype=dtype, state_dtype=grid.dtype)
+    length, rows = slab_size(shape, radius=radius, position_bytes=per_position, budget=budget)
     reach = (length + (4 * radius if length < frames else 0)) * (rows + (4 * radius if rows < height else 0))
     return reach * width * per_position
 
 
 def _is_fused(config: NetworkConfig, channels: int, rank: int, device: str) -> bool:
-    """On a GPU of compute capability 8.0 or more; an older one takes PyTorch's path, and more memory."""
-    dtypes = convolution_dtype_of(config), grid_of(config), adjoint_dtype_of(config)
-    return device == "cuda" and Layout(channels, rank, config.kernel_size, *dtypes).supported
+    """Whether a block runs through the fused kernels. An older GPU than compute capability 8.0 takes PyTorch and more memory."""
+    layout = Layout(
+        channels=channels,
+        rank=rank,
+        size=config.kernel_size,
+        convolution_dtype=convolution_dtype_of(config),
+        grid=grid_of(config),
+        adjoint_dtype=adjoint_dtype_of(config),
+    )
+    return device == "cuda" and layout.supported
 
 
 def _kept_bytes(config: NetworkConfig, padded: Size, device: str) -> int:
     fields = [
         (block, shape)
         for block, shape in _leapfrogs(config, padded)
-        if keeps_hidden(block.channels, block.rank) and not _is_fused(config, block.channels, block.rank, device)
+        if keeps_hidden(block.channels, block.rank)
+        and not _is_fused(config, channels=block.channels, rank=block.rank, device=device)
     ]
     return sum(block.rank * shape[0] * shape[1] * shape[2] for block, shape in fields) * convolution_dtype_of(config).itemsize
 
 
 def _leapfrogs(config: NetworkConfig, padded: Size) -> list[tuple[BlockPlan, tuple[int, int, int, int]]]:
-    """Every leapfrog block with the shape (T, H, W, C) of its field."""
+    """Returns every leapfrog block with the shape (T, H, W, C) of its field."""
     found = []
     for block in blocks_of(config):
         if block.kind == "leapfrog":

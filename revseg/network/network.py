@@ -25,7 +25,7 @@ class RevSegNet(nn.Module):
 
         state = (y, y),  y = opening(volume);   state <- sequence(state);   logits = head(state)
 
-    The volume of a guided network has evidence beside RGB, and so has what its head sees: logits = head(state, evidence).
+    With ``evidence`` the volume has evidence after RGB, and the head sees it too: logits = head(state, evidence).
 
     Settings: see ``NetworkConfig``; given as keywords. ``config`` holds them.
 
@@ -41,11 +41,11 @@ class RevSegNet(nn.Module):
         self.multiple = multiple_of(config)
         self.opening = nn.Linear(config.inputs, config.channels)
         self.sequence = _sequence(config)
-        self.head = nn.Linear(2 * config.channels + config.inputs - 3, config.classes)
-        # Near zero: the first loss is log(classes), and the first gradients do not fling the state about.
+        self.head = nn.Linear(2 * config.channels + config.inputs - 3, config.outputs)
+        # Near zero: the first loss is log(classes), and the first gradients change the state only a little.
         nn.init.normal_(self.head.weight, std=1e-2)
         nn.init.zeros_(self.head.bias)
-        if config.guided:  # the first prediction is what the evidence says
+        if config.evidence:  # the first prediction is what the evidence says
             nn.init.normal_(self.head.weight, std=1e-4)
             nn.init.eye_(self.head.weight[:, 2 * config.channels :])
 
@@ -54,11 +54,11 @@ class RevSegNet(nn.Module):
         return self.head.weight.device
 
     def hold_states_(self, config: NetworkConfig) -> None:
-        """From now on in the containers of ``config``, which differs in them alone (``widened``)."""
+        """Changes the containers of the states to those of ``config``, which differs in nothing else (``widened``)."""
         self.config, self.sequence.grid = config, grid_of(config)
 
     def forward(self, volume: Tensor) -> Tensor:
-        """(N, 3, T, H, W) -> logits (N, classes, T, H, W), under autograd."""
+        """Computes (N, 3, T, H, W) -> logits (N, classes, T, H, W), under autograd."""
         check_volume(volume, self.config.inputs)
         size = tuple(volume.shape[2:])
         padded = padded_size(self.config, size)  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ class RevSegNet(nn.Module):
 
 
 def normalise(volume: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 -> about unit variance; float is taken as normalised."""
+    """Converts uint8 -> about unit variance; float is taken as normalised."""
     return (volume.to(dtype) - PIXEL_MEAN) / PIXEL_STD if volume.dtype == torch.uint8 else volume.to(dtype)
 
 
@@ -118,7 +118,7 @@ def grid_of(config: NetworkConfig) -> Grid:
 
 
 def widened(config: NetworkConfig) -> NetworkConfig | None:
-    """With states of 32 bits on the same grid, for those of 16 that leave their range; None where they have 32 or more."""
+    """Returns the settings with float32 states on the same grid, for int16 states out of range; None for other states."""
     grid = grid_of(config).wider
     return None if grid is None else replace(config, state_dtype="float32", grid_bits=grid.bits)
 
@@ -130,5 +130,5 @@ def adjoint_dtype_of(config: NetworkConfig) -> torch.dtype:
 def convolution_dtype_of(config: NetworkConfig) -> torch.dtype:
     if config.convolution_dtype != "auto":
         return getattr(torch, config.convolution_dtype)
-    # The approximate inverse of arithmetic=float repeats its convolutions' errors: it gets the precision of its states.
+    # The approximate inverse of arithmetic=float repeats the errors of its convolutions: they get the precision of the states.
     return getattr(torch, config.state_dtype) if config.arithmetic == "float" else fast_convolution_dtype()

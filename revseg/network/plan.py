@@ -1,4 +1,4 @@
-"""From settings to blocks: levels, channels, sizes."""
+"""Turns settings into blocks: levels, channels, sizes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,18 @@ class BlockPlan:
 
 
 def blocks_of(config: NetworkConfig) -> tuple[BlockPlan, ...]:
-    """Down ``levels`` times and up again, ``depth[l]`` blocks at level l on each way; the coarsest level is visited once."""
+    """Returns the blocks: ``levels`` times down and up again, ``depth[l]`` blocks at level l on each way.
+
+    The coarsest level is visited once.
+    """
     channels = level_channels(config)
 
     def leapfrogs(level: int) -> list[BlockPlan]:
-        return [BlockPlan("leapfrog", level, channels[level], config.ranks[level], False)] * config.depths[level]
+        block = BlockPlan("leapfrog", level, channels=channels[level], rank=config.ranks[level], halve_time=False)
+        return [block] * config.depths[level]
 
     def change(kind: Literal["coarsen", "refine"], level: int) -> BlockPlan:
-        return BlockPlan(kind, level, channels[level], 0, config.halves_time[level])
+        return BlockPlan(kind, level, channels=channels[level], rank=0, halve_time=config.halves_time[level])
 
     down: list[BlockPlan] = []
     up: list[BlockPlan] = []
@@ -46,7 +50,7 @@ def level_channels(config: NetworkConfig) -> tuple[int, ...]:
 
 
 def multiple_of(config: NetworkConfig) -> tuple[int, int, int]:
-    """What T, H and W of the padded volume must be divisible by."""
+    """Returns the numbers that T, H and W of the padded volume must be divisible by."""
     return 2 ** sum(config.halves_time), 2**config.levels, 2**config.levels
 
 

@@ -47,11 +47,11 @@ def training_step(
     loss: Loss,
     offset: tuple[int, int, int] = (0, 0, 0),
 ) -> StepResult:
-    """Loss of a video and its gradients, added to ``.grad`` of all parameters.
+    """Returns the loss of a video and adds its gradients to ``.grad`` of all parameters.
 
-    volume: (N, I, T, H, W) uint8 or normalised float, I = 3, or 3 + classes + 1 if guided;
+    volume: (N, I, T, H, W) uint8 or normalised float, I = 3, or 3 + classes + 1 with evidence;
     labels: (N, L, H, W) of the frames ``labelled_frames``; offset: where the video is placed on the padded grid.
-    Volume and labels may lie on the network's device or on the host, there best in pinned memory.
+    Volume and labels may lie on the network's device or on the host, where pinned memory is fastest.
     """
     check_volume(volume, net.config.inputs)
     if labels.shape != (len(volume), len(labelled_frames), *volume.shape[3:]):
@@ -65,15 +65,15 @@ def training_step(
     parameters = net.sequence.parameters_of_layers()
     fixed = [part.detach() for part in parameters]
     with torch.autocast(net.device.type, enabled=False):
-        state = open_state(net, volume, placement, net.sequence.grid)
+        state = open_state(net, volume, placement, grid=net.sequence.grid)
         kept: Kept | None = {} if net.config.keep_hidden else None
         net.sequence.forward_(state, fixed, kept)
-        frames = _Labelled(net, state, volume, placement, labels, labelled_frames)
+        frames = _Labelled(net, state, volume, placement=placement, labels=labels, frames=labelled_frames)
         value, statistics, adjoint = frames.loss_and_adjoint(loss)
-        gradients = net.sequence.adjoint_(state, adjoint, fixed, kept)
+        gradients = net.sequence.adjoint_(state, adjoint, fixed, kept=kept)
         trained = [index for index, part in enumerate(parameters) if part.requires_grad]
         torch.autograd.backward([parameters[i] for i in trained], [gradients[i] for i in trained])
-        _opening_gradient(net, volume, placement, adjoint)
+        _opening_gradient(net, volume, placement, adjoint=adjoint)
     reached = float("nan") if state.range is None else float(state.range) * state.grid.unit
     return StepResult(value, statistics, reached)
 
@@ -86,12 +86,14 @@ class _Labelled:
     ) -> None:
         self.net, self.state, self.volume, self.placement, self.labels = net, state, volume, placement, labels
         budget = net.sequence.budget(state.curr)
-        self.count = frames_at_once(placement, net.head.in_features + net.config.classes, len(labels), budget)
+        self.count = frames_at_once(
+            placement, channels=net.head.in_features + net.config.outputs, batch=len(labels), budget=budget
+        )
         self.frames = frames
 
     def loss_and_adjoint(self, loss: Loss) -> tuple[Tensor, Tensor, State]:
         adjoint, runs = self._zero_adjoint(), list(self._runs())
-        if len(runs) == 1:  # all labelled frames at once: one pass does
+        if len(runs) == 1:  # all labelled frames at once: one pass is enough
             inputs = self._features(runs[0]).requires_grad_()
             total = self._statistics(loss, inputs, runs[0])
             value = loss.value(total)
@@ -110,13 +112,16 @@ class _Labelled:
         return value.detach(), total.detach(), adjoint
 
     def _runs(self) -> Iterator[range]:
-        """Positions in ``frames``, a few at a time."""
+        """Yields the positions in ``frames``, a few at a time."""
         for start in range(0, len(self.frames), self.count):
             yield range(start, min(start + self.count, len(self.frames)))
 
     def _features(self, run: range) -> Tensor:
         frames = [self.frames[i] for i in run]
-        return torch.cat([features(self.net, self.state, self.volume, self.placement, frame, frame + 1) for frame in frames], 1)
+        parts = [
+            features(self.net, self.state, self.volume, placement=self.placement, start=frame, stop=frame + 1) for frame in frames
+        ]
+        return torch.cat(parts, 1)
 
     def _statistics(self, loss: Loss, inputs: Tensor, run: range) -> Tensor:
         logits = self.net.head(inputs)
@@ -128,7 +133,7 @@ class _Labelled:
         return State(u_prev, torch.zeros_like(u_prev), Grid(dtype, None))
 
     def _add(self, adjoint: State, inputs: Tensor, run: range) -> None:
-        """The gradient of the features into (u_prev, u_curr) = (-g_prev, g_curr)."""
+        """Adds the gradient of the features to (u_prev, u_curr) = (-g_prev, g_curr)."""
         assert inputs.grad is not None
         g_prev, g_curr = inputs.grad[..., : 2 * self.net.config.channels].chunk(2, -1)
         for position, frame in enumerate(self.frames[i] for i in run):
@@ -138,9 +143,11 @@ class _Labelled:
 
 
 def _opening_gradient(net: RevSegNet, volume: Tensor, placement: Placement, adjoint: State) -> None:
-    """The state starts as (y, y): d(loss)/dy = g_prev + g_curr = u_curr - u_prev."""
-    count = frames_at_once(placement, net.config.channels + volume.shape[1], len(volume), net.sequence.budget(adjoint.curr))
+    """Adds the opening's gradients: the state starts as (y, y), so d(loss)/dy = g_prev + g_curr = u_curr - u_prev."""
+    count = frames_at_once(
+        placement, channels=net.config.channels + volume.shape[1], batch=len(volume), budget=net.sequence.budget(adjoint.curr)
+    )
     for start in range(0, placement.padded[0], count):
         stop = min(start + count, placement.padded[0])
-        y = net.opening(opening_inputs(net, volume, placement, start, stop))
+        y = net.opening(opening_inputs(net, volume, placement, start=start, stop=stop))
         y.backward(adjoint.curr[:, start:stop].to(y.dtype) - adjoint.prev[:, start:stop].to(y.dtype))

@@ -2,6 +2,7 @@
 
 <folder>/masks/00000.png ...     8-bit palette, the video's own size, named like the frames
         /overlay.mp4             the video with the masks on it: same size, frames and timestamps
+        /preview.gif             a few frames of the overlay, small
         /prediction.json         how it was made, and the J expected of each frame; marks the folder as ours
 """
 
@@ -17,7 +18,9 @@ from typing import Any
 
 from revseg.labels.masks import read_mask, write_mask
 from revseg.output.overlay import overlay
+from revseg.output.preview import Preview
 from revseg.runs.atomic import replacing
+from revseg.runs.phases import phase
 from revseg.segment.segmenter import Segmented
 from revseg.video.read import VideoWriter, iterate_frames
 
@@ -53,16 +56,18 @@ class Source:
     on_error: str = "stop"
 
 
-def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, note: dict[str, Any]) -> list[float]:
+def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, *, note: dict[str, Any]) -> list[float]:
     """Masks one by one as they come, then the overlay from the video decoded a second time.
 
     note: what more to say in prediction.json. Returns the J expected of each frame.
     """
     claim(folder, source.path)
     expected = []
-    for name, (mask, similarity) in zip(source.names, frames, strict=True):
-        write_mask(_mask_file(folder, name), mask)
-        expected.append(similarity)
+    with phase("segmenting", total=len(source.names)) as bar:
+        for name, (mask, similarity) in zip(source.names, frames, strict=True):
+            write_mask(_mask_file(folder, name), mask)
+            expected.append(similarity)
+            bar.advance()
     _remove_others(folder, source.names)
     _write_overlay(source, folder)
     facts = {"video": str(source.path), "complete": True, "frames": len(source.names), **note}
@@ -72,10 +77,15 @@ def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, 
 
 def _write_overlay(source: Source, folder: Path) -> None:
     frames = islice(iterate_frames(source.path, on_error=source.on_error), len(source.names))
-    with VideoWriter(folder / "overlay.mp4", source.frame_rate) as writer:
+    preview = Preview(len(source.names), source.frame_rate)
+    with phase("writing", total=len(source.names)) as bar, VideoWriter(folder / "overlay.mp4", source.frame_rate) as writer:
         for index, seconds, frame in frames:
             mask = read_mask(_mask_file(folder, source.names[index]), "davis2017")
-            writer.write(overlay(frame, mask), seconds)
+            drawn = overlay(frame, mask)
+            writer.write(drawn, seconds)
+            preview.add(index, drawn)
+            bar.advance()
+    preview.write(folder / "preview.gif")
 
 
 def _mask_file(folder: Path, name: str) -> Path:
@@ -83,7 +93,7 @@ def _mask_file(folder: Path, name: str) -> Path:
 
 
 def _remove_others(folder: Path, names: Sequence[str]) -> None:
-    """Masks of a longer video that was segmented into the same folder before."""
+    """Removes masks of a longer video that was segmented into the same folder before."""
     kept = set(names)
     for path in (folder / "masks").glob("*.png"):
         if path.stem not in kept:

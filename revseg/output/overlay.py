@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from revseg.labels.masks import PASCAL_PALETTE, Labels
+from revseg.labels.masks import Labels
+from revseg.labels.palette import PASCAL_PALETTE
 
 
 def overlay(frame: NDArray[np.uint8], mask: Labels, alpha: float = 0.5) -> NDArray[np.uint8]:

@@ -32,9 +32,9 @@ class Layer(Protocol):
     """f(y) = h^2 K^T relu(K y + b) prepared for one pass: ``PreparedLayer``, ``WideLayer`` or ``FusedLayer``."""
 
     def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int, keep: list[Tensor] | None = None) -> list[Tensor]:
-        """prev <- 2 curr - prev - f(curr) on fields (T, H, W, C); the magnitudes reached, in grid units, where exact.
+        """Computes prev <- 2 curr - prev - f(curr) on fields (T, H, W, C); returns the magnitudes reached (grid units) if exact.
 
-        keep: takes up relu(K curr + b), slab by slab, if that is small beside the field (``keeps_hidden``).
+        keep: a list that gets relu(K curr + b), slab by slab, where this is small beside the field (``keeps_hidden``).
         """
 
     def adjoint_(
@@ -48,9 +48,9 @@ class Layer(Protocol):
         budget: int,
         kept: list[Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The same step, and on u the step with f linearised at curr; returns d(loss)/dK and d(loss)/db, new tensors.
+        """Runs the same step, and on u the step with f linearised at curr; returns d(loss)/dK and d(loss)/db, new tensors.
 
-        kept: what ``step_`` appended, if anything.
+        kept: what ``step_`` appended to ``keep``, if anything.
         """
 
 
@@ -82,28 +82,30 @@ class Leapfrog:
         self.index = index
 
     def forward_(self, state: State, layer: Layer, budget: int, keep: list[list[Tensor]] | None = None) -> None:
-        """next = 2 curr - prev - f(curr), written over prev; then (prev, curr) <- (curr, next)."""
-        self._step_(state, layer, budget, keep)
+        """Writes next = 2 curr - prev - f(curr) over prev; then (prev, curr) <- (curr, next)."""
+        self._step_(state, layer, budget, keep=keep)
         state.swap_()
 
     def inverse_(self, state: State, layer: Layer, budget: int) -> None:
-        """prev = 2 curr - next - f(curr): the recurrence is symmetric in time, so the same step run on (next, curr)."""
+        """Recovers prev = 2 curr - next - f(curr): the recurrence is symmetric in time, so the same step runs on (next, curr)."""
         state.swap_()
         self._step_(state, layer, budget)
 
     def adjoint_(
         self, state: State, adjoint: State, layer: Layer, budget: int, kept: list[list[Tensor]] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Undo the step on the state and carry the adjoint back through it; returns d(loss)/dK and d(loss)/db.
+        """Undoes the step on the state and carries the adjoint back through it; returns d(loss)/dK and d(loss)/db.
 
-        8 convolutions in all, counting the 2 of forward: K y, K u, K^T a, K^T d and two kernel gradients; 7 where
+        It takes 8 convolutions, counting the 2 of forward: K y, K u, K^T a, K^T d and two kernel gradients; 7 where
         relu(K y + b) of each sample was ``kept``.
         """
         state.swap_()  # (next, curr), as in inverse_
         kernel, bias = None, None
         hidden = iter(kept or [])
         for fields in zip(state.prev, state.curr, adjoint.prev, adjoint.curr, strict=True):
-            of_kernel, of_bias = layer.adjoint_(*fields, state.grid, adjoint.grid, budget, next(hidden, None))
+            of_kernel, of_bias = layer.adjoint_(
+                *fields, grid=state.grid, adjoint_grid=adjoint.grid, budget=budget, kept=next(hidden, None)
+            )
             kernel = of_kernel if kernel is None else kernel.add_(of_kernel)
             bias = of_bias if bias is None else bias.add_(of_bias)
         assert kernel is not None
@@ -116,34 +118,34 @@ class Leapfrog:
             hidden: list[Tensor] | None = None if keep is None else []
             if keep is not None and hidden is not None:
                 keep.append(hidden)
-            for magnitude in layer.step_(prev, curr, state.grid, budget, hidden):
+            for magnitude in layer.step_(prev, curr, state.grid, budget=budget, keep=hidden):
                 state.watch_(magnitude)
 
 
 class Coarsen:
-    """Haar transform of both fields, one level coarser; in place."""
+    """Transforms both fields one level coarser (Haar), in place."""
 
     def __init__(self, halve_time: bool) -> None:
         self.halve_time = halve_time
 
     def forward_(self, pair: State, budget: int) -> None:
-        pair.prev = self._each(coarsen_, pair.prev, pair.grid, budget)
-        pair.curr = self._each(coarsen_, pair.curr, pair.grid, budget)
+        pair.prev = self._each(coarsen_, pair.prev, grid=pair.grid, budget=budget)
+        pair.curr = self._each(coarsen_, pair.curr, grid=pair.grid, budget=budget)
 
     def inverse_(self, pair: State, budget: int) -> None:
-        pair.prev = self._each(refine_, pair.prev, pair.grid, budget)
-        pair.curr = self._each(refine_, pair.curr, pair.grid, budget)
+        pair.prev = self._each(refine_, pair.prev, grid=pair.grid, budget=budget)
+        pair.curr = self._each(refine_, pair.curr, grid=pair.grid, budget=budget)
 
     # The transform is orthonormal and linear: its adjoint is its inverse, the sign of u_prev included.
     adjoint_ = inverse_
 
     def _each(self, transform, fields: Tensor, grid: Grid, budget: int) -> Tensor:  # type: ignore[no-untyped-def]
-        parts = [transform(sample, self.halve_time, grid, budget) for sample in fields]
+        parts = [transform(sample, halve_time=self.halve_time, grid=grid, group_bytes=budget) for sample in fields]
         return fields.view(len(fields), *parts[0].shape)
 
 
 class Refine:
-    """The inverse of Coarsen: one level finer."""
+    """Transforms both fields one level finer, in place: the inverse of ``Coarsen``."""
 
     def __init__(self, halve_time: bool) -> None:
         self._coarsen = Coarsen(halve_time)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 # float32: a quarter of the integers that it holds, so that 2 curr - prev is exact before the range check sees it.
-# int32 and int16 sums are formed in floating point, where one more integer is left to mark what went out of range.
+# int32, int16: sums are formed in floating point, and one integer beyond the limit is reserved to mark values out of range.
 # int32 values leave the sequence as float32, which holds 2^24 exactly.
 LARGEST_INTEGER = {torch.float32: 2**22, torch.int32: 2**24 - 1, torch.int16: 2**15 - 2}
 DEFAULT_BITS = {torch.float32: 12, torch.int32: 12, torch.int16: 6}
@@ -27,7 +27,7 @@ DEFAULT_BITS = {torch.float32: 12, torch.int32: 12, torch.int16: 6}
 class Grid:
     """How a state is stored.
 
-    dtype: float32, int32 or int16 with a ``bits``; float32 or float64 without.
+    dtype: float32, int32 or int16 with ``bits``; float32 or float64 without.
     bits:  the unit is 2^-bits; None keeps ordinary floating point.
     """
 
@@ -51,7 +51,7 @@ class Grid:
 
     @property
     def wider(self) -> Grid | None:
-        """The same integers in a container of 32 bits, with 128 times the range; None where the container is no int16."""
+        """The same integers in a container of 32 bits, with 128 times the range; None where the container is not int16."""
         return Grid(torch.float32, self.bits) if self.dtype == torch.int16 else None
 
     @property
@@ -60,25 +60,25 @@ class Grid:
         return float("inf") if self.bits is None else LARGEST_INTEGER[self.dtype] * self.unit
 
     def store(self, values: Tensor) -> Tensor:
-        """Values -> container, rounded to the nearest grid point."""
+        """Converts values -> container, rounded to the nearest grid point."""
         if not self.exact:
             return values.to(self.dtype)
         wide = values if values.dtype == torch.float64 else values.float()
         return self.saturate_(torch.round(wide / self.unit)).to(self.dtype)
 
     def saturate_(self, integers: Tensor) -> Tensor:
-        """What an integer container cannot hold, nan included, becomes one more than its limit, which the range check sees."""
+        """Replaces what an integer container cannot hold, nan included, by its limit plus 1, which the range check sees."""
         if self.exact and not self.dtype.is_floating_point:
             beyond = LARGEST_INTEGER[self.dtype] + 1
             integers.nan_to_num_(nan=beyond).clamp_(-beyond, beyond)
         return integers
 
     def load(self, stored: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Container -> values, always a copy."""
+        """Converts container -> values, always a copy."""
         return stored.to(dtype) * self.unit
 
     def leapfrog_(self, prev: Tensor, curr: Tensor, force: Tensor) -> Tensor | None:
-        """prev <- 2 curr - prev - round(force), in place, ``force`` in grid units (overwritten).
+        """Computes prev <- 2 curr - prev - round(force), in place, ``force`` in grid units (overwritten).
 
         Returns the largest magnitude reached, in grid units, as a 0-d tensor, or None in floating point.
         """
@@ -96,26 +96,26 @@ class Grid:
             # lerp(prev, curr, 2) = curr + (curr - prev): one pass, exact for integers below 2^24.
             following = prev.lerp_(curr, 2.0).sub_(force)
         else:
-            # In floating point, exact here: an overflow or nan of the force is then seen below instead of wrapping.
+            # Floating point is exact here, and ``magnitude`` sees an overflow or nan of the force; integers would wrap.
             wide = torch.float64 if self.dtype == torch.int32 else torch.float32
             following = curr.to(wide).mul_(2).sub_(prev).sub_(force)
             prev.copy_(following)
         return self.magnitude(following)
 
     def magnitude(self, stored: Tensor) -> Tensor | None:
-        """Largest magnitude in grid units as a 0-d tensor, nan if there is one; None in floating point."""
+        """Returns the largest magnitude in grid units as a 0-d tensor, nan if there is one; None in floating point."""
         if not self.exact:
             return None
         low, high = torch.aminmax(stored)
         return torch.maximum(-low.double(), high.double())
 
 
-# Elements of a piece: the passes over one find it in the processor's cache.
+# Elements of a piece: small enough to stay in the processor's cache during all passes over it.
 PIECE = 1 << 18
 
 
 def _pieces(*fields: Tensor) -> Iterator[list[Tensor]]:
-    """Fields (T, H, W, C) in pieces along T, or where one frame is larger than a piece, along H."""
+    """Yields pieces of fields (T, H, W, C), cut along T, and along H where one frame is larger than a piece."""
     frames, height = fields[0].shape[:2]
     rows = max(1, PIECE // max(1, fields[0][0, 0].numel()))
     for start in range(0, frames, max(1, rows // height)):

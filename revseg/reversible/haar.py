@@ -4,7 +4,7 @@ A field is one contiguous tensor (T, H, W, C). Coarsening halves the chosen axes
 
     along one axis   low = (a + b) / sqrt 2        high = (b - a) / sqrt 2        for neighbours a, b
 
-On the grid the same 45 degree rotation is three shears, each rounded, and thus inverts bit for bit:
+On the grid the same 45 degree rotation is three shears, each rounded, so it can be undone bit for bit:
 
     a += round(t b);  b -= round(s a);  a += round(t b)        t = tan(pi/8), s = sin(pi/4)
 
@@ -29,31 +29,31 @@ SHEAR = math.tan(math.pi / 8)
 ROTATION = math.sin(math.pi / 4)
 
 
-# Working copies: on CPU they stay in a core's cache through all the shears, on a GPU they fill it with work.
+# Bytes of a working copy: on a CPU it stays in a core's cache during all shears, on a GPU it gives all cores work.
 STRIP_BYTES = {"cpu": 1 << 20, "cuda": 64 << 20}
 
 
 def coarsen_(field: Tensor, halve_time: bool, grid: Grid, group_bytes: int) -> Tensor:
-    """(T, H, W, C) -> (T/2 or T, H/2, W/2, 8C or 4C), in the same memory; ``field`` must not be used afterwards."""
+    """Coarsens (T, H, W, C) -> (T/2 or T, H/2, W/2, 8C or 4C), in the same memory; ``field`` must not be used afterwards."""
     coarse = field.view(coarse_shape(field.shape, halve_time))
     fused = dispatch.usable_for_haar(field, grid)
     for fine_part, coarse_part in _groups(field, coarse, _group_bytes(field, fused, group_bytes)):
         if fused:
-            dispatch.coarsen_group_(fine_part, coarse_part, halve_time, grid.exact)
+            dispatch.coarsen_group_(fine_part, coarse_part, halve_time=halve_time, exact=grid.exact)
         else:
-            _coarsen_group_(fine_part, coarse_part, halve_time, grid)
+            _coarsen_group_(fine_part, coarse_part, halve_time=halve_time, grid=grid)
     return coarse
 
 
 def refine_(coarse: Tensor, halve_time: bool, grid: Grid, group_bytes: int) -> Tensor:
-    """The inverse of ``coarsen_`` and, in floating point, its adjoint: the transform is orthonormal."""
+    """Inverts ``coarsen_``; in floating point this is also its adjoint, because the transform is orthonormal."""
     field = coarse.view(fine_shape(coarse.shape, halve_time))
     fused = dispatch.usable_for_haar(field, grid)
     for fine_part, coarse_part in _groups(field, coarse, _group_bytes(field, fused, group_bytes)):
         if fused:
-            dispatch.refine_group_(coarse_part, fine_part, halve_time, grid.exact)
+            dispatch.refine_group_(coarse_part, fine_part, halve_time=halve_time, exact=grid.exact)
         else:
-            _refine_group_(coarse_part, fine_part, halve_time, grid)
+            _refine_group_(coarse_part, fine_part, halve_time=halve_time, grid=grid)
     return field
 
 
@@ -80,7 +80,7 @@ def _refine_group_(coarse: Tensor, fine: Tensor, halve_time: bool, grid: Grid) -
 
 
 def _strips(coarse: Tensor) -> list[tuple[int, int]]:
-    """Rows of the coarse frames, about STRIP_BYTES of float32 at a time."""
+    """Returns the rows (first, last + 1) of strips of the coarse frames, about STRIP_BYTES of float32 each."""
     height = coarse.shape[1]
     rows = max(1, STRIP_BYTES[coarse.device.type] * height // (coarse.numel() * 4))
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
@@ -99,7 +99,7 @@ def fine_shape(shape: torch.Size, halve_time: bool) -> tuple[int, int, int, int]
 
 
 def _groups(field: Tensor, coarse: Tensor, group_bytes: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The same memory, a few frames at a time, seen as fine and as coarse frames."""
+    """Yields the same memory, a few frames at a time, as fine and as coarse frames."""
     ratio = field.shape[0] // coarse.shape[0]
     frame_bytes = coarse[0].numel() * 4
     count = max(1, group_bytes // frame_bytes)
@@ -109,7 +109,7 @@ def _groups(field: Tensor, coarse: Tensor, group_bytes: int) -> Iterator[tuple[T
 
 
 def _phases_of(fine: Tensor, halve_time: bool) -> Tensor:
-    """View (T, H, W, C) as (dt, dh, dw, t, h, w, C)."""
+    """Views (T, H, W, C) as (dt, dh, dw, t, h, w, C)."""
     frames, height, width, channels = fine.shape
     pair = 2 if halve_time else 1
     split = fine.view(frames // pair, pair, height // 2, 2, width // 2, 2, channels)
@@ -117,7 +117,7 @@ def _phases_of(fine: Tensor, halve_time: bool) -> Tensor:
 
 
 def _join(coarse: Tensor, halve_time: bool) -> Tensor:
-    """View (t, h, w, 8C) as (dt, dh, dw, t, h, w, C)."""
+    """Views (t, h, w, 8C) as (dt, dh, dw, t, h, w, C)."""
     frames, height, width, channels = coarse.shape
     pair = 2 if halve_time else 1
     split = coarse.view(frames, height, width, pair, 2, 2, channels // (4 * pair))
@@ -125,7 +125,7 @@ def _join(coarse: Tensor, halve_time: bool) -> Tensor:
 
 
 def _gather(phases: Tensor) -> Tensor:
-    """Contiguous copy, phase by phase, in a dtype whose integers are exact: the shears then stream through memory."""
+    """Copies the phases one after another, in a dtype whose integers are exact: the shears then stream through memory."""
     dtype = torch.float64 if phases.dtype in (torch.int32, torch.float64) else torch.float32
     return _packed(phases).clone(memory_format=torch.contiguous_format).view(phases.dtype).to(dtype)
 
@@ -135,7 +135,7 @@ def _scatter_(phases: Tensor, values: Tensor) -> None:
 
 
 def _packed(phases: Tensor) -> Tensor:
-    """Whole channel vectors as wide elements, for copying only: strided copies of 4 channels are 4 times slower."""
+    """Views whole channel vectors as wide elements, for copies only: strided copies of 4 channels are 4 times slower."""
     run = phases.shape[-1] * phases.element_size()
     for dtype in (torch.complex128, torch.float64):
         if run % dtype.itemsize == 0:
@@ -170,7 +170,7 @@ def _rotate_back_(phases: Tensor, grid: Grid) -> None:
 
 
 def _multiply_(phases: Tensor, transposed: bool) -> None:
-    """All axes at once: the orthonormal 8 x 8 (or 4 x 4) matrix of the transform times the phases."""
+    """Multiplies the phases by the orthonormal 8 x 8 (or 4 x 4) matrix of the transform: all axes at once."""
     axis = torch.tensor([[1.0, 1.0], [-1.0, 1.0]], dtype=phases.dtype, device=phases.device) * ROTATION
     matrix = torch.kron(axis, axis)
     if phases.shape[0] == 2:

@@ -1,7 +1,7 @@
-"""Giving freed memory back to the operating system.
+"""Returns freed memory to the operating system.
 
-glibc keeps what the slabs of one level free, in pieces that do not fit those of the next level; a process would end up with
-several times a slab beside its states.
+glibc keeps the memory that the slabs of one level free, in pieces that do not fit the slabs of the next level. Without this, a
+process holds several times a slab beside its states.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from functools import cache
 
 import torch
 
-# Smaller fields leave behind less than it costs to look for it.
+# Smaller fields leave so little memory behind that the search for it costs more.
 LARGE_FIELD = 32 << 20
 
 
 def release_freed(field: torch.Tensor) -> None:
-    """After a change of level: return freed heap pages, if ``field`` lies on a CPU with glibc and is large."""
+    """Returns freed heap pages after a change of level, if ``field`` lies on a CPU with glibc and is large."""
     if field.device.type == "cpu" and field.nbytes > LARGE_FIELD:
         trim = _malloc_trim()
         if trim is not None:

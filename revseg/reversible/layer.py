@@ -44,9 +44,9 @@ class SymmetricLayer(nn.Module):
 
 
 class PreparedLayer:
-    """A layer's convolutions for one pass: cast, flipped and scaled once, then applied to every slab.
+    """Convolutions of a layer for one pass: cast, flipped and scaled once, then applied to every slab.
 
-    Fields hold integers in units of ``unit`` (1 in floating point). K takes the unit in, K^T takes h^2 / unit:
+    Fields hold integers in units of ``unit`` (1 in floating point). K is scaled by the unit, K^T by h^2 / unit:
 
         hidden(y)     = relu(K y + b)          y in grid units, hidden in values
         transposed(a) = h^2 K^T a / unit       in grid units
@@ -87,7 +87,7 @@ class PreparedLayer:
         kernel, bias = None, None
         for number, slab in enumerate(self._slabs(curr, grid, budget)):
             hidden = kept[number] if kept else None
-            parts = self._adjoint_slab(slab, (prev, curr), (u_prev, u_curr), grid, adjoint_grid, hidden)
+            parts = self._adjoint_slab(slab, (prev, curr), (u_prev, u_curr), grid=grid, adjoint_grid=adjoint_grid, hidden=hidden)
             kernel = parts[0] if kernel is None else kernel.add_(parts[0])
             bias = parts[1] if bias is None else bias.add_(parts[1])
         assert kernel is not None
@@ -113,11 +113,11 @@ class PreparedLayer:
         # relu' is zero wherever a is, so the halo outside the field stays zero.
         d = torch.ops.aten.threshold_backward(self.linear(u, padding), a, 0)
         adjoint_grid.leapfrog_(slab.core(adjoint[0]), slab.core(adjoint[1]), self.transposed(d, padding))
-        # f is in the loss as -<u, h^2 K^T relu(K y + b)>: once through K^T, once through K. d carries the grid's unit,
-        # which y, in grid units, cancels; b has nothing to cancel it.
+        # The loss contains f as -<u, h^2 K^T relu(K y + b)>, and K twice: through K^T and through K. d carries the grid's
+        # unit: y, in grid units, cancels it; b does not.
         a, d = slab.inner(a), slab.inner(d)
-        kernel = kernel_gradient(slab.inner(u), a, self.size, padding)
-        kernel += kernel_gradient(slab.inner(y), d, self.size, padding)
+        kernel = kernel_gradient(slab.inner(u), a, size=self.size, padding=padding)
+        kernel += kernel_gradient(slab.inner(y), d, size=self.size, padding=padding)
         return kernel, d.sum((0, 1, 2), dtype=kernel.dtype)
 
     def hidden(self, field: Tensor, padding: tuple[int, int, int]) -> Tensor:
@@ -133,17 +133,17 @@ class PreparedLayer:
         return self._transposed(hidden, padding)
 
     def _slabs(self, field: Tensor, grid: Grid, budget: int) -> list[Slab]:
-        per_position = position_bytes(field.shape[-1], self.rank, self.dtype, grid.dtype)
-        return list(slabs(tuple(field.shape), self.size // 2, per_position, budget))
+        per_position = position_bytes(field.shape[-1], self.rank, convolution_dtype=self.dtype, state_dtype=grid.dtype)
+        return list(slabs(tuple(field.shape), radius=self.size // 2, position_bytes=per_position, budget=budget))
 
 
 def keeps_hidden(channels: int, rank: int) -> bool:
-    """Where network.keep_hidden keeps relu(K y + b): in bfloat16 at most a quarter of a float32 state a block."""
+    """Whether network.keep_hidden keeps relu(K y + b) of a layer: in bfloat16 at most a quarter of a float32 state per block."""
     return channels >= 2 * rank
 
 
 def position_bytes(channels: int, rank: int, convolution_dtype: torch.dtype, state_dtype: torch.dtype) -> int:
-    """Temporaries of a slab per position, at their peak in the backward pass."""
+    """Bytes of a slab's temporaries per position, at their peak in the backward pass."""
     item = convolution_dtype.itemsize
     wide = 0 if state_dtype.is_floating_point else 8  # floating-point copy of curr
     return channels * (3 * item + wide) + rank * 3 * item

@@ -1,7 +1,7 @@
 """A sequence of reversible blocks as one autograd function.
 
 It keeps only the final state. The backward pass undoes block after block, and at each block recomputes what its adjoint
-needs from the state just recovered: 8 convolutions a block and step, memory that does not grow with depth.
+needs from the state just recovered: 8 convolutions per block and step, and memory that does not grow with depth.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from revseg.reversible.wide import WideLayer, is_wide
 
 Block = Leapfrog | Coarsen | Refine
 Kept = dict[int, list[list[Tensor]]]
-"""Of a layer (its index): relu(K y + b) of each sample, slab by slab, in the dtype of the convolutions."""
+"""By the index of a layer: relu(K y + b) of each sample, slab by slab, in the dtype of the convolutions."""
 
-# Temporaries of one slab, least and most: small beside the states, large enough that halos cost little and a GPU is filled with
-# work.
+# Least and most bytes of one slab's temporaries: small beside the states, large enough that halos cost little and that all
+# cores of a GPU have work.
 SLAB_BYTES = {"cpu": (48 << 20, 48 << 20), "cuda": (32 << 20, 256 << 20)}
 SLAB_SHARE = 1 / 4
-"""Of one of the state's two fields, between these bounds."""
+"""Share of one of the state's two fields that a slab's temporaries take, between these bounds."""
 
 
 # cuDNN must take the same kernels in every pass: its autotuner may change its mind between a forward pass and the inverse.
@@ -35,16 +35,16 @@ _same_kernels = torch.backends.cudnn.flags(enabled=True, benchmark=False, determ
 
 
 def default_slab_bytes(device: str, field_bytes: int) -> int:
-    """Of a state whose fields, prev and curr, take so many bytes each. device: its type."""
+    """Bytes of a slab's temporaries beside a state whose fields, prev and curr, take ``field_bytes`` each. device: its type."""
     least, most = SLAB_BYTES.get(device, SLAB_BYTES["cpu"])
     return min(max(int(SLAB_SHARE * field_bytes), least), most)
 
 
 class ReversibleSequence(nn.Module):
-    """Blocks run forwards, inverted, or run backwards on the adjoint.
+    """Runs blocks forwards, inverts them, or carries an adjoint back through them.
 
     layers: the symmetric layers, used by the ``Leapfrog`` blocks through their index.
-    grid: of the states that are made here; a state that is handed in keeps its own.
+    grid: the grid of states that are made here; a state that is passed in keeps its own.
     slab_bytes: budget of one slab's temporaries; None: ``default_slab_bytes``.
     """
 
@@ -67,7 +67,7 @@ class ReversibleSequence(nn.Module):
         self.slab_bytes = slab_bytes
 
     def forward(self, prev: Tensor, curr: Tensor) -> tuple[Tensor, Tensor]:
-        """State through all blocks, differentiable: (N, C, T, H, W) values, divisible sizes.
+        """Runs a state through all blocks, under autograd: (N, C, T, H, W) values, divisible sizes.
 
         Exact arithmetic first rounds the state to the grid; rounding passes gradients straight through.
         Raises OverflowError where a state leaves the range in which it is exact.
@@ -76,7 +76,7 @@ class ReversibleSequence(nn.Module):
 
     @torch.no_grad()
     def inverse(self, prev: Tensor, curr: Tensor) -> tuple[Tensor, Tensor]:
-        """Undo ``forward``: bit for bit in exact arithmetic."""
+        """Undoes ``forward``: bit for bit in exact arithmetic."""
         state = self.pair(prev, curr, self.grid)
         self.inverse_(state, self.detached())
         return self.values(state)
@@ -94,16 +94,16 @@ class ReversibleSequence(nn.Module):
 
     @_same_kernels
     def forward_(self, state: State, parameters: Sequence[Tensor], kept: Kept | None = None) -> None:
-        """Run the blocks on ``state`` in place and check its range.
+        """Runs the blocks on ``state`` in place and checks its range.
 
-        kept: takes up the hidden activations of the layers that ``keeps_hidden`` names, for ``adjoint_``.
+        kept: gets the hidden activations of the layers that ``keeps_hidden`` names, for ``adjoint_``.
         """
         budget = self.budget(state.curr)
         state.watch_fields_()
         for block in self.blocks:
             if isinstance(block, Leapfrog):
                 keep = None if kept is None else kept.setdefault(block.index, [])
-                block.forward_(state, self._prepare(block, parameters, state.grid), budget, keep)
+                block.forward_(state, self._prepare(block, parameters, state.grid), budget, keep=keep)
             else:
                 block.forward_(state, budget)
                 release_freed(state.curr)
@@ -121,9 +121,9 @@ class ReversibleSequence(nn.Module):
 
     @_same_kernels
     def adjoint_(self, state: State, adjoint: State, parameters: Sequence[Tensor], kept: Kept | None = None) -> list[Tensor]:
-        """Undo the blocks on ``state`` and carry ``adjoint`` (u_prev, u_curr) back, both in place.
+        """Undoes the blocks on ``state`` and carries ``adjoint`` (u_prev, u_curr) back, both in place.
 
-        kept: from ``forward_``; emptied on the way. Returns the gradients of ``parameters``.
+        kept: what ``forward_`` put there; emptied on the way. Returns the gradients of ``parameters``.
         """
         budget = self.budget(state.curr)
         gradients: list[Tensor] = [torch.empty(0)] * len(parameters)
@@ -131,7 +131,7 @@ class ReversibleSequence(nn.Module):
             if isinstance(block, Leapfrog):
                 hidden = None if kept is None else kept.pop(block.index, None)
                 layer = self._prepare(block, parameters, state.grid)
-                kernel, bias = block.adjoint_(state, adjoint, layer, budget, hidden)
+                kernel, bias = block.adjoint_(state, adjoint, layer, budget=budget, kept=hidden)
                 gradients[2 * block.index], gradients[2 * block.index + 1] = kernel, bias
             else:
                 block.inverse_(state, budget)
@@ -140,11 +140,11 @@ class ReversibleSequence(nn.Module):
         return gradients
 
     def budget(self, field: Tensor) -> int:
-        """Bytes of a slab's temporaries, beside a state with such fields: on every level and on the way back the same."""
+        """Bytes of a slab's temporaries beside a state with such fields: the same on every level and in every pass."""
         return self.slab_bytes or default_slab_bytes(field.device.type, field.nbytes)
 
     def pair(self, prev: Tensor, curr: Tensor, grid: Grid) -> State:
-        """(N, C, T, H, W) values -> fields of their own memory."""
+        """Converts (N, C, T, H, W) values -> fields in memory of their own."""
 
         def field(values: Tensor) -> Tensor:
             return grid.store(values.permute(0, 2, 3, 4, 1)).clone(memory_format=torch.contiguous_format)
@@ -152,7 +152,7 @@ class ReversibleSequence(nn.Module):
         return State(field(prev), field(curr), grid)
 
     def values(self, pair: State) -> tuple[Tensor, Tensor]:
-        """Fields -> (N, C, T, H, W) values, in channels-last memory."""
+        """Converts fields -> (N, C, T, H, W) values, in channels-last memory."""
         dtype = torch.float64 if pair.prev.dtype == torch.float64 else torch.float32
         prev, curr = (pair.grid.load(part, dtype).permute(0, 4, 1, 2, 3) for part in (pair.prev, pair.curr))
         return prev, curr
@@ -160,11 +160,18 @@ class ReversibleSequence(nn.Module):
     def _prepare(self, block: Leapfrog, parameters: Sequence[Tensor], grid: Grid) -> Layer:
         kernel, bias = parameters[2 * block.index], parameters[2 * block.index + 1]
         rank, channels, size = kernel.shape[:3]
-        layout = dispatch.Layout(channels, rank, size, self.convolution_dtype, grid, self.adjoint_dtype)
+        layout = dispatch.Layout(
+            channels=channels,
+            rank=rank,
+            size=size,
+            convolution_dtype=self.convolution_dtype,
+            grid=grid,
+            adjoint_dtype=self.adjoint_dtype,
+        )
         if dispatch.usable(kernel.device, layout):
-            return dispatch.prepare(kernel, bias, self.step_size, grid.unit)
+            return dispatch.prepare(kernel, bias, step_size=self.step_size, unit=grid.unit)
         kind = WideLayer if is_wide(channels, rank) else PreparedLayer
-        return kind(kernel, bias, self.step_size, grid.unit, self.convolution_dtype)
+        return kind(kernel, bias, step_size=self.step_size, unit=grid.unit, dtype=self.convolution_dtype)
 
     def _check_range(self, state: State) -> None:
         if state.range is None:
@@ -187,7 +194,7 @@ class _ReversibleFunction(torch.autograd.Function):
             state = sequence.pair(prev, curr, sequence.grid)
             sequence.forward_(state, parameters)
         ctx.sequence, ctx.grid, ctx.dtypes = sequence, state.grid, (prev.dtype, curr.dtype)
-        # The fields themselves are saved, not the values handed out: nobody else holds them, so backward may undo them in place.
+        # The fields are saved, not the values that are returned: nothing else refers to them, so backward may undo them in place.
         ctx.save_for_backward(state.prev, state.curr, *parameters)
         return sequence.values(state)
 
@@ -210,7 +217,7 @@ class _ReversibleFunction(torch.autograd.Function):
 
 
 def _output_adjoint(sequence: ReversibleSequence, like: Tensor, grads: tuple[Tensor | None, ...]) -> State:
-    """(g_prev, g_curr) -> (u_prev, u_curr) = (-g_prev, g_curr); an unused output contributes zeros."""
+    """Converts (g_prev, g_curr) -> (u_prev, u_curr) = (-g_prev, g_curr); an unused output contributes zeros."""
     fields = []
     for grad in grads:
         field = torch.zeros(like.shape, dtype=sequence.adjoint_dtype, device=like.device)

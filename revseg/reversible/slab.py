@@ -1,8 +1,8 @@
-"""Slabs: parts of a field along T (and, where one frame is already large, along H) that a block works on one after another.
+"""Slabs: parts of a field along T (and along H where one frame is already large) that a block works on one after another.
 
 Only one slab's hidden activations and low-precision copies exist at a time. A slab of the output needs a halo of
 k - 1 input positions on each side: (k - 1)/2 for each of its two convolutions. Along an axis that it covers whole, it needs none:
-the convolutions' own zero padding does there.
+the zero padding of the convolutions is enough there.
 The same slabs are used in every pass: a convolution may round differently in another tiling, and an exact inverse
 needs the same bits.
 """
@@ -42,11 +42,11 @@ class Slab:
         return (0 if self.splits_time else self.radius, 0 if self.splits_height else self.radius, self.radius)
 
     def core(self, field: Tensor) -> Tensor:
-        """View of the output positions in a whole field (T, H, W, C)."""
+        """Returns a view of the output positions in a whole field (T, H, W, C)."""
         return field[self.start : self.stop, self.top : self.bottom]
 
     def read(self, field: Tensor, dtype: torch.dtype) -> Tensor:
-        """Copy of the slab with its halo, zero outside the field: (t [+ 4 radius], h [+ 4 radius], W, C)."""
+        """Copies the slab with its halo, zero outside the field: (t [+ 4 radius], h [+ 4 radius], W, C)."""
         reach = 2 * self.radius if self.splits_time else 0
         rows = 2 * self.radius if self.splits_height else 0
         first, last = max(self.start - reach, 0), min(self.stop + reach, self.frames)
@@ -54,21 +54,21 @@ class Slab:
         shape = (self.stop - self.start + 2 * reach, self.bottom - self.top + 2 * rows, *field.shape[2:])
         slab = torch.empty(shape, dtype=dtype, device=field.device)
         t0, h0 = first - (self.start - reach), high - (self.top - rows)
-        _clear_outside_(slab, t0, t0 + last - first, h0, h0 + low - high)
+        _clear_outside_(slab, t0=t0, t1=t0 + last - first, h0=h0, h1=h0 + low - high)
         slab[t0 : t0 + last - first, h0 : h0 + low - high].copy_(field[first:last, high:low])
         return slab
 
     def clear_halo_(self, hidden: Tensor) -> Tensor:
-        """Zero the hidden positions outside the field: K^T is padded with zeros, not with relu(b)."""
+        """Zeroes the hidden positions outside the field: K^T is padded with zeros, not with relu(b)."""
         reach = self.radius if self.splits_time else 0
         rows = self.radius if self.splits_height else 0
         t0, h0 = max(reach - self.start, 0), max(rows - self.top, 0)
         t1 = hidden.shape[0] - max(self.stop + reach - self.frames, 0)
         h1 = hidden.shape[1] - max(self.bottom + rows - self.height, 0)
-        return _clear_outside_(hidden, t0, t1, h0, h1)
+        return _clear_outside_(hidden, t0=t0, t1=t1, h0=h0, h1=h1)
 
     def inner(self, haloed: Tensor) -> Tensor:
-        """Drop ``radius`` positions at each end of the axes that carry a halo."""
+        """Drops ``radius`` positions at each end of the axes that carry a halo."""
         r = self.radius
         inner = haloed[r : haloed.shape[0] - r] if self.splits_time else haloed
         return inner[:, r : inner.shape[1] - r] if self.splits_height else inner
@@ -82,21 +82,29 @@ def _clear_outside_(part: Tensor, t0: int, t1: int, h0: int, h1: int) -> Tensor:
 
 
 def slabs(shape: tuple[int, ...], radius: int, position_bytes: int, budget: int) -> Iterator[Slab]:
-    """Slabs of a field (T, H, W, C) whose temporaries, ``position_bytes`` per position, take about ``budget`` bytes."""
+    """Yields slabs of a field (T, H, W, C) whose temporaries, ``position_bytes`` per position, take about ``budget`` bytes."""
     frames, height = shape[:2]
-    length, rows = slab_size(shape, radius, position_bytes, budget)
+    length, rows = slab_size(shape, radius=radius, position_bytes=position_bytes, budget=budget)
     for start in range(0, frames, length):
         for top in range(0, height, rows):
-            yield Slab(start, min(start + length, frames), top, min(top + rows, height), frames, height, radius)
+            yield Slab(
+                start=start,
+                stop=min(start + length, frames),
+                top=top,
+                bottom=min(top + rows, height),
+                frames=frames,
+                height=height,
+                radius=radius,
+            )
 
 
 def slab_size(shape: tuple[int, ...], radius: int, position_bytes: int, budget: int) -> tuple[int, int]:
-    """Frames and rows of a slab: of those that fit the budget, the size that computes the least halo."""
+    """Returns the frames and rows of a slab: the size that computes the least halo among those that fit the budget."""
     frames, height, width = shape[:3]
     halo = 4 * radius
-    best, best_waste = (1, min(height, 8)), float("inf")  # even if it does not fit: a slab cannot be much smaller
+    best, best_waste = (1, min(height, 8)), float("inf")  # taken even where it does not fit: a slab cannot be much smaller
     for count in range(1, frames + 1):
-        length = -(-frames // count)  # equal slabs: 9 frames in slabs of 8 would end with one that is nearly all halo
+        length = -(-frames // count)  # equal slabs: of 9 frames in slabs of 8, the last would be nearly all halo
         reach = halo if length < frames else 0
         rows = budget // (width * position_bytes * (length + reach))
         rows = height if rows >= height else _equal_parts(height, rows - halo)
@@ -109,7 +117,7 @@ def slab_size(shape: tuple[int, ...], radius: int, position_bytes: int, budget: 
 
 
 def _equal_parts(size: int, longest: int) -> int:
-    """Largest part of ``size`` cut into equal parts no longer than ``longest``; 0 if that is impossible."""
+    """Returns the length of the fewest equal parts of ``size`` no longer than ``longest``; 0 where none exists."""
     return -(-size // -(-size // longest)) if longest > 0 else 0
 
 

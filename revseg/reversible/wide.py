@@ -1,6 +1,6 @@
-"""A symmetric layer on a wide field, one whose channels outnumber the rank many times (the coarse levels).
+"""A symmetric layer on a wide field: its channels outnumber the rank many times (the coarse levels).
 
-There the hidden activations are small beside the state, so those of the whole field are kept and no slab computes a halo:
+The hidden activations are small beside the state there, so those of the whole field are kept and no slab computes a halo:
 
     K y      one matrix product C -> k^3 rank at every position, then k^3 shifted sums
     K^T a    neighbourhoods of a (k^3 rank at every position), then one matrix product -> C
@@ -20,7 +20,7 @@ from revseg.reversible.slab import Slab, slabs
 
 
 def is_wide(channels: int, rank: int) -> bool:
-    """Which implementation a layer takes: a rule of its shape alone, so that every pass takes the same one.
+    """Whether a layer runs as ``WideLayer``: a rule of its shape alone, so that every pass takes the same implementation.
 
     As fast as convolutions from 256 channels on (rank 16; measured, CPU), 3 times faster at 2048.
     """
@@ -70,7 +70,9 @@ class WideLayer:
         d = self._framed(self._sums(u_curr, grid, budget).mul_(self._inner(hidden) > 0))
         gradient = torch.zeros(self._widen.shape, dtype=self.sum_dtype, device=curr.device)
         for slab in self._slabs(curr, grid, budget):
-            gradient += self._adjoint_slab(slab, hidden, d, (prev, curr), (u_prev, u_curr), (grid, adjoint_grid))
+            gradient += self._adjoint_slab(
+                slab, hidden, d, state=(prev, curr), adjoint=(u_prev, u_curr), grids=(grid, adjoint_grid)
+            )
         scale = -(self.step_size**2)
         shape = (self.size, self.size, self.size, self.rank, self.channels)
         kernel = gradient.view(shape).flip(0, 1, 2).permute(3, 4, 0, 1, 2).mul(scale)
@@ -129,7 +131,7 @@ class WideLayer:
         return part.as_strided(shape, (over_t, over_h, over_w, over_t, over_h, 1), part.storage_offset()).contiguous()
 
     def _framed(self, small: Tensor) -> Tensor:
-        """In the dtype of the products, with ``radius`` zeros around: K^T is padded with zeros, not with relu(b)."""
+        """Casts to the dtype of the products, with ``radius`` zeros around: K^T is padded with zeros, not with relu(b)."""
         return torch.nn.functional.pad(small.to(self.dtype), (0, 0, *(self.radius,) * 6))
 
     def _inner(self, framed: Tensor) -> Tensor:
@@ -141,4 +143,4 @@ class WideLayer:
         item = self.dtype.itemsize
         wide = 0 if grid.dtype.is_floating_point else 8
         per_position = self.channels * (2 * item + wide) + 2 * len(self._widen) * item
-        return list(slabs(tuple(field.shape), 0, per_position, budget))
+        return list(slabs(tuple(field.shape), radius=0, position_bytes=per_position, budget=budget))

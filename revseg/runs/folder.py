@@ -1,23 +1,36 @@
 """What a run leaves behind, and where.
 
 <run_dir>/config.yaml                 the settings, resolved
-         /checkpoints/last.pt         to resume from, and what revseg-predict takes
-         /checkpoints/best.pt         of the highest score so far
-         /evidence/                   what moves in the videos of a dataset, for a guided network
-         /tensorboard/
+         /run.json                    where it came from: command, versions, hashes of its inputs, state
          /metrics.json                J, F, J&F, what J is expected without truth, frames to label next, seconds, memory
+         /train.log                   what it said
+         /.hydra/                     the settings as Hydra composed them
+         /checkpoints/last.pt         to resume from, and what revseg-predict takes
+         /evidence/                   cached by the content of what it comes from
+         /tensorboard/
          /predictions/
+         /data/                       a video that revseg made itself, for the demo
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from revseg.runs import lock
 from revseg.runs.atomic import replacing
+
+HYDRA_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
+"""What Hydra writes into .hydra before a run starts."""
+
+SUBFOLDERS = (".hydra", "checkpoints", "evidence", "tensorboard", "predictions", "data")
+"""What a run makes in its folder."""
 
 
 @dataclass(frozen=True)
@@ -26,32 +39,60 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | Path) -> RunFolder:
+        """Makes the folder if it is missing, and removes half-written files of a run that was killed.
+
+        Call it under the lock: half-written files of a run at work look the same.
+        """
         folder = cls(Path(path))
         try:
             folder.last.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OSError(f"cannot write {path}: {error.strerror}; choose another folder with run_dir=") from error
-        for leftover in folder.last.parent.glob(".*.partial"):  # of a run that was killed while it saved
-            leftover.unlink()
+        for parent in (folder.path, folder.last.parent):
+            for leftover in parent.glob(".*.partial"):
+                leftover.unlink(missing_ok=True)
         return folder
 
     def remove_unused(self) -> None:
-        """Of a run that could not begin. A folder with anything in it stays."""
-        for path in (self.last.parent, self.path):
-            with suppress(OSError):
-                path.rmdir()
+        """Removes the folder of a run that never started; a folder with anything else in it stays.
+
+        What a start leaves counts as nothing: .lock, .hydra/, train.log, run.json and empty subfolders. A folder that
+        another process holds stays as well.
+        """
+        with suppress(ValueError, OSError):
+            if lock.holds(self.path):
+                self._remove_unused()
+            elif self._is_unused():
+                with lock.locked(self.path, purpose="removing an unused run"):
+                    self._remove_unused()
+
+    def remove_after(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Removes the folder after an error in a run that never started; one that was interrupted stays, to be resumed."""
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            return
+        self.config.unlink(missing_ok=True)
+        shutil.rmtree(self.evidence, ignore_errors=True)
+        self.remove_unused()
 
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
 
     @property
-    def last(self) -> Path:
-        return self.path / "checkpoints" / "last.pt"
+    def run_json(self) -> Path:
+        return self.path / "run.json"
 
     @property
-    def best(self) -> Path:
-        return self.path / "checkpoints" / "best.pt"
+    def log(self) -> Path:
+        return self.path / "train.log"
+
+    @property
+    def hydra(self) -> Path:
+        return self.path / ".hydra"
+
+    @property
+    def last(self) -> Path:
+        return self.path / "checkpoints" / "last.pt"
 
     @property
     def evidence(self) -> Path:
@@ -65,11 +106,53 @@ class RunFolder:
     def predictions(self) -> Path:
         return self.path / "predictions"
 
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
     def write_config(self, text: str) -> None:
         _write(self.config, text)
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         _write(self.path / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+
+    def _is_unused(self) -> bool:
+        if not self.path.is_dir():
+            return False
+        files = {self.path / lock.NAME, self.log, self.run_json, *(self.hydra / name for name in HYDRA_FILES)}
+        return all(self._is_ours(path) or (path in files and not path.is_symlink()) for path in self.path.rglob("*"))
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether it is a folder that a run makes."""
+        return path.is_dir() and not path.is_symlink() and path.relative_to(self.path).parts[0] in SUBFOLDERS
+
+    def _remove_unused(self) -> None:
+        """Removes what a start leaves, under the lock. Raises OSError where something else appears meanwhile."""
+        if self.last.parent.is_dir() and not any(self.last.parent.iterdir()):
+            self.last.parent.rmdir()  # from a folder of something else too
+        if not self._is_unused():
+            return
+        for file in (self.log, self.run_json, *(self.hydra / name for name in HYDRA_FILES)):
+            file.unlink(missing_ok=True)
+        for folder in sorted(self.path.rglob("*/"), reverse=True):  # the deepest first
+            folder.rmdir()
+        (self.path / lock.NAME).unlink(missing_ok=True)
+        self.path.rmdir()
+
+
+def claim_new(runs: Path) -> RunFolder:
+    """Makes a new folder named by date and time in `runs`: a second one in the same second ends in -2."""
+    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            path = runs / (name if number == 1 else f"{name}-{number}")
+            with suppress(FileExistsError):
+                path.mkdir()  # makes it or fails: of two processes one gets it
+                return RunFolder(path)
+    except OSError as error:
+        raise OSError(f"cannot write {runs}: {error.strerror}; choose another folder with run_dir=") from error
+    raise AssertionError("numbers do not end")
 
 
 def checkpoint_at(path: Path) -> Path:

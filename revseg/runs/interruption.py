@@ -1,4 +1,9 @@
-"""Ctrl-C and SIGTERM: the step under way is finished and saved, then the training stops."""
+"""Ctrl-C and SIGTERM: the step under way is finished and saved, then the training stops.
+
+A signal only sets a number: nothing is saved, printed or raised inside a signal handler, where half of a step may be
+done. The training looks at the number between two steps. A second signal acts as if we were not there: the handlers of
+before are back after the first.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +20,15 @@ class Interrupted(Exception):
 
     def __init__(self, signum: int, step: int, run_dir: Path) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}; everything is saved in {run_dir}")
-        self.signum, self.run_dir = signum, run_dir
+        self.signum, self.step, self.run_dir = signum, step, run_dir
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[int, int, Path]]:
+        """Makes it whole again in another process, such as that of a launcher."""
+        return Interrupted, (self.signum, self.step, self.run_dir)
 
 
 class StopRequest:
-    """Remembers the first signal; a second one acts at once, as without us."""
+    """Remembers the first signal in `signum`, which is None before; a second one acts at once, as without us."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -33,12 +42,14 @@ class StopRequest:
         self.restore()
 
     def restore(self) -> None:
+        """Gives the signals back to the handlers of before; does no harm when called twice."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     @classmethod
     @contextmanager
     def watched(cls) -> Iterator[StopRequest]:
+        """Catches the signals during the block, and gives them back at its end."""
         request = cls()
         for number in request._before:
             signal.signal(number, request._remember)

@@ -6,25 +6,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from revseg.evidence.config import RefineConfig
+from revseg.evidence.evidence import Evidence
 from revseg.network.network import RevSegNet, normalise
-
-LEAST = 1e-4  # float16 sums of probabilities reach no lower
-# Of the confidence: where flow is lost its detail is ragged (drift-straight), but thin things have little of it (kite-surf). J&F
-# of both, native size: 0.839 with all detail, 0.842 with 0.1, 0.836 with 0.25, 0.77 without.
-POWER = 0.1
 
 
 @torch.no_grad()
-def refine(net: RevSegNet, probabilities: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
-    """Probabilities (O, h, w) of a guided network's frame -> (O, H, W), with the detail of finer evidence.
+def refine(
+    net: RevSegNet, probabilities: Tensor, *, seen: Evidence, evidence: Evidence, frame: int, config: RefineConfig
+) -> Tensor:
+    """Probabilities (O, h, w) of a frame -> (O, H, W), with the detail of finer evidence.
 
-        logits = up(log p) + confidence^POWER (W e_fine - up(W e_coarse)),     W: what the head makes of evidence
+        logits = up(log p) + confidence^detail_trust (W e_fine - up(W e_seen)),     W: what the head makes of evidence
 
-    coarse: (O + 1, h, w) uint8, the evidence that the network saw; fine: (O + 1, H, W) uint8.
+    seen: the evidence at the size that the network saw; evidence: the same at the size (H, W).
     """
-    weight, size = net.head.weight[:, 2 * net.config.channels :], fine.shape[1:]
-    said = [torch.einsum("oe,ehw->ohw", weight, normalise(evidence.to(weight.device))) for evidence in (coarse, fine)]
-    smooth = torch.stack([probabilities.clamp(min=LEAST).log(), said[0]])
+    weight, size = net.head.weight[:, 2 * net.config.channels :], evidence.size
+    planes = [one.planes(slice(frame, frame + 1))[:, 0].to(weight.device) for one in (seen, evidence)]
+    said = [torch.einsum("oe,ehw->ohw", weight, normalise(each)) for each in planes]
+    smooth = torch.stack([probabilities.clamp(min=config.least).log(), said[0]])
     large, said_large = F.interpolate(smooth, size, mode="bilinear", align_corners=False)
-    trust = (fine[-1].to(weight.device) / 255) ** POWER
+    trust = (evidence.confidence[frame].to(weight.device) / 255) ** config.detail_trust
     return (large + trust * (said[1] - said_large)).softmax(0)

@@ -1,8 +1,8 @@
-"""From probabilities to masks, a few frames at a time."""
+"""From a network's probabilities and evidence to masks: refine, pool, smooth, decide. The only place that knows this order."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,8 +12,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg.evidence.config import EvidenceConfig
+from revseg.evidence.evidence import Evidence
+from revseg.evidence.observation import Observation
 from revseg.evidence.smoothing import Given, Smoothing
-from revseg.network.inference import predict_probabilities, spread_offsets
+from revseg.network.inference import predict_probabilities, spread_placements
 from revseg.network.network import RevSegNet
 from revseg.segment.expectation import expected_similarity
 from revseg.segment.pool import pool
@@ -23,7 +26,7 @@ Mask = NDArray[np.uint8]
 
 
 class Segmented(NamedTuple):
-    """A frame."""
+    """The mask of a frame, and how good it is expected to be."""
 
     mask: Mask
     """(H, W): the class of every pixel."""
@@ -31,89 +34,69 @@ class Segmented(NamedTuple):
     """``expected_similarity``."""
 
 
-# In the smoothing, where no evidence says how sure one can be (libby, dance-twirl, kite-surf: J 0.633 with 0.1, 0.620 with 1).
-CONFIDENCE = 0.1
-
-
 @dataclass(frozen=True)
-class Guide:
-    """What is known of a video beside its pictures, for the masks of a guided network."""
+class Segmenter:
+    """Masks of one video, frame by frame, a few in memory at a time."""
 
-    evidence: Tensor
-    """(O + 1, T, H, W) uint8 (``propagate``), as fine as that in the network's volume or finer."""
-    labelled_frames: Collection[int]
-    """Those whose evidence is their label: it stays."""
-    label_count: int
-    """How many frames' labels the network has learned from."""
-    seen: tuple[int, int]
-    """(h, w) of the volume, and so of the evidence that the network sees."""
+    observation: Observation
+    config: EvidenceConfig
+    label_count: int = 1
+    """How many frames' labels the network has learned from. A network of many videos has learned from no label of this one: it
+    counts as one that saw a single frame."""
+    size: tuple[int, int] | None = None
+    """(H, W) of the masks; None: the video's own."""
 
-    def probabilities(self, frame: int) -> Tensor:
-        return self.evidence[:-1, frame].float() / 255
+    def segment(self, net: RevSegNet, placements: int = 1) -> Iterator[Segmented]:
+        """Masks that a network makes, averaged over so many placements on its grid."""
+        yield from self.decide(self._refined(net, placements))
 
-    def confidence(self, frame: int) -> Tensor:
-        return self.evidence[-1, frame].float() / 255
+    def decide(self, probabilities: Iterator[Tensor]) -> Iterator[Segmented]:
+        """Masks from probabilities (O, h, w) of each frame in order, from whatever network."""
+        flow, smoothing = self.observation.flow, self.config.smoothing
+        size = self.size or self.observation.video.native_size
+        if (evidence := self.observation.evidence) is not None:
+            probabilities = self._pooled(probabilities, evidence)
+        if flow is not None and smoothing.sweeps:
+            smooth = Smoothing(flow, smoothing, fixed=self.observation.fixed)
+            probabilities = map(torch.from_numpy, smooth(self._given(probabilities, flow.size)))
+        for found in probabilities:
+            whole = resized(found, size)  # probabilities, not masks: contours stay smooth
+            classes = whole.max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
+            yield Segmented(classes.to(torch.uint8).cpu().numpy(), expected_similarity(whole, classes))
 
+    def _refined(self, net: RevSegNet, placements: int) -> Iterator[Tensor]:
+        """(O, H, W) of each frame at the size of the evidence, or that of the network."""
+        seen, evidence = self.observation.seen, self.observation.evidence
+        offsets = spread_placements(net.multiple, placements)
+        for start, some in predict_probabilities(net, self.observation.inputs, offsets):
+            for frame, found in enumerate(some.unbind(1), start):
+                if seen is None or evidence is None:
+                    yield found
+                else:
+                    yield refine(net, found, seen=seen, evidence=evidence, frame=frame, config=self.config.refine)
 
-def segment(
-    net: RevSegNet,
-    volume: Tensor,
-    size: tuple[int, int] | None = None,
-    offsets: int = 1,
-    guide: Guide | None = None,
-    smoothing: Smoothing | None = None,
-) -> Iterator[Segmented]:
-    """Class of every pixel of a video (I, T, H, W) uint8, frame by frame, in order.
+    def _pooled(self, probabilities: Iterator[Tensor], evidence: Evidence) -> Iterator[Tensor]:
+        """The same with the evidence; labelled frames keep their labels."""
+        video = self.observation.video
+        for frame, found in enumerate(probabilities):
+            known, _ = evidence.frame(frame)
+            network = resized(found.to(known.device), evidence.size)
+            if frame in video.labelled_frames:  # where the label is void, nobody else knows
+                yield torch.where(known.sum(0) > 0, known, network)
+            else:
+                seen = video.height, video.width
+                yield pool(network, known, label_count=self.label_count, seen=seen, config=self.config.pool)
 
-    size: (H, W) of the masks, None: that of the volume. offsets: placements on the network's grid that are averaged over.
-    smoothing: along the flow of the same video, at the size of the guide's evidence if there is one.
-    """
-    probabilities = _refined(net, volume, offsets, guide)
-    yield from decide(probabilities, size or (volume.shape[2], volume.shape[3]), guide, smoothing)
-
-
-def decide(
-    probabilities: Iterator[Tensor],
-    size: tuple[int, int],
-    guide: Guide | None = None,
-    smoothing: Smoothing | None = None,
-) -> Iterator[Segmented]:
-    """From a video's probabilities (O, h, w), frame by frame, to masks of a size (H, W)."""
-    if guide is not None:
-        probabilities = _pooled(probabilities, guide)
-    if smoothing is not None:
-        probabilities = map(torch.from_numpy, smoothing(_given(probabilities, smoothing.flow.size, guide)))
-    for found in probabilities:
-        whole = resized(found, size)  # probabilities, not masks: contours stay smooth
-        classes = whole.max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
-        yield Segmented(classes.to(torch.uint8).cpu().numpy(), expected_similarity(whole, classes))
-
-
-def _refined(net: RevSegNet, volume: Tensor, offsets: int, guide: Guide | None) -> Iterator[Tensor]:
-    """(O, H, W) of each frame, at the size of the guide's evidence, or of the volume."""
-    for start, some in predict_probabilities(net, volume, spread_offsets(net.multiple, offsets)):
-        for frame, found in enumerate(some.unbind(1), start):
-            yield found if guide is None else refine(net, found, volume[3:, frame], guide.evidence[:, frame])
-
-
-def _pooled(probabilities: Iterator[Tensor], guide: Guide) -> Iterator[Tensor]:
-    for frame, found in enumerate(probabilities):
-        evidence = guide.probabilities(frame)
-        network = resized(found.to(evidence.device), (evidence.shape[1], evidence.shape[2]))
-        if frame in guide.labelled_frames:  # where the label is void, nobody else knows
-            yield torch.where(evidence.sum(0) > 0, evidence, network)
-        else:
-            yield pool(network, evidence, guide.label_count, guide.seen)
-
-
-def _given(probabilities: Iterator[Tensor], size: tuple[int, int], guide: Guide | None) -> Iterator[Given]:
-    """At the size (W, H) of the flow."""
-    for frame, found in enumerate(probabilities):
-        confidence = CONFIDENCE if guide is None else guide.confidence(frame).numpy()
-        yield Given(resized(found, (size[1], size[0])).cpu().numpy(), confidence)
+    def _given(self, probabilities: Iterator[Tensor], size: tuple[int, int]) -> Iterator[Given]:
+        """At the size (W, H) of the flow, with the confidence of the evidence."""
+        evidence = self.observation.evidence
+        for frame, found in enumerate(probabilities):
+            confidence = self.config.smoothing.confidence if evidence is None else evidence.frame(frame)[1].numpy()
+            yield Given(resized(found, (size[1], size[0])).cpu().numpy(), confidence)
 
 
 def resized(probabilities: Tensor, size: tuple[int, int]) -> Tensor:
+    """Probabilities (O, h, w) -> (O, H, W), linearly."""
     if probabilities.shape[1:] == size:
         return probabilities
     return F.interpolate(probabilities[None], size, mode="bilinear", align_corners=False)[0]

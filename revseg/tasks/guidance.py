@@ -1,118 +1,83 @@
-"""Training with labels that optical flow carries from frame to frame: what the network is shown of them, and asked for."""
+"""Training with evidence: what the network is shown of it, and asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from revseg.evidence.carry import propagate
-from revseg.evidence.evidence import resize_evidence
-from revseg.evidence.flow import Flow
-from revseg.labels.sample import VOID, Sample
+from revseg.evidence.evidence import Evidence
+from revseg.evidence.observation import Observation
+from revseg.labels.palette import VOID
+from revseg.tasks.config import GuidanceConfig
 from revseg.training.feed import generator_for
-
-# From how far labels come back to a labelled frame, as share of the way to the next one.
-SHARES = (0.25, 0.5, 0.75)
-# Of the way to the end of the video where only one frame is labelled. Little comes back from farther off, and the network then
-# learns to trust nothing (1 labelled, J with these and with those above: motocross-jump 0.361 and 0.263, libby 0.487 and 0.473).
-SHARES_OF_ONE = (0.03, 0.08, 0.2)
-
-
-# One label: flow's confidence ends a few frames off, and the network would learn from these alone. There the probability, which
-# motion and the frames around have a part in, has to be sure, and more frames are trained on. J with p >= 0.8 and 16 frames, and
-# as with several labels: motocross-jump 0.641 and 0.535, drift-straight 0.732 and 0.710, dance-twirl 0.719 and 0.687.
-CERTAIN_OF_ONE, MORE_OF_ONE = 0.8, 4
+from revseg.training.item import Item
 
 
 @dataclass(frozen=True)
-class GuidanceConfig:
-    """How a guided network (network.guided) learns when to trust what flow carries along."""
-
-    returned: float = 0.7
-    """Probability that a labelled frame shows, in place of its labels, what comes back of them from frames that have none: there
-    the network learns to mend, and is told the truth."""
-    blind: float = 0.1
-    """Probability that a step shows no carried labels at all, so that the network also predicts without."""
-    pseudo_frames: int = 4
-    """Frames without labels that are trained on in a step with what the evidence is sure of; 0: none. Four times as many where
-    only one frame is labelled."""
-    certain: float = 0.5
-    """Probability times confidence, from 0 to 1, from which on the evidence is taken to be sure."""
-
-    def __post_init__(self) -> None:
-        for name in ("returned", "blind", "certain"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"guidance.{name} is {getattr(self, name)}: give a number from 0 to 1")
-        if self.pseudo_frames < 0:
-            raise ValueError(f"guidance.pseudo_frames is {self.pseudo_frames}: give 0 or more")
-
-
 class Guidance:
-    """labelled: the video with the labels that are given; fine: the same, at the size at which labels are carried along, and its
-    flow.
-    """
+    """Makes training items of an observed video, so that the network learns when to trust its evidence."""
 
-    def __init__(
-        self,
-        labelled: Sample,
-        fine: Sample,
-        flow: Flow,
-        classes: int,
-        config: GuidanceConfig,
-        seed: int,
-    ) -> None:
-        self.labelled, self.config, self.seed = labelled, config, seed
-        known = propagate(fine, classes, SHARES if len(fine.labelled_frames) > 1 else SHARES_OF_ONE, flow)
-        size = labelled.height, labelled.width
-        self.fine = known.evidence
-        self.evidence = resize_evidence(known.evidence, size)
-        self.returned = [resize_evidence(row.transpose(0, 1), size).transpose(0, 1) for row in known.returned]
+    observation: Observation
+    config: GuidanceConfig
+    seed: int
 
     @property
     def one(self) -> bool:
-        """There is but one labelled frame."""
-        return len(self.labelled.labelled_frames) == 1
+        """Whether there is but one labelled frame."""
+        return len(self.observation.video.labelled_frames) == 1
 
     @property
     def pseudo_frames(self) -> int:
-        """That a step is trained on."""
-        return self.config.pseudo_frames * (MORE_OF_ONE if self.one else 1)
+        """How many frames without labels a step is trained on."""
+        return self.config.pseudo_frames * (self.config.more_of_one if self.one else 1)
+
+    def item(self, index: int) -> Item:
+        """Returns what step number ``index`` is trained on; depends on nothing else."""
+        video = self.observation.video
+        generator = generator_for("guidance", self.seed, index)
+        draws = torch.rand(2, 1 + len(video.labelled_frames), generator=generator)
+        item = Item(video.volume, video.labels, video.labelled_frames, self._shown(draws))
+        return self._with_pseudo_labels(item, generator) if self.config.pseudo_frames else item
+
+    def _shown(self, draws: Tensor) -> Evidence:
+        """Returns the evidence that a step sees: none, or what comes back in place of some labels."""
+        seen, video = self._seen, self.observation.video
+        if draws[0, -1] < self.config.blind:
+            return Evidence.blank(seen.classes, seen.frames, seen.size)
+        probabilities, confidence = seen.probabilities.clone(), seen.confidence.clone()
+        rows = zip(video.labelled_frames, self.observation.returned, draws.t()[:-1].tolist(), strict=True)
+        for frame, returned, (chance, which) in rows:
+            if chance < self.config.returned:
+                share = int(which * returned.frames)
+                probabilities[:, frame], confidence[frame] = returned.probabilities[:, share], returned.confidence[share]
+        return Evidence(probabilities, confidence)
 
     @property
-    def volume(self) -> Tensor:
-        """(3 + classes + 1, T, H, W): the video, with all that is known."""
-        return replace(self.labelled, evidence=self.evidence).inputs
+    def _seen(self) -> Evidence:
+        assert self.observation.seen is not None
+        return self.observation.seen
 
-    def sample(self, index: int) -> Sample:
-        """What step number ``index`` is trained on; depends on nothing else."""
-        generator = generator_for("guidance", self.seed, index)
-        frames = self.labelled.labelled_frames
-        evidence = self.evidence.clone()
-        draws = torch.rand(2, 1 + len(frames), generator=generator)
-        if draws[0, -1] < self.config.blind:
-            evidence.zero_()
-        else:
-            for frame, returned, (chance, which) in zip(frames, self.returned, draws.t()[:-1].tolist(), strict=True):
-                if chance < self.config.returned:
-                    evidence[:, frame] = returned[int(which * len(returned))]
-        sample = replace(self.labelled, evidence=evidence)
-        return self._with_pseudo_labels(sample, generator) if self.config.pseudo_frames else sample
-
-    def _with_pseudo_labels(self, sample: Sample, generator: torch.Generator) -> Sample:
-        unlabelled = [frame for frame in range(sample.frames) if frame not in sample.labelled_frames]
+    def _with_pseudo_labels(self, item: Item, generator: torch.Generator) -> Item:
+        unlabelled = [frame for frame in range(item.frames) if frame not in item.labelled_frames]
         order = torch.randperm(len(unlabelled), generator=generator)[: self.pseudo_frames].tolist()
         chosen = {unlabelled[i]: self._pseudo_labels(unlabelled[i]) for i in order}
-        rows = dict(zip(sample.labelled_frames, sample.labels, strict=True)) | chosen
+        rows = dict(zip(item.labelled_frames, item.labels, strict=True)) | chosen
         frames = tuple(sorted(rows))
-        return replace(sample, labels=torch.stack([rows[frame] for frame in frames]), labelled_frames=frames)
+        return replace(item, labels=torch.stack([rows[frame] for frame in frames]), labelled_frames=frames)
 
     def _pseudo_labels(self, frame: int) -> Tensor:
         """(H, W): the class that the evidence is sure of, void elsewhere."""
-        probability, number = self.evidence[:-1, frame].max(0)
-        if self.one:
-            sure = probability >= 255 * CERTAIN_OF_ONE
+        probability, number = self._seen.probabilities[:, frame].max(0)
+        if self.one:  # confidence ends a few frames off the label, and the network would learn from these alone
+            sure = probability >= 255 * self.config.certain_of_one
         else:
-            sure = probability.float() * self.evidence[-1, frame] >= 255**2 * self.config.certain
+            sure = probability.float() * self._seen.confidence[frame] >= 255**2 * self.config.certain
         return torch.where(sure, number.to(torch.uint8), VOID)
+
+
+def shares_of(config: GuidanceConfig, labelled_frames: Sequence[int]) -> tuple[float, ...]:
+    """From how far labels come back to a labelled frame, as shares of the way to the next one."""
+    return tuple(config.shares if len(labelled_frames) > 1 else config.shares_of_one)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from revseg.evaluation import average, evaluate_masks
 from revseg.labels.dataset import classes_of, objects_in
-from revseg.labels.sample import VOID, Sample
+from revseg.labels.palette import VOID
+from revseg.labels.sample import Sample
 
 Mask = NDArray[np.uint8]
 
@@ -37,16 +38,16 @@ def measure(masks: Sequence[Mask], truth: Sample, objects: Sequence[int]) -> Mea
 
 
 def object_ids(sample: Sample) -> list[int]:
-    """Of the objects in the labels of a video, at least one."""
-    found = objects_in(sample.labels)
+    """Returns the ids of the objects in the labels of a video, at least one."""
+    found = objects_in(sample.masks)
     if not found:
         raise ValueError(f"no mask of {sample.source} shows an object; label one, or check data.encoding")
     return found
 
 
 def check_classes(sample: Sample, classes: int) -> None:
-    """Every object has its class."""
-    needed = classes_of(sample.labels)
+    """Raises ValueError where an object has no class."""
+    needed = classes_of(sample.masks)
     if needed > classes:
         raise ValueError(
             f"the masks of {sample.source} show object {needed - 1}, but network.classes={classes} has none "
@@ -55,7 +56,7 @@ def check_classes(sample: Sample, classes: int) -> None:
 
 
 def copy_nearest(labelled: Sample) -> list[Mask]:
-    """The baseline: every frame takes the mask of the nearest labelled frame, of two the earlier."""
+    """Returns the baseline: every frame takes the mask of the nearest labelled frame, of two the earlier."""
     known = np.array(labelled.labelled_frames)
     masks = np.where(labelled.labels.numpy() == VOID, np.uint8(0), labelled.labels.numpy())
     return [masks[np.abs(known - frame).argmin()] for frame in range(labelled.frames)]

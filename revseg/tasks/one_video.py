@@ -1,136 +1,175 @@
-"""Task few_frames: one video, a few of its frames labelled; segment all of it."""
+"""Task one_video: one video, a few of its frames labelled; segment all of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from torch import Tensor
-
-from revseg.evidence.flow import Flow
-from revseg.evidence.smoothing import Smoothing
-from revseg.labels.dataset import evenly_spaced
+from revseg.evidence.cache import EvidenceCache
+from revseg.evidence.config import EvidenceConfig
+from revseg.evidence.observation import Observation, height_of_evidence, observe
+from revseg.evidence.store import FlowStore
+from revseg.labels.dataset import classes_of, evenly_spaced
 from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
 from revseg.output.folder import Source, write_prediction
+from revseg.runs.folder import RunFolder
 from revseg.segment.expectation import least_sure
-from revseg.segment.segmenter import Guide, Segmented, segment
-from revseg.tasks.guidance import Guidance, GuidanceConfig
-from revseg.tasks.measures import Mask, Measures, check_classes, copy_nearest, measure, object_ids
+from revseg.segment.segmenter import Segmented, Segmenter
+from revseg.tasks.config import DataConfig, GuidanceConfig
+from revseg.tasks.guidance import Guidance, shares_of
+from revseg.tasks.measures import Mask, check_classes, copy_nearest, measure, object_ids
 from revseg.tasks.pictures import pictures
-from revseg.training.task import Evaluation
+from revseg.tasks.source import load_one
+from revseg.training.item import Item
+from revseg.training.task import Evaluation, Result
 
 
-class FewFrames:
-    """known: the video with all labels there are; `count` of its labelled frames, evenly spaced, are trained on. guidance: for a
-    guided network; fine: the video at the size at which labels are carried along, and predictions smoothed, in so many sweeps.
-    scratch: folder for what ``Flow`` keeps.
+@dataclass(frozen=True)
+class OneVideo:
+    """One video. The labels that are held out reach no training: they tell how good it is."""
 
-    The labels of the others reach neither the training nor the choice of the best checkpoint: they tell how
-    good it is.
-    """
+    observation: Observation
+    """The video with the labels that are trained on, and what they say of the other frames."""
+    held_out: Sample | None
+    """The video with the labels that only tell how good the masks are."""
+    objects: tuple[int, ...]
+    classes: int
+    evidence: EvidenceConfig
+    guidance: Guidance | None
+    """For a network that sees evidence."""
+    placements: int = 1
+    on_error: str = "stop"
 
-    def __init__(
-        self,
-        known: Sample,
-        count: int | None,
-        classes: int,
-        offsets: int = 1,
-        smoothing: int = 0,
-        on_error: str = "stop",
-        guidance: GuidanceConfig | None = None,
-        fine: Sample | None = None,
-        seed: int = 0,
-        scratch: Path | None = None,
-    ) -> None:
-        frames = known.labelled_frames
-        chosen = range(len(frames)) if count is None else evenly_spaced(len(frames), count)
-        self.known, self.offsets, self.on_error = known, offsets, on_error
-        check_classes(known, classes)
-        self.objects = object_ids(known)
-        self.labelled = known.select([frames[i] for i in chosen])
-        others = [frame for frame in frames if frame not in self.labelled.labelled_frames]
-        self.others = known.select(others) if others else None
-        fixed = () if guidance is None else self.labelled.labelled_frames  # those whose evidence is their label
-        self.guidance, self.smoothing = None, None
-        if guidance is not None or smoothing:
-            fine = fine or known
-            flow = Flow(fine.volume, scratch)
-            if smoothing:
-                self.smoothing = Smoothing(flow, fixed, smoothing)
-            if guidance is not None:
-                labelled = fine.select(self.labelled.labelled_frames)
-                self.guidance = Guidance(self.labelled, labelled, flow, classes, guidance, seed)
+    @property
+    def sees_evidence(self) -> bool:
+        """Whether the network sees evidence."""
+        return self.guidance is not None
 
-    def sample(self, index: int) -> Sample:
-        return self.labelled if self.guidance is None else self.guidance.sample(index)
+    @property
+    def video(self) -> Sample:
+        """The video at the size of the network, with the labels that are trained on."""
+        return self.observation.video
 
     @property
     def label_count(self) -> int:
-        return len(self.labelled.labelled_frames)
+        """How many labelled frames are trained on."""
+        return len(self.video.labelled_frames)
 
-    @property
-    def guide(self) -> Guide | None:
+    def item(self, index: int) -> Item:
+        """Returns what step number `index` is trained on."""
         if self.guidance is None:
-            return None
-        size = self.known.height, self.known.width
-        return Guide(self.guidance.fine, self.labelled.labelled_frames, self.label_count, size)
-
-    @property
-    def volume(self) -> Tensor:
-        """What the network is given to segment."""
-        return self.known.volume if self.guidance is None else self.guidance.volume
+            return Item(self.video.volume, self.video.labels, self.video.labelled_frames)
+        return self.guidance.item(index)
 
     def largest(self) -> tuple[Size, int]:
-        frames, height, width = self.known.volume.shape[1:]
-        labelled = len(self.labelled.labelled_frames)
+        """Returns the size (T, H, W) of the video, and on how many of its frames a step is trained."""
+        labelled = self.label_count
         if self.guidance is not None:
-            labelled = min(frames, labelled + self.guidance.pseudo_frames)
-        return (frames, height, width), labelled
+            labelled = min(self.video.frames, labelled + self.guidance.pseudo_frames)
+        return (self.video.frames, self.video.height, self.video.width), labelled
+
+    def segmenter(self, size: tuple[int, int] | None = None) -> Segmenter:
+        """Returns what makes masks of a size from a network's probabilities; None: the video's own size."""
+        return Segmenter(self.observation, self.evidence, label_count=self.label_count, size=size)
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
-        masks = [frame.mask for frame in segment(net, self.volume)]
-        on_labelled = self._measure(masks, self.labelled)
-        scalars = {f"labelled/{name}": value for name, value in on_labelled.named().items()}
-        if self.others is not None:
-            scalars |= {f"unlabelled/{name}": value for name, value in self._measure(masks, self.others).named().items()}
-        return Evaluation(scalars, pictures(masks, self.others or self.labelled), on_labelled.JF)
+        """Measures the network alone, without what evidence and smoothing add at the end."""
+        alone = Observation(self.video, seen=self.observation.seen)
+        size = self.video.height, self.video.width
+        masks = [frame.mask for frame in Segmenter(alone, self.evidence, size=size).segment(net)]
+        return self._evaluation(masks, "network alone/")
 
-    def finish(self, net: RevSegNet, folder: Path) -> dict[str, Any]:
-        """J, F, JF: of the frames that were not labelled, at the size trained on, and of each object; None without truth.
-        expected_J: of the same frames, by the probabilities alone; label_next: names of those to label next (``least_sure``).
+    def finish(self, net: RevSegNet, folder: Path) -> Result:
+        """Writes masks and overlay into the folder, and measures them.
+
+        J, F, JF: on the frames whose labels are held out, at the size trained on, and for each object; None without such.
+        expected_J: on the frames without labels, by the probabilities alone; label_next: names of the frames to label next.
         """
         masks, expected = self._write(net, folder)
         metrics: dict[str, Any] = {"J": None, "F": None, "JF": None, "objects": None, "baseline": None}
-        if self.others is not None:
-            baseline = self._measure(copy_nearest(self.labelled), self.others).named()
-            of_each = {str(number): self._measure(masks, self.others, [number]).named() for number in self.objects}
-            metrics = {**self._measure(masks, self.others).named(), "objects": of_each, "baseline": baseline}
-        labelled = self.labelled.labelled_frames
-        metrics["labelled"] = self._measure(masks, self.labelled).named()
+        if self.held_out is not None:
+            baseline = measure(copy_nearest(self.video), self.held_out, self.objects).named()
+            of_each = {str(number): measure(masks, self.held_out, [number]).named() for number in self.objects}
+            metrics = {**measure(masks, self.held_out, self.objects).named(), "objects": of_each, "baseline": baseline}
+        labelled = self.video.labelled_frames
+        metrics["labelled"] = measure(masks, self.video, self.objects).named()
         metrics["labelled_frames"] = list(labelled)
         unlabelled = [value for frame, value in enumerate(expected) if frame not in labelled]
         metrics["expected_J"] = fmean(unlabelled) if unlabelled else None
-        metrics["label_next"] = [self.known.frame_names[frame] for frame in least_sure(expected, labelled)]
-        return metrics
+        metrics["label_next"] = [self.video.frame_names[frame] for frame in least_sure(expected, labelled)]
+        return Result(metrics, self._evaluation(masks, ""))
+
+    def _evaluation(self, masks: list[Mask], prefix: str) -> Evaluation:
+        samples = {"labelled": self.video, "held_out": self.held_out}
+        scalars = {
+            f"{prefix}{name}/{key}": value
+            for name, sample in samples.items()
+            if sample is not None
+            for key, value in measure(masks, sample, self.objects).named().items()
+        }
+        shown = self.held_out or self.video
+        return Evaluation(scalars, pictures(masks, shown, self.video.volume))
 
     def _write(self, net: RevSegNet, folder: Path) -> tuple[list[Mask], list[float]]:
-        """Masks in the video's own size into the folder; returns them at the size trained on, and the J expected of each."""
-        known = self.known
-        masks: list[Mask] = []
+        """Writes masks in the video's own size; returns them at the size trained on, and the J expected of each."""
+        video, masks = self.video, list[Mask]()
 
         def native() -> Iterator[Segmented]:
-            for frame in segment(net, self.volume, known.native_size, self.offsets, self.guide, self.smoothing):
+            for frame in self.segmenter().segment(net, self.placements):
                 # At the pixels where the annotation, too, is sampled.
-                masks.append(resize_mask(frame.mask, known.height, known.width))
+                masks.append(resize_mask(frame.mask, video.height, video.width))
                 yield frame
 
-        source = Source(known.source, known.frame_rate, known.frame_names, self.on_error)
-        return masks, write_prediction(native(), source, folder, {"labelled_frames": self.labelled.labelled_frames})
+        source = Source(video.source, video.frame_rate, video.frame_names, on_error=self.on_error)
+        expected = write_prediction(native(), source, folder, note={"labelled_frames": video.labelled_frames})
+        return masks, expected
 
-    def _measure(self, masks: list[Mask], truth: Sample, objects: Sequence[int] | None = None) -> Measures:
-        return measure(masks, truth, objects or self.objects)
+
+def open_video(
+    data: DataConfig,
+    *,
+    folder: RunFolder,
+    store: FlowStore,
+    cache: EvidenceCache,
+    evidence: EvidenceConfig,
+    guidance: GuidanceConfig,
+    classes: int | None = None,
+    sees_evidence: bool = True,
+    placements: int = 1,
+    seed: int = 0,
+) -> OneVideo:
+    """Decodes the video, reads its masks and carries the labels; returns the task. classes: None: as many as the labels need."""
+    known = load_one(data, folder.path, partial(height_of_evidence, evidence, data.height))
+    count = len(known.labelled_frames)
+    chosen = range(count) if data.labelled_frames is None else evenly_spaced(count, data.labelled_frames)
+    labelled = known.select(known.labelled_frames[i] for i in chosen)
+    others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
+    classes = classes or max(2, classes_of(known.masks))
+    check_classes(known, classes)
+    observation = observe(
+        labelled,
+        height=data.height,
+        classes=classes,
+        config=evidence if sees_evidence else replace(evidence, source="none"),
+        store=store,
+        cache=cache,
+        shares=shares_of(guidance, labelled.labelled_frames),
+    )
+    held_out = replace(known.select(others), volume=observation.video.volume) if others else None
+    return OneVideo(
+        observation=observation,
+        held_out=held_out,
+        objects=tuple(object_ids(known)),
+        classes=classes,
+        evidence=evidence,
+        guidance=None if observation.seen is None else Guidance(observation, guidance, seed),
+        placements=placements,
+        on_error=data.on_error,
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from revseg.labels.dataset import evenly_spaced
 from revseg.labels.sample import Sample
@@ -13,13 +15,16 @@ from revseg.output.overlay import overlay
 
 
 def pictures(
-    masks: Sequence[NDArray[np.uint8]], truth: Sample, name: str = "segmentation", count: int = 4
+    masks: Sequence[NDArray[np.uint8]], truth: Sample, volume: Tensor, *, name: str = "segmentation", count: int = 4
 ) -> dict[str, NDArray[np.uint8]]:
-    """masks: one per frame of the video; shown are a few of the frames that `truth` has labels of."""
+    """Returns pictures of a few frames that `truth` has labels of. masks: one for each frame of the volume (3, T, H, W)."""
+    from torchvision.utils import make_grid
+
     found = {}
     for position in evenly_spaced(len(truth.labelled_frames), min(count, len(truth.labelled_frames))):
         frame = truth.labelled_frames[position]
-        image = truth.volume[:, frame].movedim(0, -1).numpy()
+        image = volume[:, frame].movedim(0, -1).numpy()
         row = [image, overlay(image, truth.labels[position].numpy()), overlay(image, masks[frame])]
-        found[f"{name}/frame {frame}: frame, truth, prediction"] = np.concatenate(row, 1)
+        grid = make_grid([torch.from_numpy(np.ascontiguousarray(each)).movedim(-1, 0) for each in row], nrow=3, padding=2)
+        found[f"{name}/frame {frame}: frame, truth, prediction"] = grid.movedim(0, -1).numpy()
     return found

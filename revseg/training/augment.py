@@ -13,53 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from revseg.labels.sample import VOID, Sample
+from revseg.labels.palette import VOID
+from revseg.training.config import AugmentConfig
+from revseg.training.item import Item
 
 # Floating-point values in use at a time: about what fits a cache; on a GPU enough for launches to be worth while.
 CHUNK = {"cpu": 1 << 21, "cuda": 1 << 22}
 
 
 @dataclass(frozen=True)
-class AugmentConfig:
-    """Strengths of the augmentations; 0 turns one off."""
-
-    offset: bool = True
-    """Place the volume at a random position of the network's grid. Leave it on: the Haar grid is not
-    shift-invariant, and without it a network knows only the phases of the labelled frames."""
-    flip_width: float = 0.5
-    """Probability of mirroring left and right."""
-    flip_time: float = 0.5
-    """Probability of running backwards."""
-    gain: float = 0.05
-    """Each colour channel is multiplied by a factor up to this far from 1."""
-    bias: float = 0.02
-    """Each colour channel is shifted by up to this share of the full range."""
-    rotation: float = 10.0
-    """Largest rotation, in degrees."""
-    scale: float = 0.1
-    """Largest relative change of size."""
-    shear: float = 0.05
-    """Largest shear, as tangent."""
-    translation: float = 0.05
-    """Largest shift, as share of the height and of the width."""
-    elastic: float = 0.0
-    """Largest displacement of a smooth random deformation, as share of the height."""
-
-    def __post_init__(self) -> None:
-        for name in ("flip_width", "flip_time", "gain", "bias", "scale", "shear", "translation", "elastic"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"augment.{name} is {getattr(self, name)}: give a number from 0 to 1")
-        if not 0 <= self.rotation <= 180:
-            raise ValueError(f"augment.rotation is {self.rotation}: give 0 to 180 degrees")
-
-    @property
-    def warps(self) -> bool:
-        return any((self.rotation, self.scale, self.shear, self.translation, self.elastic))
-
-
-@dataclass(frozen=True)
 class Augmented:
-    """A variant of a sample, with the fields of the same names."""
+    """A variant of an item, with the fields of the same names."""
 
     volume: Tensor
     """With the evidence, where there is any, as further channels."""
@@ -75,9 +39,10 @@ class Augmented:
 
 
 def augment(
-    sample: Sample,
+    item: Item,
     config: AugmentConfig,
     generator: Generator,
+    *,
     multiple: tuple[int, int, int] = (1, 1, 1),
     device: torch.device | None = None,
 ) -> Augmented:
@@ -85,38 +50,38 @@ def augment(
 
     multiple: of the network, along (T, H, W): the offset is drawn below it. What a warp brings into view from
     outside the frame is a mirror image in the volume, and void in the labels.
-    device: where it is computed, a few frames at a time; None: where the sample is. The variant lies where the sample does, and
+    device: where it is computed, a few frames at a time; None: where the item is. The variant lies where the item does, and
     pinned if a GPU computes it: only what a step needs then lies on that.
     """
-    device = device or sample.volume.device
+    device = device or item.volume.device
     offset = tuple(int(torch.randint(size, (), generator=generator)) for size in multiple)
     chances = torch.tensor([config.flip_width, config.flip_time])
     mirrored, backwards = (torch.rand(2, generator=generator) < chances).tolist()
     gain = 1 + config.gain * _symmetric(generator, 3)
     bias = 255 * config.bias * _symmetric(generator, 3) + 0.5  # to round
     gain, bias = (part.view(3, 1, 1, 1).to(device) for part in (gain, bias))
-    grid = _sampling_grid(config, sample.height, sample.width, generator).to(device) if config.warps else None
+    grid = _sampling_grid(config, item.height, item.width, generator).to(device) if config.warps else None
 
-    channels = 3 if sample.evidence is None else 3 + len(sample.evidence)
-    pinned = device.type == "cuda" and sample.volume.device.type == "cpu"
-    volume = sample.volume.new_empty(channels, *sample.volume.shape[1:], pin_memory=pinned)
-    for some in _chunks(sample.frames, volume[:, 0].numel(), device):
-        part = sample.volume[:, some].to(device)
+    channels = 3 if item.evidence is None else 4 + item.evidence.classes
+    pinned = device.type == "cuda" and item.volume.device.type == "cpu"
+    volume = item.volume.new_empty(channels, *item.volume.shape[1:], pin_memory=pinned)
+    for some in _chunks(item.frames, volume[:, 0].numel(), device):
+        part = item.volume[:, some].to(device)
         if config.warps or config.gain or config.bias:
             part = _resampled(part, grid, gain, bias)
-        if sample.evidence is not None:
-            evidence = sample.evidence[:, some].to(device)
+        if item.evidence is not None:
+            evidence = item.evidence.planes(some).to(device)
             part = torch.cat([part, evidence if grid is None else _resampled_evidence(evidence, grid)])
         _put(volume, some, part, mirrored, backwards)
-    labels, frames = sample.labels.to(device), sample.labelled_frames
+    labels, frames = item.labels.to(device), item.labelled_frames
     if grid is not None:
         labels = _resample_labels(labels, grid)
     if mirrored:
         labels = labels.flip(2)
     if backwards:
         labels = labels.flip(0)
-        frames = tuple(sample.frames - 1 - frame for frame in reversed(frames))
-    labels = labels.to(sample.labels.device)
+        frames = tuple(item.frames - 1 - frame for frame in reversed(frames))
+    labels = labels.to(item.labels.device)
     return Augmented(volume, labels, frames, offset if config.offset else (0, 0, 0))  # type: ignore[arg-type]
 
 
@@ -143,13 +108,7 @@ def _sampling_grid(config: AugmentConfig, height: int, width: int, generator: Ge
     aspect = width / height  # half a frame is the unit on both axes: without this, circles become ellipses
     x = [cos + sin * tan, (sin + cos * tan) / aspect, 2 * config.translation * right]
     y = [-sin * aspect, cos, 2 * config.translation * down]
-    grid = F.affine_grid(torch.tensor([[x, y]]), [1, 1, height, width], align_corners=False)
-    if config.elastic:
-        coarse = 2 * config.elastic * _symmetric(generator, 1, 2, 4, 4)
-        coarse[:, 0] /= aspect
-        smooth = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
-        grid = grid + smooth.permute(0, 2, 3, 1)
-    return grid
+    return F.affine_grid(torch.tensor([[x, y]]), [1, 1, height, width], align_corners=False)
 
 
 def _resampled(part: Tensor, grid: Tensor | None, gain: Tensor, bias: Tensor) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
+from revseg.runs.phases import Phase, phase
 from revseg.training.task import Evaluation
 
 GIGABYTE = 1e9
@@ -19,9 +21,9 @@ class StepReport:
 
     loss: float
     J: float
-    """Of all labelled pixels of the step together."""
+    """Region similarity of all labelled pixels of the step together."""
     learning_rates: list[float]
-    """Of the kernels, and of everything else."""
+    """Rates of the kernels, and of everything else."""
     gradient_norm: float
     state_range: float
     """Largest magnitude of the network's state; nan in floating point."""
@@ -31,15 +33,24 @@ class StepReport:
 
 
 class Board:
-    """TensorBoard log and progress bar of one run."""
+    """TensorBoard log and progress bar of one run.
 
-    def __init__(self, folder: Path, step: int, steps: int, config: str) -> None:
-        # What a killed run logged beyond its last checkpoint is logged again.
+    step: the last one that the checkpoint has: what a killed run logged beyond it is logged again. settings: for the log.
+    """
+
+    def __init__(self, folder: Path, step: int, settings: str) -> None:
         self._writer = SummaryWriter(str(folder), purge_step=step + 1)
-        self._writer.add_text("config", "    " + config.replace("\n", "\n    "), step)
-        self._bar = tqdm(total=steps, initial=step, desc="training", unit="step", dynamic_ncols=True)
+        self._writer.add_text("config", "    " + settings.replace("\n", "\n    "), step)
+        self._bar: Phase | None = None
+
+    @contextmanager
+    def training(self, step: int, steps: int) -> Iterator[None]:
+        """Shows how far the steps have come, for the duration of a with block."""
+        with phase("training", total=steps, unit="step", start=step) as self._bar:
+            yield
 
     def step(self, step: int, report: StepReport) -> None:
+        """Logs a step."""
         scalars = {
             "training/loss": report.loss,
             "training/J": report.J,
@@ -53,13 +64,13 @@ class Board:
         }
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
-        self._bar.set_postfix_str(
-            f"loss {report.loss:.3f}, J {report.J:.3f}, {report.seconds:.2f} s/step, peak {report.peak_memory / GIGABYTE:.2f} GB",
-            refresh=False,
-        )
-        self._bar.update(step - self._bar.n)
+        if self._bar is not None:
+            memory = report.peak_memory / GIGABYTE
+            self._bar.note(f"loss {report.loss:.3f}, J {report.J:.3f}, {report.seconds:.2f} s/step, peak {memory:.2f} GB")
+            self._bar.advance()
 
     def evaluation(self, step: int, evaluation: Evaluation) -> None:
+        """Logs measures and pictures."""
         for name, value in evaluation.scalars.items():
             self._writer.add_scalar(name, value, step)
         for name, picture in evaluation.pictures.items():
@@ -67,5 +78,5 @@ class Board:
         self._writer.flush()
 
     def close(self) -> None:
-        self._bar.close()
+        """Ends the log."""
         self._writer.close()

@@ -10,7 +10,8 @@ from revseg.network.config import NetworkConfig
 from revseg.network.fit import fit_memory
 from revseg.network.memory import Forecast, Size, forecast_training
 from revseg.training.checkpoint import Checkpoint
-from revseg.training.trainer import TrainingConfig
+from revseg.training.config import TrainingConfig
+from revseg.training.trainer import budget_of
 
 # What fit_memory may choose.
 ARRANGEMENT = ("state_dtype", "adjoint_dtype", "grid_bits", "keep_hidden", "slab_bytes")
@@ -19,6 +20,7 @@ ARRANGEMENT = ("state_dtype", "adjoint_dtype", "grid_bits", "keep_hidden", "slab
 def arrange(
     config: NetworkConfig,
     size: Size,
+    *,
     labelled_frames: int,
     training: TrainingConfig,
     device: torch.device,
@@ -33,5 +35,5 @@ def arrange(
     if saved is not None:
         kept = replace(config, **{name: getattr(saved.network, name) for name in ARRANGEMENT})
         return kept, forecast_training(kept, size, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)
-    budget = training.budget(device)
+    budget = budget_of(training, device)
     return fit_memory(config, size, budget, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)

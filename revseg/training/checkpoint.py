@@ -22,7 +22,7 @@ from revseg.network.config import NetworkConfig
 from revseg.network.network import RevSegNet
 from revseg.runs.atomic import replacing
 
-FORMAT, VERSION = "revseg checkpoint", 2
+FORMAT, VERSION = "revseg checkpoint", 3
 
 
 @dataclass(frozen=True)
@@ -34,27 +34,20 @@ class Checkpoint:
 
     network: NetworkConfig
     weights: dict[str, Tensor]
-    average: dict[str, Tensor] | None
-    """Moving average of the weights, where there is one."""
     optimizer: dict[str, Any]
     step: int
     seconds: float
     """Time spent on training so far."""
-    best: float | None
-    """Highest score so far."""
     height: int | None
     """Height of the frames that were trained on; None: that of the video."""
     label_count: int | None = None
-    """Labelled frames of the one video that was trained on; None: of many videos."""
+    """How many labelled frames of the one video that was trained on; None: many videos were."""
     end: int | None = None
     """The last step, where the training is ended early."""
     losses: list[float] = field(default_factory=list)
-    """Of the last steps, as far as early stopping looks at them."""
-
-    @property
-    def weights_to_predict(self) -> dict[str, Tensor]:
-        """What to predict with: the average where there is one."""
-        return self.weights if self.average is None else self.average
+    """Losses of the last steps, as far as early stopping looks at them."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """Settings of the run that a prediction uses too, unless it is told otherwise: leaf key -> value."""
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
@@ -87,7 +80,7 @@ def load(path: Path) -> Checkpoint:
 def network_from(checkpoint: Checkpoint, device: torch.device) -> RevSegNet:
     """The trained network, ready to predict."""
     net = RevSegNet(**asdict(checkpoint.network))
-    net.load_state_dict(checkpoint.weights_to_predict)
+    net.load_state_dict(checkpoint.weights)
     return net.to(device).eval()
 
 

@@ -16,7 +16,7 @@ from revseg.evidence.ahead import map_ahead
 Item = TypeVar("Item")
 
 
-def made_ahead(make: Callable[[int], Item], first: int, ahead: int, device: torch.device) -> Generator[Item]:
+def made_ahead(make: Callable[[int], Item], first: int, ahead: int, *, device: torch.device) -> Generator[Item]:
     """make(first), make(first + 1), ... without end, in order, `ahead` of them in the making. device: of whoever takes them."""
     # Beside a network on the CPU an item is made on one thread. With as many as cores, OpenMP counts more threads than cores, and
     # puts those of the network to sleep after each parallel loop: on 2 cores a step took 2.2 times as long.
@@ -30,7 +30,7 @@ def made_ahead(make: Callable[[int], Item], first: int, ahead: int, device: torc
 
 
 def _begin(threads: int, device: torch.device) -> None:
-    """Of a thread that makes items."""
+    """Prepares a thread that makes items."""
     torch.set_num_threads(threads)
     if device.type == "cuda":  # beside the network's stream: each copy would wait for all that the network has queued
         torch.cuda.set_stream(torch.cuda.Stream(device))

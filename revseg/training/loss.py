@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from revseg.labels.sample import VOID
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """How much each part of the loss weighs."""
-
-    cross_entropy: float = 1.0
-    """Weight of the cross-entropy, mean over the labelled pixels."""
-    dice: float = 1.0
-    """Weight of 1 - Dice, mean over the objects."""
-
-    def __post_init__(self) -> None:
-        if min(self.cross_entropy, self.dice) < 0 or self.cross_entropy + self.dice == 0:
-            raise ValueError(
-                f"training.loss has cross_entropy={self.cross_entropy} and dice={self.dice}; "
-                "give weights of 0 or more, not both 0"
-            )
+from revseg.labels.palette import VOID
+from revseg.training.config import LossConfig
 
 
 class SegmentationLoss:

@@ -2,46 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from revseg.training.config import OptimizerConfig
 from revseg.training.muon import Muon
-
-# Peak learning rates of the kernels and of everything else.
-RATES = {"muon": (0.02, 0.01), "adamw": (0.003, 0.003)}
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """Which optimizer, and how fast."""
-
-    name: str = "muon"
-    """muon: orthogonalised updates for the kernels, AdamW for the rest; adamw: AdamW for all."""
-    kernel_rate: float | None = None
-    """Peak learning rate of the kernels; null: 0.02 for muon, 0.003 for adamw."""
-    rate: float | None = None
-    """Peak learning rate of everything else; null: 0.01 beside muon, 0.003 for adamw."""
-    momentum: float = 0.95
-    """Momentum of Muon."""
-    weight_decay: float = 0.0
-    """Decoupled weight decay of everything but the biases."""
-
-    def __post_init__(self) -> None:
-        if self.name not in RATES:
-            raise ValueError(f"training.optimizer.name is {self.name}; choose one of {', '.join(RATES)}")
-        if min(self.rates) <= 0:
-            raise ValueError(f"training.optimizer has the learning rates {self.rates}; give positive numbers")
-
-    @property
-    def rates(self) -> tuple[float, float]:
-        kernel_rate, rate = RATES[self.name]
-        return (
-            kernel_rate if self.kernel_rate is None else self.kernel_rate,
-            rate if self.rate is None else self.rate,
-        )
 
 
 class Optimizer:

@@ -9,39 +9,56 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from revseg.labels.sample import Sample
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
+from revseg.training.item import Item
 
 Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Evaluation:
+    """Measures and pictures for TensorBoard."""
+
     scalars: dict[str, float]
-    """For TensorBoard: name -> value."""
+    """Name -> value."""
     pictures: dict[str, Picture]
-    """For TensorBoard: name -> (H, W, 3)."""
-    score: float
-    """What the best checkpoint is best in."""
+    """Name -> (H, W, 3)."""
 
 
-class Experiment(Protocol):
-    """`FewFrames` or `Davis`."""
+@dataclass(frozen=True)
+class Result:
+    """What a finished training comes to."""
+
+    metrics: dict[str, Any]
+    """For metrics.json."""
+    evaluation: Evaluation
+    """The same for TensorBoard, of the masks that were written."""
+
+    @property
+    def objective(self) -> float | None:
+        """What a sweep looks for the largest of: J&F where truth is known, else the expected J."""
+        for name in ("JF", "expected_J"):
+            if (value := self.metrics.get(name)) is not None:
+                return float(value)
+        return None
+
+
+class Task(Protocol):
+    """``OneVideo`` or ``DatasetTask``."""
 
     @property
     def label_count(self) -> int | None:
-        """Labelled frames of the one video that is trained on; None: of many videos."""
+        """How many labelled frames of the one video are trained on; None: many videos are."""
 
-    def sample(self, index: int) -> Sample:
-        """What training item number `index` is made from; depends on nothing else. Called from several
-        threads."""
+    def item(self, index: int) -> Item:
+        """Returns what training item number `index` is made from; depends on nothing else. Called from several threads."""
 
     def largest(self) -> tuple[Size, int]:
-        """Size (T, H, W) of the largest video that is trained on, and how many of its frames are labelled."""
+        """Returns the size (T, H, W) of the largest video that is trained on, and how many of its frames are labelled."""
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
-        """Of the network as it is now."""
+        """Measures the network as it is now, alone."""
 
-    def finish(self, net: RevSegNet, folder: Path) -> dict[str, Any]:
-        """Predictions into `folder`; returns the final measures."""
+    def finish(self, net: RevSegNet, folder: Path) -> Result:
+        """Writes predictions into `folder`; returns the final measures."""

@@ -20,13 +20,13 @@ Packets = Iterator[av.Packet]
 
 
 def open_file(path: Path) -> InputContainer:
-    """An open video file. Raises ValueError in one sentence if it is none."""
+    """Opens a video file. Raises ValueError in one sentence if it is not a video."""
     if not path.exists():
         raise ValueError(f"video {path} does not exist: check the path")
     if not path.stat().st_size:
         raise ValueError(f"video {path} is empty: get a whole copy")
     try:
-        # An absolute path, because FFmpeg takes "a:b.mp4" for a protocol; and a playlist opens no connection.
+        # An absolute path, because FFmpeg takes "a:b.mp4" for a protocol; the protocols keep a playlist from opening connections.
         options = {"protocol_whitelist": "file,crypto,data"}
         container = av.open(str(path.absolute()), options=options, metadata_errors="ignore")
     except av.FFmpegError as error:
@@ -42,19 +42,19 @@ def open_file(path: Path) -> InputContainer:
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:  # the cover of a song
-            if stream.codec_context is None:  # cut off within its header, at times
+            if stream.codec_context is None:  # happens where a file is cut off within its header
                 raise ValueError(f"{path} is truncated, or its codec unknown: get a whole copy, or convert it with ffmpeg")
             return stream
     raise ValueError(f"{path} has no video stream: give a file with pictures")
 
 
 def frame_rate(stream: VideoStream) -> Fraction:
-    """The mean rate; 25 where the file does not say."""
+    """Returns the mean rate; 25 where the file does not say."""
     return Fraction(stream.average_rate or stream.guessed_rate or 25)
 
 
 def decode_file(path: Path, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
-    """Frames in order of time, resized and turned upright as they come."""
+    """Yields frames in order of time, resized and turned upright."""
     with open_file(path) as container:
         stream = video_stream(container, path)
         stream.thread_type = "AUTO"
@@ -63,30 +63,30 @@ def decode_file(path: Path, height: int | None, losses: Losses, threads: int | N
             losses.cut("")
         picture, clock = _Picture(height), _Clock(1 / frame_rate(stream))
         for number, frame in _numbered(container.demux(stream), losses):
-            yield Frame(f"{number:05d}", clock.time(frame), picture.pixels(frame), picture.native_size)
+            yield Frame(f"{number:05d}", time=clock.time(frame), pixels=picture.pixels(frame), native_size=picture.native_size)
         if clock.last < 0.95 * _promised_seconds(stream) - 0.5:
             losses.cut(f", its video ends after {float(clock.last):.1f} s")
 
 
 def _end_of_index(stream: VideoStream) -> int:
-    """Where in an MP4 file its last frame ends; a cut one may still have all of its index, and just stops."""
+    """Returns where the last frame of an MP4 file ends, by its index; a file that is cut off may still have its whole index."""
     entries = stream.index_entries if "mp4" in stream.container.format.name else ()
     return max((entry.pos + entry.size for entry in entries), default=0)
 
 
 def _promised_seconds(stream: VideoStream) -> float:
-    """Duration by the header of a Matroska file, else 0. Its index does not list all frames."""
+    """Returns the duration by the header of a Matroska file, else 0. Its index does not list all frames."""
     found = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))
     hours, minutes, seconds = map(float, found.groups() if found else (0, 0, 0))
     return 3600 * hours + 60 * minutes + seconds
 
 
 def _numbered(packets: Packets, losses: Losses) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Frames with their numbers, which those that get lost take as well.
+    """Yields frames with their numbers; lost frames count as well.
 
-    Threads report an error some packets late. But frames come out in order of time: what is earlier than the
-    frame that comes out, and did not come out itself, is lost, if there was an error; if there was none, it
-    was not to be shown. Should it come out after all, out of order, it stays lost.
+    Threads report an error some packets late. But frames come out in order of time: after an error, a frame that
+    did not come out is lost as soon as a later frame comes out; without an error, it was not meant to be shown.
+    If a lost frame comes out after all, out of order, it stays lost.
     """
     number, errors, damaged = 0, 0, False
     sent, lost = set[int](), set[int]()
@@ -112,21 +112,21 @@ def _numbered(packets: Packets, losses: Losses) -> Iterator[tuple[int, av.VideoF
 
 
 def _lose(losses: Losses, number: int, count: int) -> int:
-    """The number after those of `count` frames that got lost."""
+    """Records `count` lost frames, the first with this number; returns the next number."""
     for lost in range(number, number + count):
         losses.add(f"{lost:05d}")
     return number + count
 
 
 def _decode_next(packets: Packets, sent: set[int]) -> tuple[list[av.VideoFrame], bool] | None:
-    """Frames that come out as the next packet goes in, and whether something failed; None at the end."""
+    """Returns the frames that come out as the next packet goes in, and whether something failed; None at the end."""
     try:
         packet = next(packets, None)
         if packet is None:
             return None
         if packet.pts is not None and packet.size:
             sent.add(packet.pts)
-        if packet.is_corrupt:  # cut short: decoded, it would show half a picture
+        if packet.is_corrupt:  # incomplete: decoded, it would show half a picture
             return [], True
         return packet.decode(), False
     except av.FFmpegError:
@@ -152,7 +152,7 @@ class _Clock:
 
 
 class _Picture:
-    """Pixels of a frame as it is to be shown, all of them resized as the first one."""
+    """Converts decoded frames to pixels as they are to be shown, all of the size of the first one."""
 
     def __init__(self, height: int | None) -> None:
         self.height, self.reformatter = height, VideoReformatter()
@@ -169,7 +169,7 @@ class _Picture:
         return upright[self.order]
 
     def _start(self, frame: av.VideoFrame) -> None:
-        """A pixel (x, y) of the coded frame is to be shown at (a x + c y, b x + d y), but for a shift."""
+        """Keeps size and orientation: pixel (x, y) of the coded frame is shown at (a x + c y, b x + d y), except for a shift."""
         matrix: Any = frame.side_data.get("DISPLAYMATRIX")
         a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist() if matrix else (1, 0, 0, 0, 1)
         self.transposed = abs(b) > abs(a)

@@ -14,12 +14,12 @@ from PIL import Image, ImageOps
 from revseg.video.frame import Frame, Losses, resized
 
 FRAME_RATE = Fraction(24)
-"""Of folders, which have none of their own; that of DAVIS."""
+"""Frame rate of folders, which have none of their own: the rate of DAVIS."""
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The frames in order: by number where the names are numbers, else by name."""
+    """Returns the frames in order: by number where the names are numbers, else by name."""
     visible = (path for path in folder.iterdir() if not path.name.startswith("."))
     files = [path for path in visible if path.suffix.lower() in SUFFIXES]
     if not files:
@@ -33,7 +33,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def decode_folder(folder: Path, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
-    """Frames in order, read ahead by a few threads; all of the size of the first."""
+    """Yields frames in order, read ahead by a few threads; all must have the size of the first."""
     files, size = image_files(folder), None
     threads = threads or min(8, os.cpu_count() or 1)
     ahead = threads + 1  # bounded: frames that nobody has asked for yet take memory
@@ -53,17 +53,17 @@ def decode_folder(folder: Path, height: int | None, losses: Losses, threads: int
                     f"frame {path} is {native_size[1]} x {native_size[0]} pixels, but those before it are "
                     f"{size[1]} x {size[0]}: give all frames of a folder one size"
                 )
-            yield Frame(path.stem, index / FRAME_RATE, pixels, native_size)
+            yield Frame(path.stem, time=index / FRAME_RATE, pixels=pixels, native_size=native_size)
 
 
 def _read(path: Path, height: int | None) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
-    """Pixels and native size, None if the image is broken."""
+    """Returns pixels and native size, None if the image is broken."""
     try:
         with Image.open(path) as image:
             turned = image.getexif().get(0x0112, 1) > 4  # orientation: 5 to 8 swap the axes
             native_size = image.size if turned else image.size[::-1]
             new_size = resized(native_size, height)
-            # JPEG can be decoded at a half, a quarter, ...; as good where pixels are averaged after that.
+            # JPEG can be decoded at a half, a quarter, ... of its size, without loss where pixels are averaged after that.
             twice = 2 * new_size[0], 2 * new_size[1]
             image.draft("RGB", twice if turned else twice[::-1])
             whole = ImageOps.exif_transpose(image).convert("RGB")

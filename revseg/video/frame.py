@@ -1,4 +1,4 @@
-"""One decoded frame, and what happens to those that cannot be decoded."""
+"""One decoded frame, and the record of frames that cannot be decoded."""
 
 import logging
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 class Frame(NamedTuple):
     name: str
-    """And of its mask: its number in a file, those left out counted as well, or its file name in a folder."""
+    """Name of the frame and of its mask: its number in a file, counting frames left out, or its file name in a folder."""
     time: Fraction
     """Seconds since the first frame."""
     pixels: NDArray[np.uint8]
     """(H, W, 3) RGB, resized."""
     native_size: tuple[int, int]
-    """(H, W) as it would be shown, before resizing."""
+    """(H, W) as the frame is to be shown, before resizing."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Losses:
         self.names.append(name)
 
     def cut(self, problem: str) -> None:
-        """What is missing is the end of the video."""
+        """Records that the end of the video is missing."""
         self._stop(f"{self.path} is truncated{problem}")
         logging.getLogger(__name__).warning(f"{self.path} is truncated{problem}: going on with what there is")
 
@@ -54,7 +54,7 @@ class Losses:
 
 
 def resized(native_size: tuple[int, int], height: int | None) -> tuple[int, int]:
-    """(H, W) of the given height with the aspect kept; None: as it is."""
+    """Returns (H, W) with the given height and the same aspect ratio; None: the native size."""
     if height is None:
         return native_size
     return height, max(1, round(native_size[1] * height / native_size[0]))

@@ -1,4 +1,4 @@
-"""Videos: a file or a folder of frames -> one volume, or frame after frame."""
+"""Reads a video, a file or a folder of frames, as one volume or frame after frame."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,20 +28,20 @@ class Video:
     volume: Tensor
     """(3, T, H, W) uint8, RGB."""
     frame_rate: Fraction
-    """Frames a second, the mean where it varies."""
+    """Frames per second, the mean where the rate varies."""
     native_size: tuple[int, int]
     """(H, W) as the video is shown, before resizing."""
     timestamps: tuple[Fraction, ...]
-    """Of the T frames: seconds since the first, increasing."""
+    """Seconds since the first frame for each of the T frames, increasing."""
     names: tuple[str, ...]
-    """Of the T frames, and so of their masks: the file's name in a folder, else the number: "00012"."""
+    """Names of the T frames and of their masks: the file's name in a folder, else the number: "00012"."""
     lost: tuple[str, ...] = ()
-    """Of the frames that were left out because they could not be decoded."""
+    """Names of the frames that were left out because they could not be decoded."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a look at the first frame tells."""
+    """Size and frame rate of a video, without reading all of it."""
 
     native_size: tuple[int, int]
     frame_rate: Fraction
@@ -55,9 +55,9 @@ def read_video(
     on_error: str = "stop",
     threads: int | None = None,
 ) -> Video:
-    """A video file, or a folder of JPEG or PNG frames, as one volume.
+    """Reads a video file, or a folder of JPEG or PNG frames, as one volume.
 
-    height: of the volume, None: the video's own; the width follows. Frames are resized, by averaging, as they
+    height: height of the volume, None: the video's own; the width follows. Frames are resized, by averaging, as they
     are decoded: only a few are ever in memory at their own size. max_frames: only the first ones, None: all.
     on_error: at a frame that cannot be decoded, "stop" raises ValueError and "skip" leaves it out.
     threads: for decoding, None: one per core.
@@ -68,35 +68,42 @@ def read_video(
     path, pile = Path(path), _Pile()
     losses = Losses(path, on_error)
     names, times, native_size = [], [], (0, 0)
-    for frame in islice(_frames(path, height, losses, threads), max_frames):
+    for frame in islice(_frames(path, height=height, losses=losses, threads=threads), max_frames):
         pile.add(frame.pixels)
         names.append(frame.name)
         times.append(frame.time)
         native_size = frame.native_size
     if not names:
         raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
-    return Video(pile.volume(), _frame_rate(path), native_size, tuple(times), tuple(names), tuple(losses.names))
+    return Video(
+        pile.volume(),
+        frame_rate=_frame_rate(path),
+        native_size=native_size,
+        timestamps=tuple(times),
+        names=tuple(names),
+        lost=tuple(losses.names),
+    )
 
 
 def iterate_frames(
     path: str | Path, *, on_error: str = "stop", threads: int | None = None
 ) -> Iterator[tuple[int, Fraction, NDArray[np.uint8]]]:
-    """(index, seconds since the first, RGB pixels (H, W, 3) at native size) of one frame after another."""
-    for index, frame in enumerate(_frames(Path(path), None, Losses(Path(path), on_error), threads)):
+    """Yields (index, seconds since the first, RGB pixels (H, W, 3) at native size) of each frame."""
+    for index, frame in enumerate(_frames(Path(path), height=None, losses=Losses(Path(path), on_error), threads=threads)):
         yield index, frame.time, frame.pixels
 
 
 def probe(path: str | Path) -> Probe:
-    """Size and frame rate, from the first frame that can be decoded."""
+    """Returns size and frame rate, from the first frame that can be decoded."""
     path = Path(path)
-    for frame in _frames(path, None, Losses(path, "skip"), None):
+    for frame in _frames(path, height=None, losses=Losses(path, "skip"), threads=None):
         return Probe(frame.native_size, _frame_rate(path))
     raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
 
 
 def _frames(path: Path, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
     try:
-        yield from (decode_folder if path.is_dir() else decode_file)(path, height, losses, threads)
+        yield from (decode_folder if path.is_dir() else decode_file)(path, height=height, losses=losses, threads=threads)
     finally:
         losses.warn()
 
@@ -109,7 +116,7 @@ def _frame_rate(path: Path) -> Fraction:
 
 
 class _Pile:
-    """Frames that become one volume, without a second copy of all of them."""
+    """Collects frames into one volume, without a second copy of all of them."""
 
     def __init__(self) -> None:
         self.chunks: list[Tensor] = []
@@ -125,7 +132,7 @@ class _Pile:
         self.loose.clear()
 
     def volume(self) -> Tensor:
-        """(3, T, H, W). A chunk is freed once it is copied, and memory not written to yet takes no space."""
+        """Returns (3, T, H, W). A chunk is freed once it is copied, and memory that is not written yet takes no space."""
         if self.loose:
             self._gather()
         frames = sum(map(len, self.chunks))

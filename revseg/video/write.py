@@ -1,4 +1,4 @@
-"""Writes H.264 video that plays everywhere."""
+"""Writes H.264 video that all players can show."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from revseg.runs.atomic import replacing
 
-TICKS = 90_000  # at least so many a second; a multiple of the frame rate, which is therefore kept exactly
+TICKS = 90_000  # least ticks per second; their number is a multiple of the frame rate, which is therefore kept exactly
 
 
 class VideoWriter:
-    """Writes frames to an MP4 file, which appears, whole, when the block ends well.
+    """Writes frames to an MP4 file, which appears, complete, when the block ends without an error.
 
         with VideoWriter("overlay.mp4", frame_rate=25) as writer:
             writer.write(frame)             # or writer.write(frame, seconds), where the rate varies
@@ -56,7 +56,7 @@ class VideoWriter:
             self._container.mux(self._stream.encode())
 
     def write(self, frame: NDArray[np.uint8], time: Fraction | float | None = None) -> None:
-        """frame: (H, W, 3) RGB, all of one size. time: seconds, increasing; None: by the frame rate."""
+        """Writes one frame: (H, W, 3) RGB, all of one size. time: seconds, increasing; None: by the frame rate."""
         if not self._frames:
             self._stream = self._add_stream(*frame.shape[:2])
         seconds = self._frames / self.frame_rate if time is None else time
@@ -72,7 +72,7 @@ class VideoWriter:
     def _add_stream(self, height: int, width: int) -> VideoStream:
         stream = self._container.add_stream("libx264", rate=self.frame_rate, options={"crf": "18", "preset": "veryfast"})
         stream.height, stream.width = height, width
-        # Halved colour planes need even sides; every player knows them, and not every one the full planes.
+        # Halved colour planes need even sides. Every player can show them; not every player can show full planes.
         stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
         context = stream.codec_context
         context.time_base = Fraction(1, self._ticks)

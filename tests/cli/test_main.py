@@ -1,232 +1,227 @@
-"""What can be typed, and what comes of it."""
+"""What comes of a command line: settings, folders, logs, and errors in one sentence."""
 
-import random
-import sys
-from dataclasses import dataclass, field
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
-from revseg.cli.main import run, split_arguments
-from revseg.cli.settings import Settings, configs_folder, differences, to_yaml
-from revseg.network.config import NetworkConfig
-from revseg.runs.interruption import Interrupted
-
-
-@dataclass(frozen=True)
-class Config:
-    video: str = "???"
-    """The video."""
-    output: str | None = None
-    """Where to."""
-    height: int | None = None
-    """How high."""
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+from revseg.cli.command import configs_folder
+from revseg.cli.composition import Composition, without_hydra
+from revseg.cli.main import COMMANDS, RUNS, TRAIN
+from revseg.cli.settings import instance
+from revseg.cli.words import read_words
+from tests.cli import small
 
 
-@pytest.fixture(scope="module")
-def settings() -> Settings:
-    return Settings("predict", Config)
+def files(folder: str | Path = ".") -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file()}
 
 
-def call(monkeypatch: pytest.MonkeyPatch, function: Any, *arguments: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/revseg-predict", *arguments])
-    run(function, config="predict", positional="video")
+HYDRA_FILES = {".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml"}
 
 
-def composed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Config:
-    given: list[Config] = []
-
-    def keep(config: Config) -> None:
-        given.append(config)
-
-    call(monkeypatch, keep, *arguments)
-    return given[0]
-
-
-def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    def never(config: Config) -> None:
-        raise AssertionError(config)
-
-    with pytest.raises(SystemExit) as stop:
-        call(monkeypatch, never, *arguments)
-    assert stop.value.code == 1
-    (sentence,) = capsys.readouterr().err.splitlines()
-    assert sentence.startswith("revseg: ")
-    return sentence
+def test_types_and_defaults(line: Callable) -> None:
+    config = line("predict", "it's [x] ${y}, b.mp4", "data.height=48", "evidence=none").config
+    assert (config.data.video, config.output, config.data.height) == ("it's [x] ${y}, b.mp4", None, 48)
+    assert type(config) is small.PREDICT.settings()
+    assert config.evidence.source == "none"
+    config = line("train", "network.step_size=2", "network.depth=0,1,1,1").config
+    assert (type(config.network.step_size), list(config.network.depth)) == (float, [0, 1, 1, 1])
 
 
-def test_types_and_defaults(monkeypatch) -> None:
-    config = composed(monkeypatch, "my.mp4", "height=48", "network.step_size=2", "network.depth=[0,1,1,1]")
-    assert (config.video, config.output, config.height) == ("my.mp4", None, 48)
-    assert type(config.network) is NetworkConfig
-    assert type(config.network.depth) is list
-    assert config.network.depths == (0, 1, 1, 1)
-    assert type(config.network.step_size) is float
+def test_without_anything_the_recommended_recipe(line: Callable) -> None:
+    plain, named = (line("train", *arguments).config for arguments in ([], ["experiment=few_frames"]))
+    assert plain.task == "one_video"
+    assert plain.evidence == named.evidence
+    assert (plain.network, plain.training, plain.placements) == (named.network, named.training, named.placements)
 
 
-@pytest.mark.parametrize("written", ["[0,1,1,1]", "0,1,1,1", "(0, 1, 1, 1)"])
-def test_lists(written: str, monkeypatch) -> None:
-    assert composed(monkeypatch, "a", f"network.depth={written}").network.depths == (0, 1, 1, 1)
+def test_what_was_given(line: Callable) -> None:
+    assert line("predict", "a.mp4", "evidence=none", "++placements=2").given == {"data.video", "evidence", "placements"}
+    assert line("train", "run_dir=x", "hydra.job.name=y", "training.optimizer={name: adamw}").given == {
+        "run_dir",
+        "training.optimizer.name",
+    }
 
 
-NAMES = [
-    "my video.mp4",
-    "a=b.mp4",
-    "output=x.mp4",
-    "one, two.mp4",
-    'it\'s "quoted".mp4',
-    "[x] {y} (z).mp4",
-    "Tōkyō – über ß.mp4",
-    "-dash.mp4",
-    "--help",
-    "$HOME ${oc.env:HOME} \\${a} \\.mp4",
-    "null",
-    "'a'",
-    "~x.mp4",
-    "+x=1.mp4",
-    "#%&;|<>*?!:@^`",
-    " ",
-]
+def test_every_option_of_every_group_composes() -> None:
+    composition = Composition(TRAIN, read_words([]).flags)
+    assert set(composition.groups) == {"augment", "data", "evidence", "experiment", "network", "training"}
+    for group, options in composition.groups.items():
+        for option in options:
+            assert instance(without_hydra(composition.compose([f"{group}={option}"])), TRAIN.settings()).network.channels
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_names_of_files(name: str, monkeypatch) -> None:
-    assert composed(monkeypatch, "--", name).video == name
-    assert composed(monkeypatch, f"video={name}").video == name
-    if name != "null":
-        assert composed(monkeypatch, "a", f"output={name}").output == name
+def test_new_run(line: Callable) -> None:
+    seen = line("train", "data.video=a b.mp4")
+    (folder,) = Path("runs").iterdir()
+    assert seen.config.run_dir == str(folder)
+    assert files(folder) == HYDRA_FILES | {"config.yaml", "train.log"}
+    assert OmegaConf.load(folder / ".hydra/overrides.yaml") == ["data.video='a b.mp4'"]
+    assert line("train").config.run_dir != str(folder)
+    assert len(list(Path("runs").iterdir())) == 2
 
 
-def test_random_names(settings: Settings) -> None:
-    source = random.Random(0)
-    for _ in range(30):
-        name = "".join(source.choices("${ab='\",[]()\\ :#~+-*?é\t", k=12))
-        assert settings.compose([settings.override(f"video={name}")]).video == name
+def test_the_default_folder_is_the_one_that_is_replaced() -> None:
+    assert OmegaConf.to_container(OmegaConf.load(configs_folder() / "train.yaml"))["hydra"]["run"]["dir"] == RUNS
 
 
-def test_file_that_looks_like_a_setting(settings: Settings, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("x=1.mp4").touch()
-    Path("height=1").touch()
-    assert split_arguments(["x=1.mp4"], settings, "video") == (set(), [], ["x=1.mp4"])
-    assert split_arguments(["height=1"], settings, "video") == (set(), ["height=1"], [])
+def test_named_run_is_resumed_with_its_first_composition_kept(line: Callable) -> None:
+    name = "my runs/x=1, [2] '3'"
+    assert line("train", f"run_dir={name}", "training.steps=3").config.run_dir == name
+    for number in (1, 2):
+        line("train", f"run_dir={name}", f"training.steps={number}")
+    resumed = {f".hydra/resumed-{number}/{Path(file).name}" for number in (1, 2) for file in HYDRA_FILES}
+    assert files(name) == HYDRA_FILES | resumed | {"config.yaml", "train.log"}
+    assert OmegaConf.load(Path(name, ".hydra/overrides.yaml"))[1] == "training.steps=3"
+    assert OmegaConf.load(Path(name, ".hydra/resumed-2/overrides.yaml"))[1] == "training.steps=2"
+    assert Path(name, "train.log").read_text().count(" INFO ") == 3
 
 
-def test_null(monkeypatch) -> None:
-    assert composed(monkeypatch, "a", "output=null").output is None
+def test_hydras_own_folder_is_the_runs(line: Callable) -> None:
+    assert line("train", "hydra.run.dir=x/y").config.run_dir == "x/y"
+    assert files("x/y") > HYDRA_FILES
+    assert "are two folders" in line("train", "hydra.run.dir=x", "run_dir=y").sentence
+    assert line("train", "hydra.run.dir=z", "run_dir=z", "hydra.output_subdir=null").config.run_dir == "z"
+    assert files("z") == {"config.yaml", "train.log"}
+
+
+def test_other_commands_leave_nothing(line: Callable) -> None:
+    assert line("predict", "a.mp4").config.output is None
+    assert files() == set()
+
+
+def test_sweep(line: Callable) -> None:
+    seen = line("train", "-m", "training.steps=1,2", "network.rank=8,16", "data.video=a=b, c".replace(", ", " "))
+    assert [(config.training.steps, config.network.rank, config.data.video) for config, _ in seen.calls] == [
+        (steps, rank, "a=b c") for steps in (1, 2) for rank in (8, 16)
+    ]
+    (sweep,) = Path("multirun").iterdir()
+    assert [config.run_dir for config, _ in seen.calls] == [str(sweep / str(number)) for number in range(4)]
+    assert files(sweep / "3") == HYDRA_FILES | {"config.yaml", "train.log"}
+    assert not Path("runs").exists()
+
+
+def test_sweep_functions_and_folders(line: Callable) -> None:
+    arguments = [
+        "training.steps=range(1,3)",
+        "network=choice(small)",
+        "hydra.sweep.dir=s",
+        "hydra.sweep.subdir=n${hydra.job.num}",
+    ]
+    seen = line("train", "-m", *arguments)
+    assert [(config.training.steps, config.run_dir) for config, _ in seen.calls] == [(1, "s/n0"), (2, "s/n1")]
+    seen = line("predict", "-m", "one film.mp4", "placements=1,4", "hydra.sweep.dir=p")
+    assert [(config.data.video, config.output) for config, _ in seen.calls] == [("one film.mp4", "p/0"), ("one film.mp4", "p/1")]
+    assert "run_dir is the folder of one run" in line("train", "-m", "run_dir=x", "training.steps=1,2").sentence
+
+
+def test_job_that_fails_ends_a_sweep(line: Callable) -> None:
+    seen = line("train", "-m", "training.steps=1013", "hydra.sweep.dir=s")
+    assert seen.status == 1
+    assert seen.err.splitlines()[-1] == "revseg: step 13: the loss is nan; lower the rate"
+    seen = line("train", "-m", "training.steps=1015,1", "hydra.sweep.dir=t")
+    assert (seen.status, len(seen.calls)) == (143, 1)
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["a", "heigth=3"], "there is no setting 'heigth', did you mean height"),
-        (["a", "channels=3"], "did you mean network.channels"),
-        (["a", "height=tall"], "height=tall: Value 'tall' of type 'str' could not be converted to Integer"),
-        (["a", "network.levels=1.5"], "network.levels=1.5: Value '1.5' of type 'float'"),
-        (["a", "network.channels=-1"], "network.channels is -1"),
-        (["a", "network.depth=[1"], "network.depth=[1: "),
-        (["a", "b"], "did not expect the arguments 'a', 'b'; give one"),
-        (["a", "--quick"], "unknown option --quick"),
-        (["a", "--cfg", "hydra"], "unknown option --cfg"),
-        ([], "video is not set"),
+        (["data.heigth=3"], "there is no setting 'data.heigth', did you mean data.height"),
+        (["+foo=1"], "there is no setting 'foo'"),
+        (["++training.stepz=1"], "there is no setting 'training.stepz', did you mean training.steps"),
+        (["data.height=tall"], "data.height=tall: Value 'tall' of type 'str' could not be converted to Integer"),
+        (["network.levels=1.5"], "network.levels=1.5: Value '1.5' of type 'float'"),
+        (["network.channels=-1"], "network.channels is -1"),
+        (["verbosity=loud"], "verbosity is loud; choose one of quiet, normal, debug"),
+        (["experiment=dvais"], "there is no experiment=dvais, did you mean davis; choose one of davis, demo,"),
+        (["+training.steps=1"], "+training.steps=1: Could not append to config. An item is already at 'training.steps'"),
+        (["--config-dir", "nowhere"], "nowhere is no folder"),
+        (["--config-name", "mine"], "there is no mine.yaml"),
+        (["run_dir=${x}"], "${x} has ${ in its name, which Hydra cannot work in"),
+        (["--resolve"], "can only be used in conjunction with --cfg"),
+        (["--quick"], "unknown option --quick"),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_refused(arguments: list[str], sentence: str, monkeypatch, capsys) -> None:
-    assert sentence in refused(monkeypatch, capsys, *arguments)
+def test_refused_and_no_folder_made(arguments: list[str], sentence: str, line: Callable) -> None:
+    assert sentence in line("train", *arguments).sentence
+    assert not list(Path().iterdir())
 
 
-def test_without_a_file(monkeypatch, capsys) -> None:
-    def never(config: Config) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(sys, "argv", ["revseg-train", "video.mp4"])
-    with pytest.raises(SystemExit):
-        run(never, config="predict")
-    assert "'video.mp4' is not a setting" in capsys.readouterr().err
+def test_setting_that_must_be_given(line: Callable) -> None:
+    assert "data.video is not set; give data.video=" in line("predict").sentence
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "sentence"),
+    ("steps", "status", "sentence"),
     [
-        (ValueError("frame 3\nis  broken"), 1, "revseg: frame 3 is broken"),
-        (FileNotFoundError(2, "No such file or directory", "x.pt"), 1, "x.pt: No such file or directory"),
-        (OverflowError("the state left its range"), 1, "the state left its range"),
-        (KeyboardInterrupt(), 130, "interrupted"),
-        (Interrupted(15, 3, Path("my runs/1")), 143, "revseg-predict a height=3 'run_dir=my runs/1'"),
+        (1013, 1, "revseg: step 13: the loss is nan; lower the rate"),
+        (1014, 1, "revseg: out of memory; lower data.height"),
+        (1015, 143, "after step 3; everything is saved in r; to go on: revseg-train run_dir=r"),
+        (1018, 130, "revseg: interrupted"),
     ],
 )
-def test_errors_end_in_one_sentence(error, code: int, sentence: str, monkeypatch, capsys) -> None:
-    def fail(config: Config) -> None:
-        raise error
-
-    with pytest.raises(SystemExit) as stop:
-        call(monkeypatch, fail, "a", "height=3")
-    assert stop.value.code == code
-    printed = capsys.readouterr().err
-    assert sentence in printed
-    assert len(printed.splitlines()) == 1
+def test_errors_end_in_one_sentence(steps: int, status: int, sentence: str, line: Callable) -> None:
+    Path("r").mkdir()  # a folder of one's own stays
+    seen = line("train", f"training.steps={steps}", "run_dir=r")
+    assert seen.status == status
+    (told,) = seen.err.splitlines()
+    assert sentence in told
+    assert told.removeprefix("revseg: ").partition("; to go on")[0] in Path("r/train.log").read_text()
 
 
-def test_traceback_on_request(monkeypatch) -> None:
-    def fail(config: Config) -> None:
-        raise ValueError("broken")
+def test_new_run_that_never_started_leaves_no_folder(line: Callable) -> None:
+    line("train", "training.steps=1013")
+    line("train", "training.steps=1013", "run_dir=runs/x")
+    assert not list(Path("runs").iterdir())
 
+
+def test_traceback_on_request(line: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(ValueError, match="broken"):
-        call(monkeypatch, fail, "a")
+    with pytest.raises(ValueError, match="the loss\nis nan"):
+        line("train", "training.steps=1013")
+    with pytest.raises(ValueError, match="no setting"):
+        line("train", "stepz=1")
 
 
-def test_our_own_mistakes_are_not_hidden(monkeypatch) -> None:
-    def fail(config: Config) -> None:
-        raise AttributeError("typo")
-
-    with pytest.raises(AttributeError):
-        call(monkeypatch, fail, "a")
-
-
-def test_help_and_cfg(monkeypatch, capsys) -> None:
-    def never(config: Config) -> None:
-        raise AssertionError
-
-    call(monkeypatch, never, "--help", "height=7")
-    printed = capsys.readouterr().out
-    assert "usage: revseg-predict [VIDEO] [key=value ...]" in printed
-    assert "  height=7\n      How high." in printed
-    assert "  network.rank=16\n" in printed
-    call(monkeypatch, never, "a", "--cfg", "job")
-    assert "video: a\n" in capsys.readouterr().out
+def test_our_own_mistakes_are_not_hidden(line: Callable) -> None:
+    Path("r").mkdir()
+    with pytest.raises(AttributeError, match="typo"):
+        line("train", "training.steps=1016", "run_dir=r")
+    assert "AttributeError: typo" in Path("r/train.log").read_text()
 
 
-def test_every_experiment_composes(monkeypatch, capsys) -> None:
-    from revseg.config import TrainConfig
-
-    train = Settings("train", TrainConfig)
-    for group, options in train.groups.items():
-        assert options
-        for option in options:
-            assert train.compose([train.override(f"{group}={option}")]).network.channels
-    with pytest.raises(ValueError, match="no experiment=dvais, did you mean davis; choose one of davis, demo,"):
-        train.override("experiment=dvais")
+@pytest.mark.parametrize(("verbosity", "printed"), [("quiet", 1), ("normal", 2), ("debug", 3)])
+def test_the_log_has_all_and_the_console_what_was_asked(verbosity: str, printed: int, line: Callable) -> None:
+    seen = line("train", f"verbosity={verbosity}", "run_dir=r")
+    assert len(seen.out.splitlines()) == printed
+    assert seen.out.endswith("a warning\n")
+    logged = Path("r/train.log").read_text().splitlines()
+    assert [text.split()[2] for text in logged] == ["DEBUG", "INFO", "WARNING"]
 
 
-def test_every_setting_is_documented() -> None:
-    from revseg.cli.help import documentation
-    from revseg.config import TrainConfig
-    from revseg.predict import PredictConfig
-
-    for name, schema in (("train", TrainConfig), ("predict", PredictConfig)):
-        for setting in Settings(name, schema).leaves.values():
-            assert documentation(setting.owner).get(setting.name), setting.key
-
-
-def test_saved_settings_and_their_differences(settings: Settings, tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(to_yaml(settings.compose(["video=a", "height=3"])))
-    assert differences(tmp_path / "config.yaml", settings.compose(["video=a", "height=3"])) == {}
-    changed = differences(tmp_path / "config.yaml", settings.compose(["video=b", "height=null"]))
-    assert changed == {"video": ("a", "b"), "height": (3, None)}
+def test_logging_and_environment_are_as_before(line: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    loggers = [logging.getLogger(name) for name in (None, "revseg")]
+    before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    line("train")
+    assert [(logger.handlers, logger.level, logger.propagate) for logger in loggers] == before
+    assert "HYDRA_FULL_ERROR" not in small.os.environ
 
 
-def test_configs_folder_is_found() -> None:
-    assert (configs_folder() / "train.yaml").is_file()
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_commands_name_what_exists(command) -> None:
+    assert command.settings()
+    assert command.source().is_file()
+    assert (configs_folder() / f"{command.name}.yaml").is_file()
+
+
+def test_configuration_that_knows_no_schema(line: Callable) -> None:
+    Path("my").mkdir()
+    Path("my/bare.yaml").write_text("training: {steps: 3}\nhydra: {run: {dir: r}}\n")
+    assert line("train", "--config-dir", "my", "--config-name", "bare").config.training.steps == 3

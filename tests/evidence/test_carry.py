@@ -1,53 +1,41 @@
 """Labels follow what moves, and say how far they can be trusted."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
-from revseg.evidence import flow as flow_module
-from revseg.evidence import likelihood
-from revseg.evidence.carry import propagate
-from revseg.evidence.flow import REACH, Flow
-from revseg.labels.sample import VOID, Sample
+from revseg.evidence.config import CarryConfig, EvidenceConfig, LikelihoodConfig, MotionConfig, SmoothingConfig
+from revseg.evidence.flow import Flow
+from revseg.labels.palette import VOID
+from revseg.labels.sample import Sample
+from tests.evidence.harm import wait_for
+from tests.evidence.made import EVIDENCE, FLOW, FRAMES, HEIGHT, WIDTH, carried, moving, same, sample, texture
 
-FRAMES, HEIGHT, WIDTH, SIDE = 9, 64, 96, 20
+ROOT = Path(__file__).parents[2]
 SHARES = (0.25, 0.5, 0.75)
 
 
-@pytest.fixture(autouse=True)
-def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Flow of small frames, a few milliseconds each."""
-    monkeypatch.setattr(flow_module, "LEAST_HEIGHT", 2 * HEIGHT)
+@dataclass(frozen=True)
+class Known:
+    """Carried evidence as planes."""
+
+    evidence: torch.Tensor
+    """(classes + 1, T, H, W)."""
+    returned: torch.Tensor
+    """(L, shares, classes + 1, H, W)."""
 
 
-def texture(seed: int, height: int, width: int) -> np.ndarray:
-    coarse = np.random.default_rng(seed).integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-
-
-def moving(labelled: Sequence[int], step: int = 2, objects: int = 1, frames: int = FRAMES) -> tuple[Sample, torch.Tensor]:
-    """Textured squares that run to the right over a textured ground, `step` pixels a frame; and the labels of all frames."""
-    volume = np.repeat(texture(0, HEIGHT, WIDTH)[None], frames, axis=0)
-    truth = np.zeros((frames, HEIGHT, WIDTH), np.uint8)
-    for number in range(1, objects + 1):
-        for frame in range(frames):
-            at = slice(28 * number - 20, 28 * number - 20 + SIDE), slice(10 + step * frame, 10 + step * frame + SIDE)
-            volume[frame][at] = texture(number, SIDE, SIDE)
-            truth[frame][at] = number
-    return sample(volume, truth, labelled), torch.from_numpy(truth)
-
-
-def sample(volume: np.ndarray, truth: np.ndarray, labelled: Sequence[int]) -> Sample:
-    """volume: (T, H, W, 3)."""
-    labels = torch.from_numpy(truth[list(labelled)].copy())
-    pixels = torch.from_numpy(volume).permute(3, 0, 1, 2).contiguous()
-    return Sample("made", pixels, labels, tuple(labelled), volume.shape[1:3], Fraction(24), Path("made"))
+def propagate(video: Sample, number: int, shares: Sequence[float] = (), config: EvidenceConfig = EVIDENCE) -> Known:
+    found = carried(video, number, shares, config)
+    return Known(found.evidence.planes(), torch.stack([part.planes().transpose(0, 1) for part in found.returned]))
 
 
 def classes(evidence: torch.Tensor) -> torch.Tensor:
@@ -92,7 +80,9 @@ def test_labelled_frames_have_their_own_labels() -> None:
 
 def test_nothing_is_known_of_void() -> None:
     video, truth = moving((0, 8), step=1)
-    video.labels[0, :30] = VOID
+    masks = video.masks.clone()
+    masks[0, :30] = VOID
+    video = replace(video, masks=masks)
     known = propagate(video, 2, SHARES)
     assert not known.evidence[:, 0, :30].any()
     assert (known.evidence[-1, 0, 30:] == 255).all()
@@ -100,7 +90,7 @@ def test_nothing_is_known_of_void() -> None:
     assert known.returned[0, :, -1, 30:].all()
     assert known.returned[1, :, -1].all()
     assert (classes(known.evidence)[1] == 1)[truth[1] == 1].float().mean() > 0.8  # from the other labelled frame
-    video.labels.fill_(VOID)
+    video = replace(video, masks=torch.full_like(masks, VOID))
     known = propagate(video, 2, SHARES)
     assert not known.evidence.any()
     assert not known.returned.any()
@@ -144,7 +134,7 @@ def cut(labelled: Sequence[int]) -> tuple[Sample, torch.Tensor]:
     truth[4:] = truth[4:].flip(1)
     volume[:, 4:] = torch.where(truth[4:] == 1, volume[:, 4:], other[:, None])
     volume[:, :4] = first.volume[:, :4]
-    return replace(first, volume=volume, labels=truth[list(labelled)]), truth
+    return replace(first, volume=volume, masks=truth[list(labelled)]), truth
 
 
 def test_labels_are_not_trusted_beyond_a_cut() -> None:
@@ -186,11 +176,11 @@ def test_confidence_is_that_of_going_there_and_back(monkeypatch: pytest.MonkeyPa
     """Nothing to see, and a flow that leads four pixels to the right on its way back in time: eight of the enlarged frames."""
     video = sample(np.full((2, HEIGHT, WIDTH, 3), 90, np.uint8), np.zeros((2, HEIGHT, WIDTH), np.uint8), (0,))
 
-    def position(self: Flow, frame: int, other: int) -> np.ndarray:
+    def position(self: Flow, frame: int, other: int, *, again: bool = True) -> np.ndarray:
         return self.identity + np.float32([4 if frame > other else 0, 0])
 
     monkeypatch.setattr(Flow, "position", position)
-    known, once = propagate(video, 2, (0.5,)), 255 * np.exp(-4 * 2 / REACH)
+    known, once = propagate(video, 2, (0.5,)), 255 * np.exp(-4 * 2 / FLOW.reach)
     inside = slice(8, -8)
     assert known.evidence[-1, 1, :, inside].numpy() == pytest.approx(once, abs=1)
     assert known.returned[0, 0, -1, :, inside].numpy() == pytest.approx(once**2 / 255, abs=1)  # carried twice
@@ -237,13 +227,126 @@ def test_the_same_again_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch
         assert torch.equal(again.returned, known.returned)
 
 
-def test_how_things_move_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("config", [LikelihoodConfig(floor=1e6), LikelihoodConfig(enabled=False)])
+def test_how_things_move_is_heard(config: LikelihoodConfig) -> None:
     """One label, and a square as fast as flow follows: its motion says where it is, and what of it comes back."""
     video, truth = moving((0,), step=5)
     object_ = truth[-1] == 1
     heard = propagate(video, 2, (0.5,))
-    monkeypatch.setattr(likelihood, "FLOOR", 1e6)  # every motion is as likely in every class
-    deaf = propagate(video, 2, (0.5,))
+    deaf = propagate(video, 2, (0.5,), replace(EVIDENCE, likelihood=config))
     assert heard.evidence[1, -1][object_].float().mean() > deaf.evidence[1, -1][object_].float().mean() + 5
     assert heard.evidence[1, -1][~object_].float().mean() < deaf.evidence[1, -1][~object_].float().mean() / 2
     assert heard.returned[0, 0, 1][truth[0] == 1].float().mean() > deaf.returned[0, 0, 1][truth[0] == 1].float().mean() + 10
+
+
+@pytest.mark.parametrize("way", ["chain", "direct"])
+def test_a_way_without_weight_is_not_gone(way: str, computed: list) -> None:
+    """And the other one alone still leads there."""
+    video, truth = moving((0, 8))
+    config = replace(EVIDENCE, carry=CarryConfig(**{way: 0.0}))
+    found = propagate(video, 2, SHARES, config).evidence
+    assert all(iou(classes(found)[frame] == 1, truth[frame] == 1) > 0.85 for frame in range(FRAMES))
+    assert any(abs(frame - other) > 2 for frame, other in computed) == (way == "chain")
+
+
+def test_the_same_with_a_cache_as_without(tmp_path: Path, computed: list) -> None:
+    """And the second time no flow is computed at all."""
+    video, _ = moving((0, 4, 8), objects=2)
+    expected = carried(video, 3, SHARES)
+    computed.clear()
+    assert same(carried(video, 3, SHARES, folder=tmp_path), expected)
+    assert computed
+    computed.clear()
+    for _ in range(2):
+        assert same(carried(video, 3, SHARES, folder=tmp_path), expected)
+    assert not computed
+    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {"flow", "gap", "motion", "returned", "evidence"}
+
+
+def test_one_label_more_computes_what_it_changes(tmp_path: Path, computed: list) -> None:
+    """The flow straight between the new label's frame and those of the two gaps beside it; no flow that is near."""
+    carried(moving((0, 8, 12), frames=13)[0], 2, SHARES, folder=tmp_path)
+    gaps = set(tmp_path.glob("gap-*"))
+    computed.clear()
+    video, _ = moving((0, 4, 8, 12), frames=13)
+    found = carried(video, 2, SHARES, folder=tmp_path)
+    assert sorted(computed) == [(1, 4), (4, 1), (4, 7), (7, 4)]
+    assert len(set(tmp_path.glob("gap-*")) - gaps) == 2
+    assert same(found, carried(video, 2, SHARES))
+
+
+def test_an_edited_label_changes_its_gaps_alone(tmp_path: Path, computed: list) -> None:
+    video, _ = moving((0, 4, 8))
+    carried(video, 2, SHARES, folder=tmp_path)
+    gaps = set(tmp_path.glob("gap-*"))
+    masks = video.masks.clone()
+    masks[2, :10] = 1
+    edited = replace(video, masks=masks)
+    computed.clear()
+    found = carried(edited, 2, SHARES, folder=tmp_path)
+    assert not computed  # the flow is that of the same frames
+    assert len(set(tmp_path.glob("gap-*")) - gaps) == 1
+    assert same(found, carried(edited, 2, SHARES))
+
+
+CHANGES = [
+    (EvidenceConfig(flow=replace(FLOW, finest_scale=1)), {"flow", "gap", "motion", "returned", "evidence"}),
+    (EvidenceConfig(flow=replace(FLOW, reach=8.0)), {"gap", "returned", "evidence"}),
+    (replace(EVIDENCE, carry=CarryConfig(chain=2.0)), {"gap", "returned", "evidence"}),
+    (replace(EVIDENCE, motion=MotionConfig(share=0.25)), {"motion", "returned", "evidence"}),
+    (replace(EVIDENCE, likelihood=LikelihoodConfig(bins=4)), {"returned", "evidence"}),
+    (replace(EVIDENCE, likelihood=LikelihoodConfig(enabled=False)), {"returned", "evidence"}),
+    (replace(EVIDENCE, smoothing=SmoothingConfig(sweeps=2)), {"evidence"}),
+    (replace(EVIDENCE, smoothing=SmoothingConfig(confidence=0.5)), set()),
+    (replace(EVIDENCE, motion=MotionConfig(confidence=0.5)), set()),
+]
+
+
+@pytest.mark.parametrize(("config", "kinds"), CHANGES)
+def test_other_settings_change_the_stages_that_they_matter_for(config: EvidenceConfig, kinds: set[str], tmp_path: Path) -> None:
+    video, _ = moving((0, 5), frames=6)
+    carried(video, 2, SHARES, folder=tmp_path)
+    before = set(tmp_path.iterdir())
+    found = carried(video, 2, SHARES, config, folder=tmp_path)
+    assert {path.name.split("-")[0] for path in set(tmp_path.iterdir()) - before} == kinds
+    assert same(found, carried(video, 2, SHARES, config))
+
+
+def test_other_shares_another_video(tmp_path: Path) -> None:
+    video, _ = moving((0, 5), frames=6)
+    carried(video, 2, SHARES, folder=tmp_path)
+    assert same(carried(video, 2, (0.3,), folder=tmp_path), carried(video, 2, (0.3,)))
+    assert same(carried(video, 2, folder=tmp_path), carried(video, 2))
+    other = replace(video, volume=video.volume.flip(3))
+    assert same(carried(other, 2, SHARES, folder=tmp_path), carried(other, 2, SHARES))
+
+
+def test_a_folder_that_cannot_be_means_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    video, _ = moving((0, 5), frames=6)
+    found = carried(video, 2, SHARES, folder=tmp_path / "file" / "evidence")
+    assert [record.levelname for record in caplog.records if record.levelno > 20] == ["WARNING"]
+    assert same(found, carried(video, 2, SHARES))
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from tests.evidence.made import carried, moving
+carried(moving((0, 4, 8))[0], 2, (0.25, 0.5, 0.75), folder=Path(sys.argv[1]))
+"""
+
+
+def test_after_a_kill_the_next_process_goes_on(tmp_path: Path, computed: list) -> None:
+    """Killed while it carries labels, as soon as the evidence of one gap is there."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], env=environment)
+    wait_for(lambda: process.poll() is not None or any(tmp_path.glob("gap-*")))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    video, _ = moving((0, 4, 8))
+    expected = carried(video, 2, SHARES)
+    alone = len(computed)
+    computed.clear()
+    assert same(carried(video, 2, SHARES, folder=tmp_path), expected)
+    assert len(computed) < alone

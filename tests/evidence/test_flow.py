@@ -1,33 +1,26 @@
 """Flow finds where pixels have gone, and says how far it can be trusted."""
 
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
 from revseg.evidence import flow as module
-from revseg.evidence.flow import CONTRAST, REACH, SUBPIXEL, Flow, flow_height, look_up, look_up_planes
-
-HEIGHT, WIDTH = 64, 96
-
-
-def texture(seed: int, height: int, width: int) -> np.ndarray:
-    coarse = np.random.default_rng(seed).integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-
-
-def running(frames: int, step: int) -> torch.Tensor:
-    """A ground that runs to the right, `step` pixels a frame."""
-    ground = texture(0, HEIGHT, WIDTH + step * frames)
-    pictures = [ground[:, step * (frames - frame) :][:, :WIDTH] for frame in range(frames)]
-    return torch.from_numpy(np.stack(pictures)).permute(3, 0, 1, 2).contiguous()
+from revseg.evidence.config import FlowConfig
+from revseg.evidence.flow import SUBPIXEL, Flow, flow_height, look_up, look_up_planes
+from revseg.evidence.store import FlowStore
+from tests.evidence.made import FLOW, HEIGHT, WIDTH, flow_of, running
 
 
 @pytest.mark.parametrize("enlarged", [2, 3, 6])
-def test_flow_finds_where_pixels_are(enlarged: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flow_finds_where_pixels_are(enlarged: int) -> None:
     """In pixels of the video, however much its frames are enlarged."""
-    monkeypatch.setattr(module, "LEAST_HEIGHT", enlarged * HEIGHT)
-    flow = Flow(running(2, 3))
+    flow = flow_of(running(2, 3), FlowConfig(least_height=enlarged * HEIGHT))
     assert flow.factor == enlarged
     position = flow.position(1, 0)
     assert np.median(position - flow.identity, axis=(0, 1)) == pytest.approx([-3, 0], abs=0.2)
@@ -35,18 +28,17 @@ def test_flow_finds_where_pixels_are(enlarged: int, monkeypatch: pytest.MonkeyPa
     assert np.abs(moved - position).max() <= 0.5 / SUBPIXEL + 1e-4
 
 
-def test_agreement_falls_with_the_way_there_and_back_and_with_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agreement_falls_with_the_way_there_and_back_and_with_colour() -> None:
     """By hand: back again three pixels to the right and four down, of frames that are enlarged twice; 20 of 255 darker."""
-    monkeypatch.setattr(module, "LEAST_HEIGHT", 2 * HEIGHT)
     volume = torch.full((3, 2, HEIGHT, WIDTH), 90, dtype=torch.uint8)
-    flow = Flow(volume)
+    flow = flow_of(volume)
     same = flow.agreement(0, 1, flow.identity, flow.identity)
     assert same == pytest.approx(np.ones((HEIGHT, WIDTH)))
     inside = slice(8, -8), slice(8, -8)
     away = flow.agreement(0, 1, flow.identity, flow.identity + np.float32([3, 4]))
-    assert away[inside] == pytest.approx(np.exp(-2 * 5 / REACH), rel=1e-4)
+    assert away[inside] == pytest.approx(np.exp(-2 * 5 / FLOW.reach), rel=1e-4)
     volume[:, 1] = 70
-    assert flow.agreement(0, 1, flow.identity, flow.identity) == pytest.approx(np.exp(-20 / CONTRAST), rel=1e-4)
+    assert flow.agreement(0, 1, flow.identity, flow.identity) == pytest.approx(np.exp(-20 / FLOW.contrast), rel=1e-4)
     volume[:, 1] = 255
     assert flow.agreement(0, 1, flow.identity, flow.identity) == pytest.approx(1e-3)  # little, but more than nothing
 
@@ -73,9 +65,9 @@ def test_of_large_frames_fewer_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
     monkeypatch.setattr(module, "free_memory", lambda device: 8 << 30)
     sizes = [(96, 170), (480, 854), (1080, 1920), (4320, 7680)]
-    assert [Flow(torch.zeros(3, 1, *size, dtype=torch.uint8)).threads for size in sizes] == [41, 26, 5, 1]
+    assert [flow_of(torch.zeros(3, 1, *size, dtype=torch.uint8), FlowConfig()).threads for size in sizes] == [41, 26, 5, 1]
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    assert Flow(torch.zeros(3, 1, 480, 854, dtype=torch.uint8)).threads == 4
+    assert flow_of(torch.zeros(3, 1, 480, 854, dtype=torch.uint8), FlowConfig()).threads == 4
 
 
 def test_threads_of_opencv_are_those_that_ours_leave(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +75,7 @@ def test_threads_of_opencv_are_those_that_ours_leave(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
     try:
         for ours, left in ((None, 1), (3, 2), (4, 1), (1, 6)):
-            Flow(torch.zeros(3, 1, 48, 64, dtype=torch.uint8), threads=ours)
+            flow_of(torch.zeros(3, 1, 48, 64, dtype=torch.uint8), threads=ours).pool  # noqa: B018
             assert cv2.getNumThreads() == left
     finally:
         cv2.setNumThreads(before)
@@ -91,4 +83,48 @@ def test_threads_of_opencv_are_those_that_ours_leave(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(("height", "native", "expected"), [(96, 1080, 480), (96, 240, 240), (720, 1080, 720)])
 def test_height_of_the_flow(height: int, native: int, expected: int) -> None:
-    assert flow_height(height, native) == expected
+    assert flow_height(height, native, FlowConfig()) == expected
+
+
+def test_a_constructor_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It opens no file, starts no thread, and leaves OpenCV as it is."""
+    for name in ("free_memory", "digest"):
+        monkeypatch.setattr(module, name, None)
+    threads, opencv = threading.active_count(), cv2.getNumThreads()
+    flow = Flow(running(3, 1), FlowConfig(), store=FlowStore(tmp_path / "evidence"))
+    assert (flow.frames, flow.size, flow.factor) == (3, (WIDTH, HEIGHT), 6)
+    assert not list(tmp_path.iterdir())
+    assert (threading.active_count(), cv2.getNumThreads()) == (threads, opencv)
+
+
+def test_keys_are_those_of_the_video_and_of_what_matters() -> None:
+    volume = running(3, 1)
+    key = flow_of(volume).key
+    assert flow_of(volume.clone(), replace(FLOW, height=96)).key == key
+    changes: list[dict[str, Any]] = [{"least_height": 64}, {"preset": "fast"}, {"finest_scale": 1}, {"refinement": 2}]
+    keys = {flow_of(volume, replace(FLOW, **change)).key for change in changes}
+    other = volume.clone()
+    other[2, 2, -1, -1] += 1
+    assert len(keys | {flow_of(other).key, key}) == 6
+    for change in ({"reach": 8.0}, {"contrast": 5.0}, {"blur": 5}, {"least": 0.1}):
+        changed = flow_of(volume, replace(FLOW, **change))
+        assert changed.key == key
+        assert changed.agreement_key != flow_of(volume).agreement_key
+
+
+@pytest.mark.parametrize("change", [{"preset": "ultrafast"}, {"finest_scale": 1}, {"refinement": 5}, {"least_height": 64}])
+def test_settings_are_heard(change: dict[str, Any]) -> None:
+    """Each still finds the motion, but not the same bits (DIS takes its patches from the preset)."""
+    volume = running(2, 3)
+    flow, other = flow_of(volume), flow_of(volume, replace(FLOW, **change))
+    assert not np.array_equal(flow.displacement(1, 0), other.displacement(1, 0))
+    assert np.median(other.position(1, 0) - flow.identity, axis=(0, 1)) == pytest.approx([-3, 0], abs=0.3)
+
+
+def test_agreement_has_its_settings() -> None:
+    volume = torch.full((3, 2, HEIGHT, WIDTH), 90, dtype=torch.uint8)
+    volume[:, 1] = 70
+    flow = flow_of(volume, replace(FLOW, contrast=40.0, least=0.7))
+    assert flow.agreement(0, 1, flow.identity, flow.identity) == pytest.approx(0.7)
+    flow = flow_of(volume, replace(FLOW, contrast=40.0, blur=1))
+    assert flow.agreement(0, 1, flow.identity, flow.identity) == pytest.approx(np.exp(-0.5), rel=1e-4)

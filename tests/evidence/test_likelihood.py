@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from revseg.evidence.likelihood import BINS, FLOOR, LEAST, MotionLikelihood
-from revseg.labels.sample import VOID
+from revseg.evidence.config import LikelihoodConfig
+from revseg.evidence.likelihood import MotionLikelihood
+from revseg.labels.palette import VOID
+
+CONFIG = LikelihoodConfig()
+FLOOR, BINS, LEAST = CONFIG.floor, CONFIG.bins, CONFIG.least
 
 
 def labelled(*shares: float, frames: int = 1) -> tuple[np.ndarray, torch.Tensor]:
@@ -15,6 +19,12 @@ def labelled(*shares: float, frames: int = 1) -> tuple[np.ndarray, torch.Tensor]
     moved[:, :, 50 : 50 + round(50 * shares[0])] = 255
     moved[:, :, : round(50 * shares[1])] = 255
     return moved, labels
+
+
+def likelihood_of(
+    moved: np.ndarray, labels: torch.Tensor, classes: int = 2, config: LikelihoodConfig = CONFIG
+) -> MotionLikelihood:
+    return MotionLikelihood(moved, labels, classes, config=config)
 
 
 def planes(*values: float) -> np.ndarray:
@@ -35,7 +45,7 @@ def odds(likelihood: MotionLikelihood, moved: np.ndarray, probability: float = 0
 def test_bayes() -> None:
     """One frame, weight 1. Counts that moved: 100 of 500 and 400 of 500; 3/4 of a count at the end stays there (the end is
     repeated), 1/4 goes to its neighbour."""
-    likelihood = MotionLikelihood(*labelled(0.2, 0.8), 2)
+    likelihood = likelihood_of(*labelled(0.2, 0.8))
     assert odds(likelihood, MOVES) == pytest.approx((0.8 * 0.75 + FLOOR) / (0.2 * 0.75 + FLOOR), rel=1e-5)
     assert odds(likelihood, STILL) == pytest.approx((0.2 * 0.75 + FLOOR) / (0.8 * 0.75 + FLOOR), rel=1e-5)
     assert odds(likelihood, MOVES, 0.25) == pytest.approx(odds(likelihood, MOVES) / 3, rel=1e-5)
@@ -43,19 +53,19 @@ def test_bayes() -> None:
 
 def test_more_labelled_frames_trust_motion_less() -> None:
     """Their labels reach everywhere: the weight is 1/2 + 1 / (2 L)."""
-    alone, four = (odds(MotionLikelihood(*labelled(0.2, 0.8, frames=count), 2), MOVES) for count in (1, 4))
+    alone, four = (odds(likelihood_of(*labelled(0.2, 0.8, frames=count)), MOVES) for count in (1, 4))
     assert four == pytest.approx(alone ** (5 / 8), rel=1e-5)
 
 
 def test_an_object_that_keeps_still() -> None:
     """What moves is none of it."""
-    likelihood = MotionLikelihood(*labelled(0.5, 0), 2)
+    likelihood = likelihood_of(*labelled(0.5, 0))
     assert odds(likelihood, MOVES) < 0.1
     assert odds(likelihood, STILL) > 1
 
 
 def test_where_all_move_alike_nothing_is_said() -> None:
-    likelihood = MotionLikelihood(*labelled(0.5, 0.5), 2)
+    likelihood = likelihood_of(*labelled(0.5, 0.5))
     for moved in (STILL, MOVES):
         assert odds(likelihood, moved, 0.3) == pytest.approx(0.3 / 0.7, rel=1e-5)
 
@@ -65,7 +75,7 @@ def test_several_objects() -> None:
     moved, labels = labelled(0, 1)
     labels[:, :, 60:80], labels[:, :, 80:] = 2, VOID
     moved[:, :, 80:] = 255  # void counts nowhere
-    found = MotionLikelihood(moved, labels, 4).weigh(planes(0.25, 0.25, 0.25, 0.25), SURE, MOVES).flatten()
+    found = likelihood_of(moved, labels, 4).weigh(planes(0.25, 0.25, 0.25, 0.25), SURE, MOVES).flatten()
     assert found.argmax() == 1
     assert found[1] / found[3] == pytest.approx((0.75 + FLOOR) / (1 / BINS + FLOOR), rel=1e-5)
     assert found[0] == pytest.approx(found[2], rel=1e-5)
@@ -76,7 +86,7 @@ def test_what_is_not_trusted_is_what_is_expected() -> None:
     """An object of a quarter of the labelled pixels, which moves no otherwise than the ground."""
     moved, labels = labelled(0, 0)
     labels[:, :, 25:] = 0
-    likelihood = MotionLikelihood(moved, labels, 2)
+    likelihood = likelihood_of(moved, labels)
     assert odds(likelihood, STILL, 0.9, UNSURE) == pytest.approx((1 / 3) ** (1 / 3), rel=1e-5)
     ground, object_ = (np.cbrt(share) / (np.cbrt(0.25) + np.cbrt(0.75)) for share in (0.75, 0.25))
     trust = 0.3**0.1
@@ -85,9 +95,20 @@ def test_what_is_not_trusted_is_what_is_expected() -> None:
 
 
 def test_no_label_is_beyond_doubt() -> None:
-    likelihood = MotionLikelihood(*labelled(0.2, 0.8), 2)
+    likelihood = likelihood_of(*labelled(0.2, 0.8))
     assert odds(likelihood, MOVES, 0.0) == pytest.approx(LEAST * odds(likelihood, MOVES), rel=1e-4)
 
 
 def test_where_nothing_is_known_it_stays_so() -> None:
-    assert not MotionLikelihood(*labelled(0.2, 0.8), 2).weigh(planes(0, 0), UNSURE, MOVES).any()
+    assert not likelihood_of(*labelled(0.2, 0.8)).weigh(planes(0, 0), UNSURE, MOVES).any()
+
+
+def test_settings_are_heard() -> None:
+    """Two bins: each is the other's neighbour, and the end is repeated."""
+    likelihood = likelihood_of(*labelled(0.2, 0.8), config=LikelihoodConfig(bins=2, floor=1.0))
+    moves, still = 0.8 * 0.75 + 0.2 * 0.25 + 1, 0.2 * 0.75 + 0.8 * 0.25 + 1
+    assert odds(likelihood, MOVES) == pytest.approx(moves / still, rel=1e-5)
+    alike = likelihood_of(*labelled(0, 0), config=LikelihoodConfig(prior=0.0))
+    assert odds(alike, STILL, 0.9, UNSURE) == pytest.approx(1)
+    trusting = likelihood_of(*labelled(0, 0), config=LikelihoodConfig(trust=0.0, least=0.001))
+    assert odds(trusting, STILL, 0.99, UNSURE) == pytest.approx(99, rel=1e-3)

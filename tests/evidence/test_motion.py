@@ -1,5 +1,6 @@
 """What moves by itself, whatever the camera does."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -8,16 +9,23 @@ import pytest
 import torch
 
 from revseg.evaluation.measures import region_similarity
+from revseg.evidence import motion as module
+from revseg.evidence.cache import EvidenceCache
+from revseg.evidence.config import EvidenceConfig, FlowConfig, MotionConfig
 from revseg.evidence.flow import Flow
-from revseg.evidence.motion import CONFIDENCE, motion, motion_evidence
+from revseg.evidence.motion import motion_evidence
 from revseg.labels.dataset import DavisDataset
+from tests.evidence.made import flow_of, texture
 
 FRAMES, HEIGHT, WIDTH, SIDE = 6, 192, 256, 56
 
 
-def texture(seed: int, height: int, width: int) -> np.ndarray:
-    coarse = np.random.default_rng(seed).integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+FLOW = FlowConfig(least_height=HEIGHT)
+CONFIG, NO_CACHE = EvidenceConfig(flow=FLOW), EvidenceCache(None)
+
+
+def motion(flow: Flow, config: MotionConfig = CONFIG.motion, cache: EvidenceCache = NO_CACHE) -> np.ndarray:
+    return module.motion(flow, config=config, cache=cache)
 
 
 def seen(frame: int, camera: str) -> np.ndarray:
@@ -44,7 +52,8 @@ def video(camera: str, speed: int = 7) -> tuple[Flow, np.ndarray]:
         view = seen(frame, camera) @ shift
         pictures.append(cv2.warpPerspective(scene, view, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR))
         truth.append(cv2.warpPerspective(where, view, (WIDTH, HEIGHT), flags=cv2.INTER_NEAREST) > 0)
-    return Flow(torch.from_numpy(np.stack(pictures)).permute(3, 0, 1, 2).contiguous()), np.stack(truth)
+    volume = torch.from_numpy(np.stack(pictures)).permute(3, 0, 1, 2).contiguous()
+    return flow_of(volume, FLOW), np.stack(truth)
 
 
 @pytest.mark.parametrize("camera", ["still", "pan", "turn"])
@@ -74,29 +83,49 @@ def test_ground_that_is_covered_or_comes_free_does_not_move() -> None:
 
 
 def test_one_frame_does_not_move() -> None:
-    assert not motion(Flow(torch.zeros(3, 1, 32, 48, dtype=torch.uint8))).any()
+    assert not motion(flow_of(torch.zeros(3, 1, 32, 48, dtype=torch.uint8), FlowConfig())).any()
 
 
 @pytest.mark.parametrize("size", [(8, 8), (3, 100)])
 def test_tiny_frames(size: tuple[int, int]) -> None:
     picture = torch.randint(0, 256, (3, 1, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert motion(Flow(picture.expand(3, 2, *size).contiguous())).shape == (2, *size)
+    assert motion(flow_of(picture.expand(3, 2, *size).contiguous(), FlowConfig(least_height=48))).shape == (2, *size)
 
 
 @pytest.mark.parametrize("classes", [2, 4])
 def test_evidence_has_the_form_of_carried_labels(classes: int) -> None:
     flow, truth = video("pan")
-    evidence = motion_evidence(flow, classes)
+    found = motion_evidence(flow, classes, config=CONFIG, cache=NO_CACHE)
+    evidence = found.planes()
     assert evidence.shape == (classes + 1, *truth.shape)
     assert evidence.dtype == torch.uint8
     assert (evidence[:-1].int().sum(0) - 255).abs().max() <= classes
-    assert set(evidence[-1].unique().tolist()) == {round(255 * CONFIDENCE)}
+    assert set(evidence[-1].unique().tolist()) == {round(255 * CONFIG.motion.confidence)}
     assert all(torch.equal(evidence[1], plane) for plane in evidence[2:-1])
     assert region_similarity(evidence[0, 3].numpy() < 128, truth[3]) > 0.75
 
 
+def test_what_is_kept_is_not_computed_again(tmp_path: Path, computed: list) -> None:
+    expected, volume = motion_evidence(video("pan")[0], 2, config=CONFIG, cache=NO_CACHE), video("pan")[0]._volume
+    motion_evidence(flow_of(volume, FLOW), 2, config=CONFIG, cache=(cache := EvidenceCache(tmp_path)))
+    cache.finish()
+    computed.clear()
+    flow = flow_of(volume, FLOW)
+    assert motion_evidence(flow, 2, config=CONFIG, cache=EvidenceCache(tmp_path)).planes().equal(expected.planes())
+    assert np.array_equal(motion(flow, cache=EvidenceCache(tmp_path)), motion(flow_of(volume, FLOW)))
+    assert len(computed) == 2 * (FRAMES - 1)  # by the last one, which keeps nothing
+
+
+@pytest.mark.parametrize("change", [{"quantile": 0.5}, {"share": 0.1}, {"least": 50.0}, {"spacing": 40}, {"tolerance": 5.0}])
+def test_settings_are_heard_and_have_other_keys(change: dict[str, float]) -> None:
+    flow, _ = video("turn")
+    other = replace(CONFIG.motion, **change)
+    assert module.motion_key(flow, other) != module.motion_key(flow, CONFIG.motion)
+    assert not np.array_equal(motion(flow, other), motion(flow))
+
+
 def test_real_motion(davis_root: Path) -> None:
     """A car that the camera follows, in the handheld picture."""
-    video = DavisDataset(davis_root).load("car-shadow", height=240, max_frames=8)
-    found = motion_evidence(Flow(video.volume), 2)[1].numpy() > 127
+    video = DavisDataset(davis_root).load("car-shadow", height=240, max_frames=6)
+    found = motion_evidence(flow_of(video.volume, FlowConfig()), 2, config=CONFIG, cache=NO_CACHE).probabilities[1].numpy() > 127
     assert np.mean([region_similarity(*pair) for pair in zip(found, video.labels.numpy() == 1, strict=True)]) > 0.6

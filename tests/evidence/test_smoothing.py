@@ -6,20 +6,25 @@ import numpy as np
 import pytest
 import torch
 
+from revseg.evidence.config import FlowConfig, SmoothingConfig
 from revseg.evidence.flow import SUBPIXEL, Flow
-from revseg.evidence.smoothing import HOPS, PRIOR, Given, Smoothing
+from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
+from revseg.evidence.store import FlowStore
+from tests.evidence.made import flow_of
 
 FRAMES, HEIGHT, WIDTH = 9, 12, 16
+CONFIG = SmoothingConfig()
+HOPS, PRIOR = CONFIG.hops, CONFIG.prior
 
 
 class Still(Flow):
     """A flow of known displacement and agreement, so that results can be worked out by hand."""
 
     def __init__(self, frames: int = FRAMES, step: int = 0, agreement: float = 1.0) -> None:
-        super().__init__(torch.zeros(3, frames, HEIGHT, WIDTH, dtype=torch.uint8))
+        super().__init__(torch.zeros(3, frames, HEIGHT, WIDTH, dtype=torch.uint8), FlowConfig(), store=FlowStore())
         self.step, self.known, self.asked = step, agreement, []
 
-    def displacement(self, frame: int, other: int) -> np.ndarray:
+    def displacement(self, frame: int, other: int, *, again: bool = True) -> np.ndarray:
         self.asked.append((frame, other))
         return np.full((HEIGHT, WIDTH, 2), (SUBPIXEL * self.step * (other - frame), 0), np.int16)
 
@@ -59,22 +64,22 @@ def by_hand(values: list[float], agreement: float, confidence: float, fixed: set
 @pytest.mark.parametrize("fixed", [set(), {0}, {0, 8}, {4}])
 def test_one_pass_is_sweep_after_sweep(sweeps: int, agreement: float, confidence: float, fixed: set[int]) -> None:
     values = np.random.default_rng(0).random(FRAMES).tolist()
-    found = smoothed(Smoothing(Still(agreement=agreement), fixed, sweeps), values, confidence)
+    found = smoothed(Smoothing(Still(agreement=agreement), SmoothingConfig(sweeps=sweeps), fixed=fixed), values, confidence)
     assert found == pytest.approx(by_hand(values, agreement, confidence, fixed, sweeps), abs=1e-5)
 
 
 def test_an_outlier_is_outvoted_and_agreement_stays() -> None:
-    assert smoothed(Smoothing(Still(frames=5)), [1.0, 1.0, 0.0, 1.0, 1.0])[2] > 0.5
-    assert smoothed(Smoothing(Still(frames=5)), [1.0] * 5) == pytest.approx([1.0] * 5)
+    assert smoothed(Smoothing(Still(frames=5), CONFIG), [1.0, 1.0, 0.0, 1.0, 1.0])[2] > 0.5
+    assert smoothed(Smoothing(Still(frames=5), CONFIG), [1.0] * 5) == pytest.approx([1.0] * 5)
 
 
 def test_flow_that_does_not_agree_changes_nothing() -> None:
     values = [1.0, 0.0, 1.0, 0.0]
-    assert smoothed(Smoothing(Still(frames=4, agreement=1e-4)), values) == pytest.approx(values, abs=1e-3)
+    assert smoothed(Smoothing(Still(frames=4, agreement=1e-4), CONFIG), values) == pytest.approx(values, abs=1e-3)
 
 
 def test_fixed_frames_stay_as_they_are_given() -> None:
-    assert smoothed(Smoothing(Still(frames=3), {1}), [1.0, 0.25, 1.0])[1] == 0.25
+    assert smoothed(Smoothing(Still(frames=3), CONFIG, fixed={1}), [1.0, 0.25, 1.0])[1] == 0.25
 
 
 def test_probabilities_move_with_the_pixels() -> None:
@@ -85,7 +90,7 @@ def test_probabilities_move_with_the_pixels() -> None:
         planes[frame, 0] = 1 - planes[frame, 1]
     planes[1] = 0.5
     frames = [Given(part, 0.0 if number == 1 else 1.0) for number, part in enumerate(planes)]
-    found = list(Smoothing(Still(frames=3, step=2), {0, 2})(iter(frames)))[1]
+    found = list(Smoothing(Still(frames=3, step=2), CONFIG, fixed={0, 2})(iter(frames)))[1]
     assert found[1, 5].argmax() == 6
     assert found[1, 5, 6] == pytest.approx(1)
     assert found[1, 5, :5].max() == pytest.approx(0)
@@ -93,17 +98,17 @@ def test_probabilities_move_with_the_pixels() -> None:
 
 def test_where_nothing_is_known_nothing_is_said() -> None:
     unknown = [Given(np.zeros((2, HEIGHT, WIDTH), np.float32), 0.0)] * 3
-    assert not np.stack(list(Smoothing(Still(frames=3))(iter(unknown)))).any()
+    assert not np.stack(list(Smoothing(Still(frames=3), CONFIG)(iter(unknown)))).any()
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_short_videos(frames: int) -> None:
-    assert len(smoothed(Smoothing(Still(frames=frames)), [0.5] * frames)) == frames
+    assert len(smoothed(Smoothing(Still(frames=frames), CONFIG), [0.5] * frames)) == frames
 
 
 def test_no_sweeps_nothing_happens() -> None:
     flow = Still()
-    assert smoothed(Smoothing(flow, sweeps=0), [1.0, 0.0] * 4 + [1.0]) == [1.0, 0.0] * 4 + [1.0]
+    assert smoothed(Smoothing(flow, SmoothingConfig(sweeps=0)), [1.0, 0.0] * 4 + [1.0]) == [1.0, 0.0] * 4 + [1.0]
     assert not flow.asked
 
 
@@ -111,7 +116,7 @@ def test_each_flow_once_and_a_window_in_memory() -> None:
     """However long the video is."""
     frames, sweeps = 40, 3
     flow = Still(frames)
-    smoothing, largest = Smoothing(flow, sweeps=sweeps), 0
+    smoothing, largest = Smoothing(flow, SmoothingConfig(sweeps=sweeps)), 0
     for _ in smoothing(given([0.5] * frames)):
         largest = max(largest, len(smoothing._current))
     assert len(flow.asked) == len(set(flow.asked)) == 2 * sum(frames - hop for hop in HOPS)
@@ -122,8 +127,27 @@ def test_the_same_twice_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch
     volume = torch.randint(0, 256, (3, 6, 32, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     random = np.random.default_rng(0).random((6, 2, 32, 48)).astype(np.float32)
     frames = [Given(part / part.sum(0), 0.5) for part in random]
-    smoothing = Smoothing(Flow(volume))
+    smoothing = Smoothing(flow_of(volume), CONFIG)
     found = np.stack(list(smoothing(iter(frames))))
     assert np.array_equal(np.stack(list(smoothing(iter(frames)))), found)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    assert np.array_equal(np.stack(list(Smoothing(Flow(volume))(iter(frames)))), found)
+    assert np.array_equal(np.stack(list(Smoothing(flow_of(volume), CONFIG)(iter(frames)))), found)
+
+
+@pytest.mark.parametrize("hops", [[1], [1, 3], [2, 1]])
+def test_neighbours_are_as_far_off_as_is_said(hops: list[int]) -> None:
+    values = np.random.default_rng(0).random(FRAMES).tolist()
+    current = list(values)
+    for _ in range(3):
+        for t in range(FRAMES):
+            near = [t + sign * hop for hop in hops for sign in (-1, 1) if 0 <= t + sign * hop < FRAMES]
+            current[t] = (2 * values[t] + sum(current[n] for n in near)) / (2 + len(near))
+    found = smoothed(Smoothing(Still(), SmoothingConfig(sweeps=3, hops=hops, prior=2.0)), values)
+    assert found == pytest.approx(current, abs=1e-5)
+
+
+def test_keys() -> None:
+    flow = Still()
+    changed = [SmoothingConfig(sweeps=4), SmoothingConfig(hops=[1]), SmoothingConfig(prior=2.0), CONFIG]
+    assert len({smoothing_key(flow, config) for config in changed}) == 4
+    assert smoothing_key(flow, SmoothingConfig(confidence=1.0)) == smoothing_key(flow, CONFIG)  # that of predictions

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from revseg.labels.dataset import DavisDataset, classes_of, evenly_spaced, load_own
+from revseg.labels.dataset import DavisDataset, classes_of, evenly_spaced, load_own, load_unlabelled, objects_in
 from revseg.labels.masks import write_mask
 from revseg.video.read import read_video
 
@@ -76,6 +76,29 @@ def test_load_small(root):
     assert sample.labels.shape == (2, 32, 48)
     assert sample.native_size == (64, 96)
     assert set(sample.labels.unique().tolist()) <= {0, 1, 2, 255}
+    assert (sample.masks.numpy() == np.stack([labels(i) for i in range(2)])).all()  # at the video's own size
+
+
+@pytest.mark.parametrize(("height", "max_frames"), [(None, None), (32, 2), (33, 99)])
+def test_size_is_that_which_would_be_loaded(root, height, max_frames):
+    dataset = DavisDataset(root, year=2017)
+    loaded = dataset.load("bear", height=height, max_frames=max_frames)
+    assert dataset.size("bear", height, max_frames) == loaded.volume.shape[1:]
+
+
+def test_classes_of_a_sequence(root):
+    dataset = DavisDataset(root, year=2017)
+    assert dataset.classes("bear") == 3
+    for path in (root / "Annotations" / "480p" / "bear").iterdir():
+        path.unlink()
+    assert dataset.classes("bear") == 1
+
+
+def test_folder_of_a_sequence(root):
+    dataset = DavisDataset(root, "train", year=2017)
+    assert dataset.folder_of("camel") == root / "JPEGImages" / "480p" / "camel"
+    with pytest.raises(ValueError, match=r"sequence 'camle' is not in .*480p: did you mean 'camel'\?"):
+        dataset.folder_of("camle")
 
 
 def test_lists_of_davis_2016(root):
@@ -234,6 +257,15 @@ def test_bad_video(own):
         load_own(video, masks, "davis2017")
 
 
+def test_video_without_labels(own):
+    video, _ = own
+    sample = load_unlabelled(video, height=32, max_frames=6)
+    assert sample.volume.shape == (3, 6, 32, 48)
+    assert (sample.masks.shape, sample.labels.shape, sample.labelled_frames) == ((0, 64, 96), (0, 32, 48), ())
+    assert (sample.name, sample.source, sample.frame_rate) == (video.stem, video, Fraction(25))
+    assert sample.frame_names[-1] == "00005"
+
+
 # Labels
 
 
@@ -267,3 +299,9 @@ def test_more_labelled_frames_than_there_are(count):
 def test_classes():
     assert classes_of(torch.tensor([[0, 3, 255]], dtype=torch.uint8)) == 4
     assert classes_of(torch.tensor([[255]], dtype=torch.uint8)) == 1
+
+
+def test_objects():
+    assert objects_in(torch.tensor([[[0, 3]], [[1, 255]]], dtype=torch.uint8)) == [1, 3]
+    assert objects_in(torch.tensor([[[0, 255]]], dtype=torch.uint8)) == []
+    assert objects_in(torch.empty(0, 4, 6, dtype=torch.uint8)) == []

@@ -11,12 +11,13 @@ from revseg.network.config import NetworkConfig
 from revseg.network.network import RevSegNet
 from revseg.network.step import training_step
 from revseg.reversible.kernels import dispatch
-from revseg.training.loss import LossConfig, SegmentationLoss
+from revseg.training.config import LossConfig
+from revseg.training.loss import SegmentationLoss
 
 CPU = torch.device("cpu")
 CONFIGS = [
     NetworkConfig(levels=2, depth=(0, 1, 1)),
-    NetworkConfig(levels=2, depth=1, rank=(8, 16, 16), coarsen_time=(False, True), guided=True),
+    NetworkConfig(levels=2, depth=1, rank=(8, 16, 16), coarsen_time=(False, True), evidence=True),
     NetworkConfig(levels=1, depth=1, channels=1, state_dtype="int16", adjoint_dtype="bfloat16"),
 ]
 

@@ -22,6 +22,23 @@ def test_one_entry_per_level_finest_first(kind):
     assert config.halves_time == (False, True)
 
 
+@pytest.mark.parametrize(
+    ("settings", "outputs", "inputs"),
+    [
+        ({}, 2, 3),
+        ({"classes": 5}, 5, 3),
+        ({"evidence": True}, 2, 3 + 2 + 1),
+        ({"evidence": True, "classes": 5}, 5, 3 + 5 + 1),
+        ({"evidence": False, "classes": 5}, 5, 3),
+    ],
+)
+def test_what_is_left_open_has_the_least_there_is(settings, outputs, inputs):
+    """Two classes, and pictures alone."""
+    config = NetworkConfig(**settings)
+    assert (config.outputs, config.inputs) == (outputs, inputs)
+    assert NetworkConfig().classes is NetworkConfig().evidence is None
+
+
 def test_the_defaults_are_valid_and_survive_asdict():
     config = NetworkConfig()
     assert NetworkConfig(**dataclasses.asdict(config)) == config

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from revseg import RevSegNet
-from revseg.network.inference import predict_probabilities, spread_offsets
+from revseg.network.inference import predict_probabilities, spread_placements
 from revseg.network.network import normalise
 
 SIZE = (7, 6, 9)  # T not divisible by 4, nor H, nor W
@@ -120,10 +120,10 @@ def test_a_state_out_of_range_stops(volume):
         list(predict_probabilities(net, volume))
 
 
-def test_spread_offsets_are_distinct_phases_of_the_grid():
-    assert spread_offsets((8, 8, 8), 1) == [(0, 0, 0)]
-    offsets = spread_offsets((8, 8, 8), 6)
+def test_placements_are_distinct_phases_of_the_grid():
+    assert spread_placements((8, 8, 8), 1) == [(0, 0, 0)]
+    offsets = spread_placements((8, 8, 8), 6)
     assert len(set(offsets)) == 6
     assert all(0 <= o < m for offset in offsets for o, m in zip(offset, (8, 8, 8), strict=True))
     assert all(len({offset[axis] for offset in offsets}) >= 3 for axis in range(3))
-    assert {offset[0] for offset in spread_offsets((1, 8, 8), 5)} == {0}
+    assert {offset[0] for offset in spread_placements((1, 8, 8), 5)} == {0}

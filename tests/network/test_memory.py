@@ -115,7 +115,7 @@ def test_a_measured_step():
 
 def test_slabs_on_a_gpu_follow_the_state():
     """480p x 80 with a channel of 2 bytes: less than the states; a large video takes no more than it needs to fill a GPU."""
-    config = NetworkConfig(channels=1, guided=True, state_dtype="int16", adjoint_dtype="bfloat16")
+    config = NetworkConfig(channels=1, evidence=True, state_dtype="int16", adjoint_dtype="bfloat16")
     forecast = forecast_training(config, (80, 480, 854), labelled_frames=9)
     assert forecast.slab < forecast.states / 2
     assert forecast.total < 600e6

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from revseg.labels.sample import VOID, Sample
+from revseg.labels.palette import VOID
+from revseg.labels.sample import Sample
 from revseg.tasks.measures import check_classes, copy_nearest, measure, object_ids
-from revseg.tasks.one_video import FewFrames
 
 
 def sample_of(labels: dict[int, int], frames: int = 7) -> Sample:
@@ -44,16 +44,3 @@ def test_more_objects_than_classes() -> None:
     check_classes(sample_of({0: 2, 1: VOID}), 3)
     with pytest.raises(ValueError, match=r"a.mp4 show object 2, but network.classes=2.*set network.classes=3"):
         check_classes(sample_of({0: 2}), 2)
-
-
-def test_labels_that_are_held_back_are_not_trained_on() -> None:
-    few = FewFrames(sample_of(dict.fromkeys(range(7), 1)), 3, classes=2)
-    assert few.sample(5).labelled_frames == (0, 3, 6)
-    assert few.others is not None
-    assert few.others.labelled_frames == (1, 2, 4, 5)
-
-
-def test_nothing_is_held_back() -> None:
-    assert FewFrames(sample_of({0: 1, 4: 1}), None, classes=2).others is None
-    with pytest.raises(ValueError, match=r"data.labelled_frames"):
-        FewFrames(sample_of({0: 1, 4: 1}), 3, classes=2)

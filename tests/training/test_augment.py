@@ -3,17 +3,17 @@
 import math
 import time
 from dataclasses import fields, replace
-from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from revseg.labels.sample import Sample
+from revseg.evidence.evidence import Evidence
 from revseg.training import augment as augment_module
-from revseg.training.augment import AugmentConfig, augment
+from revseg.training.augment import augment
+from revseg.training.config import AugmentConfig
+from revseg.training.item import Item
 
 OFF = {field.name: 0 for field in fields(AugmentConfig)} | {"offset": False}
 
@@ -22,7 +22,7 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def make_sample(frames=10, height=32, width=48, labelled=(0, 3, 4)):
+def make_item(frames=10, height=32, width=48, labelled=(0, 3, 4)):
     """A disk of label 1 in a ring of void, redder inside; frame t has blue 10 t."""
     y, x = np.meshgrid(np.arange(height) - height / 2, np.arange(width) - width * 0.4, indexing="ij")
     radius = np.hypot(y, x) / height
@@ -31,74 +31,74 @@ def make_sample(frames=10, height=32, width=48, labelled=(0, 3, 4)):
     volume[0] = np.clip(250 - 600 * radius, 0, 255)
     volume[2] = 10 * np.arange(frames)[:, None, None]
     labels = torch.from_numpy(np.repeat(labels[None], len(labelled), 0))
-    return Sample("disk", torch.from_numpy(volume), labels, labelled, (64, 96), Fraction(24), Path("disk.mp4"))
+    return Item(torch.from_numpy(volume), labels, labelled)
 
 
 def test_nothing():
-    sample = make_sample()
-    result = augment(sample, AugmentConfig(**OFF), generator(), (8, 8, 8))
-    assert torch.equal(result.volume, sample.volume)
-    assert torch.equal(result.labels, sample.labels)
-    assert result.labelled_frames == sample.labelled_frames
+    item = make_item()
+    result = augment(item, AugmentConfig(**OFF), generator(), multiple=(8, 8, 8))
+    assert torch.equal(result.volume, item.volume)
+    assert torch.equal(result.labels, item.labels)
+    assert result.labelled_frames == item.labelled_frames
     assert result.offset == (0, 0, 0)
 
 
 def test_deterministic():
-    sample, config = make_sample(), AugmentConfig(elastic=0.05)
-    one, two, other = (augment(sample, config, generator(seed), (8, 8, 8)) for seed in (1, 1, 2))
+    item, config = make_item(), AugmentConfig()
+    one, two, other = (augment(item, config, generator(seed), multiple=(8, 8, 8)) for seed in (1, 1, 2))
     assert torch.equal(one.volume, two.volume)
     assert torch.equal(one.labels, two.labels)
     assert (one.labelled_frames, one.offset) == (two.labelled_frames, two.offset)
     assert not torch.equal(one.volume, other.volume)
 
 
-def test_the_sample_stays_as_it_is():
-    sample, copy = make_sample(), make_sample()
+def test_the_item_stays_as_it_is():
+    item, copy = make_item(), make_item()
     for seed in range(5):
-        result = augment(sample, AugmentConfig(elastic=0.05), generator(seed))
+        result = augment(item, AugmentConfig(), generator(seed))
         assert result.volume.dtype == result.labels.dtype == torch.uint8
-        assert result.volume.shape == sample.volume.shape
-        assert result.labels.shape == sample.labels.shape
-    assert torch.equal(sample.volume, copy.volume)
-    assert torch.equal(sample.labels, copy.labels)
+        assert result.volume.shape == item.volume.shape
+        assert result.labels.shape == item.labels.shape
+    assert torch.equal(item.volume, copy.volume)
+    assert torch.equal(item.labels, copy.labels)
 
 
 def test_offsets_cover_the_grid():
     config, random = AugmentConfig(**OFF | {"offset": True}), generator()
-    offsets = [augment(make_sample(), config, random, (2, 4, 1)).offset for _ in range(200)]
+    offsets = [augment(make_item(), config, random, multiple=(2, 4, 1)).offset for _ in range(200)]
     assert set(offsets) == {(t, h, 0) for t in range(2) for h in range(4)}
     assert all(type(part) is int for part in offsets[0])
 
 
 def test_flip_in_width():
-    sample = make_sample()
-    result = augment(sample, AugmentConfig(**OFF | {"flip_width": 1}), generator())
-    assert torch.equal(result.volume, sample.volume.flip(3))
-    assert torch.equal(result.labels, sample.labels.flip(2))
-    assert result.labelled_frames == sample.labelled_frames
+    item = make_item()
+    result = augment(item, AugmentConfig(**OFF | {"flip_width": 1}), generator())
+    assert torch.equal(result.volume, item.volume.flip(3))
+    assert torch.equal(result.labels, item.labels.flip(2))
+    assert result.labelled_frames == item.labelled_frames
 
 
 def test_flip_in_time_renumbers():
-    sample = make_sample()
-    sample.labels[0, 0, 0] = 7
-    result = augment(sample, AugmentConfig(**OFF | {"flip_time": 1}), generator())
-    assert torch.equal(result.volume, sample.volume.flip(1))
+    item = make_item()
+    item.labels[0, 0, 0] = 7
+    result = augment(item, AugmentConfig(**OFF | {"flip_time": 1}), generator())
+    assert torch.equal(result.volume, item.volume.flip(1))
     assert result.labelled_frames == (5, 6, 9)
     assert result.labels[:, 0, 0].tolist() == [0, 0, 7]  # that of frame 0, now frame 9
 
 
 def test_flip_probability():
     config, random = AugmentConfig(**OFF | {"flip_time": 0.25}), generator()
-    flipped = sum(augment(make_sample(), config, random).labelled_frames != (0, 3, 4) for _ in range(400))
+    flipped = sum(augment(make_item(), config, random).labelled_frames != (0, 3, 4) for _ in range(400))
     assert 70 < flipped < 130
 
 
 def test_gain_and_bias():
-    sample = make_sample()
-    result = augment(sample, AugmentConfig(**OFF | {"gain": 0.2, "bias": 0.1}), generator())
-    assert torch.equal(result.labels, sample.labels)
+    item = make_item()
+    result = augment(item, AugmentConfig(**OFF | {"gain": 0.2, "bias": 0.1}), generator())
+    assert torch.equal(result.labels, item.labels)
     for channel in range(3):
-        old, new = sample.volume[channel].double().flatten(), result.volume[channel].double().flatten()
+        old, new = item.volume[channel].double().flatten(), result.volume[channel].double().flatten()
         inside = (new > 0) & (new < 255)
         if old[inside].unique().numel() < 2:
             continue
@@ -112,71 +112,72 @@ def test_gain_and_bias():
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(
     "strength",
-    [{"rotation": 30}, {"scale": 0.3}, {"shear": 0.2}, {"translation": 0.2}, {"elastic": 0.05}],
+    [{"rotation": 30}, {"scale": 0.3}, {"shear": 0.2}, {"translation": 0.2}],
     ids=lambda strength: next(iter(strength)),
 )
 def test_warp_moves_labels_with_pixels(strength, seed):
     """Inside the disk it is red, far outside it is not, wherever the warp has put it."""
-    sample = make_sample(height=64, width=96)
-    result = augment(sample, AugmentConfig(**OFF | strength), generator(seed))
-    assert not torch.equal(result.volume, sample.volume)
+    item = make_item(height=64, width=96)
+    result = augment(item, AugmentConfig(**OFF | strength), generator(seed))
+    assert not torch.equal(result.volume, item.volume)
     red, label = result.volume[0, result.labelled_frames[0]], result.labels[0]
     assert label.unique().tolist() in ([0, 1, 255], [0, 1])
     assert red[label == 1].min() > 110
     assert red[label == 0].max() < 125
-    assert torch.equal(result.volume[2], sample.volume[2])  # every frame is warped in the same way
+    assert torch.equal(result.volume[2], item.volume[2])  # every frame is warped in the same way
 
 
 def test_rotation_keeps_circles():
     """On a wide frame a rotation in units of half the frame would make them ellipses."""
-    sample = make_sample(height=64, width=128)
+    item = make_item(height=64, width=128)
     for seed in range(5):
-        disk = augment(sample, AugmentConfig(**OFF | {"rotation": 90}), generator(seed)).labels[0] == 1
+        disk = augment(item, AugmentConfig(**OFF | {"rotation": 90}), generator(seed)).labels[0] == 1
         rows, columns = disk.any(1).sum(), disk.any(0).sum()
         assert abs(int(rows) - int(columns)) <= 2
         assert abs(int(disk.sum()) / (math.pi * (0.2 * 64) ** 2) - 1) < 0.05
 
 
 def test_out_of_view_is_void():
-    sample = make_sample()
-    result = augment(sample, AugmentConfig(**OFF | {"translation": 0.4}), generator(3))
+    item = make_item()
+    result = augment(item, AugmentConfig(**OFF | {"translation": 0.4}), generator(3))
     sides = [result.labels[0][edge] for edge in ((0,), (-1,), (slice(None), 0), (slice(None), -1))]
     empty = [bool((side == 255).all()) for side in sides]
     assert sum(empty) == 2  # one of top and bottom, one of left and right
-    assert (result.labels == 255).sum() > (sample.labels == 255).sum()
+    assert (result.labels == 255).sum() > (item.labels == 255).sum()
     assert result.volume[2].float().std() > 0  # the volume has a mirror image there, no black
 
 
-def with_evidence(sample):
+def with_evidence(item):
     """Three planes: where the disk is, where it is not, and how deep in it, another in each frame."""
-    inside = (sample.volume[:1] > 130).to(torch.uint8)
-    number = torch.arange(sample.frames, dtype=torch.uint8).view(1, -1, 1, 1)
-    return replace(sample, evidence=torch.cat([255 * inside, 255 - 255 * inside, inside * (100 + number)]))
+    inside = (item.volume[:1] > 130).to(torch.uint8)
+    number = torch.arange(item.frames, dtype=torch.uint8).view(1, -1, 1, 1)
+    planes = torch.cat([255 * inside, 255 - 255 * inside, inside * (100 + number)])
+    return replace(item, evidence=Evidence.from_planes(planes))
 
 
 def test_evidence_follows_the_colours_as_it_is():
-    sample = with_evidence(make_sample())
-    result = augment(sample, AugmentConfig(**OFF), generator())
-    assert torch.equal(result.volume, torch.cat([sample.volume, sample.evidence]))
-    result = augment(sample, AugmentConfig(**OFF | {"gain": 0.2, "bias": 0.1}), generator())
-    assert not torch.equal(result.volume[:3], sample.volume)
-    assert torch.equal(result.volume[3:], sample.evidence)
+    item = with_evidence(make_item())
+    result = augment(item, AugmentConfig(**OFF), generator())
+    assert torch.equal(result.volume, torch.cat([item.volume, item.evidence.planes()]))
+    result = augment(item, AugmentConfig(**OFF | {"gain": 0.2, "bias": 0.1}), generator())
+    assert not torch.equal(result.volume[:3], item.volume)
+    assert torch.equal(result.volume[3:], item.evidence.planes())
 
 
 @pytest.mark.parametrize(("setting", "axis"), [("flip_width", 3), ("flip_time", 1)])
 def test_evidence_is_flipped_with_the_volume(setting, axis):
-    sample = with_evidence(make_sample())
-    result = augment(sample, AugmentConfig(**OFF | {setting: 1}), generator())
-    assert torch.equal(result.volume, torch.cat([sample.volume, sample.evidence]).flip(axis))
+    item = with_evidence(make_item())
+    result = augment(item, AugmentConfig(**OFF | {setting: 1}), generator())
+    assert torch.equal(result.volume, torch.cat([item.volume, item.evidence.planes()]).flip(axis))
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_evidence_is_warped_with_the_volume(seed):
     """It tells of every frame's disk where the colours and the labels have it."""
-    config = AugmentConfig(**OFF | {"rotation": 30, "scale": 0.2, "shear": 0.1, "elastic": 0.03, "flip_width": 0.5})
-    sample = make_sample(height=64, width=96)
-    result = augment(with_evidence(sample), config, generator(seed))
-    plain = augment(sample, config, generator(seed))
+    config = AugmentConfig(**OFF | {"rotation": 30, "scale": 0.2, "shear": 0.1, "flip_width": 0.5})
+    item = make_item(height=64, width=96)
+    result = augment(with_evidence(item), config, generator(seed))
+    plain = augment(item, config, generator(seed))
     assert torch.equal(result.volume[:3], plain.volume)  # with the same random numbers
     assert torch.equal(result.labels, plain.labels)
     assert result.volume.dtype == torch.uint8
@@ -188,15 +189,16 @@ def test_evidence_is_warped_with_the_volume(seed):
     within = torch.nn.functional.max_pool2d(void, 5, 1)[0] == 0
     assert within.float().mean() > 0.3
     assert ((inside.int() + outside - 255).abs()[:, within] <= 1).all()
-    for frame in range(sample.frames):
+    for frame in range(item.frames):
         assert depth[frame][inside[frame] == 255].unique().tolist() == [100 + frame]
 
 
 def test_nothing_is_known_beyond_the_frame():
-    sample = make_sample()
-    sample = replace(sample, evidence=torch.full((3, *sample.volume.shape[1:]), 255, dtype=torch.uint8))
-    result = augment(sample, AugmentConfig(**OFF | {"translation": 0.4}), generator(3))
-    plain = replace(sample, labels=torch.zeros_like(sample.labels), evidence=None)
+    item = make_item()
+    planes = torch.full((3, *item.volume.shape[1:]), 255, dtype=torch.uint8)
+    item = replace(item, evidence=Evidence.from_planes(planes))
+    result = augment(item, AugmentConfig(**OFF | {"translation": 0.4}), generator(3))
+    plain = replace(item, labels=torch.zeros_like(item.labels), evidence=None)
     outside = augment(plain, AugmentConfig(**OFF | {"translation": 0.4}), generator(3)).labels[0] == 255
     assert 0.1 < outside.float().mean() < 0.8
     far = 1 - torch.nn.functional.max_pool2d(1 - outside[None].float(), 3, 1, 1)[0] > 0  # what is half outside is half known
@@ -207,15 +209,15 @@ def test_nothing_is_known_beyond_the_frame():
 
 
 def test_no_labels():
-    sample = make_sample().select([])
-    assert augment(sample, AugmentConfig(), generator()).labels.shape == (0, 32, 48)
+    item = make_item(labelled=())
+    assert augment(item, AugmentConfig(), generator()).labels.shape == (0, 32, 48)
 
 
 def test_chunks_give_the_same(monkeypatch):
-    config = AugmentConfig(elastic=0.05)
-    whole = augment(with_evidence(make_sample()), config, generator())
+    config = AugmentConfig()
+    whole = augment(with_evidence(make_item()), config, generator())
     monkeypatch.setitem(augment_module.CHUNK, "cpu", 3 * 32 * 48 * 6)
-    parts = augment(with_evidence(make_sample()), config, generator())
+    parts = augment(with_evidence(make_item()), config, generator())
     assert torch.equal(parts.volume, whole.volume)
     assert torch.equal(parts.labels, whole.labels)
 
@@ -233,20 +235,20 @@ class LargestFloat(TorchDispatchMode):
 
 
 def test_never_the_whole_volume_in_floating_point():
-    sample = with_evidence(make_sample(200, 96, 171))
+    item = with_evidence(make_item(200, 96, 171))
     with LargestFloat() as largest:
-        augment(sample, AugmentConfig(elastic=0.05), generator())
-    assert 0 < largest.size <= augment_module.CHUNK["cpu"] < sample.volume.numel() / 4
+        augment(item, AugmentConfig(), generator())
+    assert 0 < largest.size <= augment_module.CHUNK["cpu"] < item.volume.numel() / 4
 
 
 def test_fast():
     """Generous bounds, for slow machines; ten times less is usual."""
     for (frames, height, width), seconds in (((40, 48, 88), 0.1), ((80, 96, 171), 0.5)):
-        sample, config = make_sample(frames, height, width), AugmentConfig()
+        item, config = make_item(frames, height, width), AugmentConfig()
         durations = []
         for seed in range(4):
             start = time.perf_counter()
-            augment(sample, config, generator(seed), (8, 8, 8))
+            augment(item, config, generator(seed), multiple=(8, 8, 8))
             durations.append(time.perf_counter() - start)
         assert min(durations) < seconds
 

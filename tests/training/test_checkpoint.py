@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +14,10 @@ from revseg.training.checkpoint import Checkpoint, check_same_architecture, load
 SETTINGS = {"channels": 2, "levels": 1, "depth": 1, "rank": 3}
 
 
-def checkpoint_of(net: RevSegNet, average: dict[str, torch.Tensor] | None = None) -> Checkpoint:
-    return Checkpoint(net.config, net.state_dict(), average, {"name": "muon", "parts": []}, 7, 1.5, 0.25, 96)
+def checkpoint_of(net: RevSegNet, **more: Any) -> Checkpoint:
+    """Of a training that stands after step 7."""
+    fields = {"optimizer": {"name": "muon", "parts": []}, "step": 7, "seconds": 1.5, "height": 96}
+    return Checkpoint(network=net.config, weights=net.state_dict(), **fields | more)
 
 
 @pytest.fixture
@@ -26,16 +29,23 @@ def test_round_trip(path: Path) -> None:
     net = RevSegNet(**SETTINGS)
     save(checkpoint_of(net), path)
     loaded = load(path)
-    assert (loaded.step, loaded.seconds, loaded.best, loaded.height) == (7, 1.5, 0.25, 96)
+    assert (loaded.step, loaded.seconds, loaded.height) == (7, 1.5, 96)
     assert loaded.network.depths == (1, 1)
     torch.testing.assert_close(network_from(loaded, torch.device("cpu")).state_dict(), net.state_dict())
     assert [file.name for file in path.parent.iterdir()] == ["last.pt"]
 
 
-def test_average_is_what_is_predicted_with(path: Path) -> None:
-    net, other = RevSegNet(**SETTINGS), RevSegNet(**SETTINGS)
-    save(checkpoint_of(net, other.state_dict()), path)
-    torch.testing.assert_close(network_from(load(path), torch.device("cpu")).state_dict(), other.state_dict())
+def test_all_that_a_training_needs_comes_back(path: Path) -> None:
+    net = RevSegNet(**SETTINGS)
+    recipe = {"evidence.source": "flow", "evidence.smoothing.hops": [1, 2], "placements": 4, "data.height": None}
+    given = checkpoint_of(net, label_count=3, end=9, losses=[1.0, 0.5], recipe=recipe)
+    save(given, path)
+    loaded = load(path)
+    assert (loaded.label_count, loaded.end, loaded.losses, loaded.recipe) == (3, 9, [1.0, 0.5], recipe)
+    assert loaded.optimizer == given.optimizer
+    save(checkpoint_of(net), path)
+    loaded = load(path)
+    assert (loaded.label_count, loaded.end, loaded.losses, loaded.recipe) == (None, None, [], {})
 
 
 def test_failed_save_leaves_the_old_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +91,7 @@ def test_not_a_checkpoint(path: Path, tmp_path: Path) -> None:
 def test_of_another_version(path: Path) -> None:
     path.parent.mkdir()
     torch.save({"format": "revseg checkpoint", "version": 99}, path)
-    with pytest.raises(ValueError, match="of version 99, this revseg reads version 2"):
+    with pytest.raises(ValueError, match="of version 99, this revseg reads version 3"):
         load(path)
 
 

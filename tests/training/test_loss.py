@@ -5,8 +5,9 @@ from math import log
 import pytest
 import torch
 
-from revseg.labels.sample import VOID
-from revseg.training.loss import LossConfig, SegmentationLoss, region_similarity
+from revseg.labels.palette import VOID
+from revseg.training.config import LossConfig
+from revseg.training.loss import SegmentationLoss, region_similarity
 
 
 def logits_of(probabilities: list[float]) -> torch.Tensor:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from revseg import RevSegNet
-from revseg.training.optimizer import Optimizer, OptimizerConfig, kernels_and_others
+from revseg.training.config import OptimizerConfig
+from revseg.training.optimizer import Optimizer, kernels_and_others
 
 
 def tiny() -> RevSegNet:

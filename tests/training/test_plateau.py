@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from revseg.train import main
+from revseg.cli.main import train
 from revseg.training.checkpoint import load
 from revseg.training.plateau import on_plateau
 from revseg.training.progress import Progress
@@ -52,11 +52,11 @@ def test_a_training_that_learns_nothing_more_ends_early(tmp_path, monkeypatch):
         "augment.scale=0",
         "augment.shear=0",
         "augment.translation=0",
-        "network.guided=false",
+        "evidence=none",
     )
     for _ in range(2):
         monkeypatch.setattr(sys, "argv", ["revseg-train", *given])
-        main()
+        train()
         assert json.loads((tmp_path / "run" / "metrics.json").read_text())["steps"] == 9
     saved = load(tmp_path / "run" / "checkpoints" / "last.pt")
     assert (saved.end, len(saved.losses)) == (9, 6)

@@ -1,9 +1,9 @@
-"""Which blocks run through the fused kernels: a rule of device, shapes and dtypes alone.
+"""Decides which blocks run through the fused kernels: a rule of device, shapes and dtypes alone.
 
 The first time a device meets a new combination, its kernels are compiled and compared with PyTorch on a small
 field. If they do not compile or do not agree, that combination stays on PyTorch and cuDNN for the whole
-process, and a warning says so. The verdict falls before the first step that could use it, so no state is ever
-made by one path and undone by the other.
+process, and a warning says so. The decision is made before the first step that could use it, so no state
+is ever made by one path and undone by the other.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 CONTAINERS = {torch.float32, torch.int32, torch.int16}
 ADJOINTS = {torch.float32, torch.bfloat16}
 LARGEST_RANK = 64
-# A group of frames of the Haar kernels is copied first: small enough for the copy to stay in a large L2
-# cache, large enough to outlast its launch.
+# The Haar kernels copy a group of frames first: small enough for the copy to stay in a large L2 cache, large
+# enough for the work to take longer than its launch.
 HAAR_GROUP_BYTES = 32 << 20
 
 
@@ -41,7 +41,7 @@ _switch = _Switch()
 
 
 def enable(on: bool) -> None:
-    """Switch the kernels on or off, to compare; never between a forward pass and its backward pass."""
+    """Switches the kernels on or off, for comparisons; never call it between a forward pass and its backward pass."""
     _switch.on = on
 
 
@@ -66,7 +66,7 @@ class Layout:
 
     @property
     def supported(self) -> bool:
-        """16 channels are the least inner dimension of a product; 4 and 8 come as windows of 4 positions."""
+        """Whether the kernels can do it. 16 channels are the least inner dimension of a product; 4 and 8 are read as windows."""
         channels = self.channels in (4, 8) or self.channels % 16 == 0
         dtypes = self.grid.dtype in CONTAINERS and self.adjoint_dtype in ADJOINTS
         shape = channels and self.size == 3 and self.rank <= LARGEST_RANK
@@ -81,28 +81,28 @@ def usable(device: torch.device, layout: Layout) -> bool:
 def usable_for_haar(field: Tensor, grid: Grid) -> bool:
     """Whether a change of level runs through the kernel; ``field`` (T, H, W, C) state or adjoint, fine."""
     supported = _switch.on and field.dtype in CONTAINERS | ADJOINTS and available(field.device)
-    return supported and _haar_agrees(field.device, field.shape[-1], field.dtype, grid.exact)
+    return supported and _haar_agrees(field.device, channels=field.shape[-1], dtype=field.dtype, exact=grid.exact)
 
 
 def prepare(kernel: Tensor, bias: Tensor, step_size: float, unit: float) -> FusedLayer:
-    """A layer's kernels; call only where ``usable``."""
+    """Returns a layer that runs through the kernels; call only where ``usable``."""
     from revseg.reversible.kernels.fused import FusedLayer
 
-    return FusedLayer(kernel, bias, step_size, unit)
+    return FusedLayer(kernel, bias, step_size=step_size, unit=unit)
 
 
 def coarsen_group_(fine: Tensor, coarse: Tensor, halve_time: bool, exact: bool) -> None:
-    """A group of frames one level coarser, into the same memory; call only where ``usable_for_haar``."""
+    """Coarsens a group of frames by one level, into the same memory; call only where ``usable_for_haar``."""
     from revseg.reversible.kernels.haar import coarsen_group_
 
-    coarsen_group_(fine, coarse, halve_time, exact)
+    coarsen_group_(fine, coarse, halve_time=halve_time, exact=exact)
 
 
 def refine_group_(coarse: Tensor, fine: Tensor, halve_time: bool, exact: bool) -> None:
-    """The inverse of ``coarsen_group_``."""
+    """Inverts ``coarsen_group_``."""
     from revseg.reversible.kernels.haar import refine_group_
 
-    refine_group_(coarse, fine, halve_time, exact)
+    refine_group_(coarse, fine, halve_time=halve_time, exact=exact)
 
 
 @cache
@@ -119,7 +119,7 @@ def _haar_agrees(device: torch.device, channels: int, dtype: torch.dtype, exact:
     from revseg.reversible.kernels.verify import verify_haar
 
     name = f"Haar transform ({channels} channels, {dtype})"
-    return _verdict(lambda: verify_haar(device, channels, dtype, exact), name, device)
+    return _verdict(lambda: verify_haar(device, channels=channels, dtype=dtype, exact=exact), name, device)
 
 
 def _verdict(check: Callable[[], str], name: str, device: torch.device) -> bool:

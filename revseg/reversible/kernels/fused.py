@@ -1,6 +1,6 @@
-"""A symmetric layer's passes over a slab, made of the kernels: ``PreparedLayer``'s counterpart on the GPU.
+"""Passes of a symmetric layer over a slab, made of the kernels: the counterpart of ``PreparedLayer`` on the GPU.
 
-Besides states and adjoints only a slab's bfloat16 hidden activations exist: no low-precision copy of the
+Beside states and adjoints only a slab's bfloat16 hidden activations exist: no low-precision copy of the
 state, no float32 force. States do not depend on the slabs: each position is summed in the same order wherever
 its tile lies.
 """
@@ -19,7 +19,7 @@ from revseg.reversible.slab import Slab, slabs
 
 
 class FusedLayer:
-    """A layer's weights in the kernels' layouts, made once per pass.
+    """Weights of a layer in the layouts of the kernels, made once per pass.
 
     kernel (rank, C, 3, 3, 3), bias (rank,), float32; ``unit`` of the state's grid, 1 in floating point.
     """
@@ -39,43 +39,43 @@ class FusedLayer:
 
     def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int, keep: list[Tensor] | None = None) -> list[Tensor]:
         """See ``revseg.reversible.block.Layer``."""
-        reached = [self.step_slab_(prev, curr, slab, grid.exact) for slab in self._slabs(curr, budget)]
+        reached = [self.step_slab_(prev, curr, slab, exact=grid.exact) for slab in self._slabs(curr, budget)]
         return [magnitude for magnitude in reached if magnitude is not None]
 
     def adjoint_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, grid: Grid,
                  adjoint_grid: Grid, budget: int, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
         """See ``revseg.reversible.block.Layer``."""
         fields = (prev, curr, u_prev, u_curr)
-        parts = [self.adjoint_slab_(*fields, slab, grid.exact) for slab in self._slabs(curr, budget)]
+        parts = [self.adjoint_slab_(*fields, slab=slab, exact=grid.exact) for slab in self._slabs(curr, budget)]
         kernels, biases = zip(*parts, strict=True)
         return torch.stack(kernels).sum(0), torch.stack(biases).sum(0)
 
     def step_slab_(self, prev: Tensor, curr: Tensor, slab: Slab, exact: bool) -> Tensor | None:
-        """prev <- 2 curr - prev - h^2 K^T relu(K curr + b) / unit on a slab of (T, H, W, C), in grid units.
+        """Computes prev <- 2 curr - prev - h^2 K^T relu(K curr + b) / unit on a slab of (T, H, W, C), in grid units.
 
         Returns the largest magnitude, 0-d, where ``exact``.
         """
         with torch.cuda.device_of(prev):
-            return self._leapfrog_(prev, curr, self._hidden(curr, slab), slab, exact)
+            return self._leapfrog_(prev, curr, self._hidden(curr, slab), slab=slab, exact=exact)
 
     def adjoint_slab_(self, prev: Tensor, curr: Tensor, u_prev: Tensor, u_curr: Tensor, slab: Slab,
                       exact: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """Undo the step on the state and carry the adjoint back; the slab's d(loss)/dK and d(loss)/db."""
+        """Undoes the step on the state and carries the adjoint back; returns the slab's d(loss)/dK and d(loss)/db."""
         with torch.cuda.device_of(prev):
             a = self._hidden(curr, slab)
-            self._leapfrog_(prev, curr, a, slab, exact)
-            d = gated(u_curr, self._forward, a, slab, self._tiles["hidden"])
-            self._leapfrog_(u_prev, u_curr, d, slab, False)
-            kernel = kernel_gradient(curr, u_curr, a, d, slab, self._tiles["gradient"])[: self.rank]
-            # d carries the grid's unit: y, in grid units, cancels it in the kernel's gradient, but not here.
+            self._leapfrog_(prev, curr, a, slab=slab, exact=exact)
+            d = gated(u_curr, self._forward, a, slab=slab, tile=self._tiles["hidden"])
+            self._leapfrog_(u_prev, u_curr, d, slab=slab, exact=False)
+            kernel = kernel_gradient(curr, u_curr, a=a, d=d, slab=slab, tile=self._tiles["gradient"])[: self.rank]
+            # d carries the grid's unit: y, in grid units, cancels it in the kernel's gradient; nothing cancels it here.
             bias = d[1:-1, 1:-1, :, : self.rank].sum((0, 1, 2), dtype=torch.float32)
             return kernel.mul_(self._scale), bias.mul_(self._scale / self._unit)
 
     def _slabs(self, field: Tensor, budget: int) -> list[Slab]:
-        return list(slabs(tuple(field.shape), 1, self.position_bytes, budget))
+        return list(slabs(tuple(field.shape), radius=1, position_bytes=self.position_bytes, budget=budget))
 
     def _hidden(self, curr: Tensor, slab: Slab) -> Tensor:
-        return hidden(curr, self._forward, self._bias, slab, self._tiles["hidden"])
+        return hidden(curr, self._forward, self._bias, slab=slab, tile=self._tiles["hidden"])
 
     def _leapfrog_(self, prev: Tensor, curr: Tensor, a: Tensor, slab: Slab, exact: bool) -> Tensor | None:
-        return leapfrog_(prev, curr, a, self._transposed, slab, self._tiles["leapfrog"], exact)
+        return leapfrog_(prev, curr, a, weight=self._transposed, slab=slab, tile=self._tiles["leapfrog"], exact=exact)

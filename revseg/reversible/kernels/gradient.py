@@ -1,4 +1,4 @@
-"""Gradient of the loss in K, of both places where K stands in f = K^T relu(K y + b), in one pass:
+"""Gradient of the loss in K, from both places of K in f = K^T relu(K y + b), in one pass:
 
     g[r, c, d] = sum over positions p of  a(p)[r] u(p + d)[c] + d(p)[r] y(p + d)[c]
 
@@ -25,7 +25,7 @@ from revseg.reversible.slab import Slab
 def _add_row(
     total, a, d, u, y, line, h, w, inside, height, width, bottom, R: tl.constexpr, INTERPRETED: tl.constexpr
 ):  # fmt: skip
-    """Add the taps along W of row h of a and d; line: where row 0 of their frame lies in the workspace."""
+    """Adds the taps along W of row h of a and d; line: index of row 0 of their frame in the workspace."""
     inside = inside & (h >= 0) & (h < height) & (h <= bottom)
     total = product(tl.trans(load_window(a, line + h, w, inside, width, R)), u, total, INTERPRETED)
     return product(tl.trans(load_window(d, line + h, w, inside, width, R)), y, total, INTERPRETED)

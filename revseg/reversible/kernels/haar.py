@@ -1,7 +1,7 @@
 """Haar transform of a group of frames in one pass (see ``revseg.reversible.haar`` for the equations):
 
     coarsen    8 (or 4) phases of the fine pixels -> rotations along T, H, W in registers -> 8C (4C) channels
-    refine     the way back
+    refine     the inverse
 
 On the grid both give the bits of the PyTorch path: the same shears in the same order, each product rounded
 before it is used. Contraction is switched off here: an FMA would round t b and the sum at once, and
@@ -30,7 +30,7 @@ ROTATION = tl.constexpr(math.sin(math.pi / 4))
 
 @triton.jit
 def _rotate(low, high, EXACT: tl.constexpr):
-    """Coarsen the pair (low, high) along one axis."""
+    """Coarsens the pair (low, high) along one axis."""
     shear, rotation = tl.full([1, 1], SHEAR, low.dtype), tl.full([1, 1], ROTATION, low.dtype)
     if EXACT:
         low += nearest(high * shear)
@@ -42,7 +42,7 @@ def _rotate(low, high, EXACT: tl.constexpr):
 
 @triton.jit
 def _rotate_back(low, high, EXACT: tl.constexpr):
-    """Refine the pair: the inverse of ``_rotate``."""
+    """Refines the pair: the inverse of ``_rotate``."""
     shear, rotation = tl.full([1, 1], SHEAR, low.dtype), tl.full([1, 1], ROTATION, low.dtype)
     if EXACT:
         low -= nearest(high * shear)
@@ -54,7 +54,7 @@ def _rotate_back(low, high, EXACT: tl.constexpr):
 
 @triton.jit
 def _rotate_plane(p00, p01, p10, p11, EXACT: tl.constexpr):
-    """Along H, then W; pHW."""
+    """Coarsens a plane of phases along H, then W; the digits of p are H, W."""
     p00, p10 = _rotate(p00, p10, EXACT)
     p01, p11 = _rotate(p01, p11, EXACT)
     p00, p01 = _rotate(p00, p01, EXACT)
@@ -64,7 +64,7 @@ def _rotate_plane(p00, p01, p10, p11, EXACT: tl.constexpr):
 
 @triton.jit
 def _rotate_plane_back(p00, p01, p10, p11, EXACT: tl.constexpr):
-    """Along W, then H."""
+    """Refines a plane of phases along W, then H."""
     p10, p11 = _rotate_back(p10, p11, EXACT)
     p00, p01 = _rotate_back(p00, p01, EXACT)
     p01, p11 = _rotate_back(p01, p11, EXACT)
@@ -106,7 +106,7 @@ def _haar_kernel(
     HALVE_TIME: tl.constexpr, COARSEN: tl.constexpr, EXACT: tl.constexpr, LARGEST: tl.constexpr,
     INTERPRETED: tl.constexpr,
 ):  # fmt: skip
-    """height, width: of the coarse frames; pixels: all of the group; LARGEST: 0 for no range."""
+    """Transforms a group. height, width, pixels: those of the coarse frames; LARGEST: 0 where there is no range."""
     DTYPE: tl.constexpr = source.dtype.element_ty
     # int32 states exceed what float32 holds exactly.
     WIDE: tl.constexpr = tl.float64 if source.dtype.element_ty == tl.int32 else tl.float32
@@ -150,13 +150,13 @@ def _haar_kernel(
 
 
 def coarsen_group_(fine: Tensor, coarse: Tensor, halve_time: bool, exact: bool) -> None:
-    """Frames (T, H, W, C) -> ``coarse`` (T/2 or T, H/2, W/2, 8C or 4C), which may be the same memory."""
-    _launch(fine, coarse, coarse, fine.shape[-1], halve_time, exact, True)
+    """Coarsens frames (T, H, W, C) -> ``coarse`` (T/2 or T, H/2, W/2, 8C or 4C), which may be the same memory."""
+    _launch(fine, coarse, coarse=coarse, channels=fine.shape[-1], halve_time=halve_time, exact=exact, down=True)
 
 
 def refine_group_(coarse: Tensor, fine: Tensor, halve_time: bool, exact: bool) -> None:
-    """The inverse: ``coarse`` -> ``fine``, which may be the same memory."""
-    _launch(coarse, fine, coarse, fine.shape[-1], halve_time, exact, False)
+    """Refines ``coarse`` -> ``fine``, which may be the same memory."""
+    _launch(coarse, fine, coarse=coarse, channels=fine.shape[-1], halve_time=halve_time, exact=exact, down=False)
 
 
 def _launch(source: Tensor, target: Tensor, coarse: Tensor, channels: int, halve_time: bool, exact: bool,

@@ -84,17 +84,17 @@ def workspace(slab: Slab, width: int, rank: int, device: torch.device) -> Tensor
 
 
 def hidden(field: Tensor, weight: Tensor, bias: Tensor, slab: Slab, tile: Tile) -> Tensor:
-    """relu(K y + b): field (T, H, W, C) -> workspace, bfloat16."""
-    return _launch(field, weight, bias, None, slab, tile)
+    """Computes relu(K y + b): field (T, H, W, C) -> workspace, bfloat16."""
+    return _launch(field, weight, bias=bias, gate=None, slab=slab, tile=tile)
 
 
 def gated(field: Tensor, weight: Tensor, gate: Tensor, slab: Slab, tile: Tile) -> Tensor:
-    """(gate > 0) K u: field (T, H, W, C), workspace -> workspace."""
-    return _launch(field, weight, None, gate, slab, tile)
+    """Computes (gate > 0) K u: field (T, H, W, C), workspace -> workspace."""
+    return _launch(field, weight, bias=None, gate=gate, slab=slab, tile=tile)
 
 
 def forward_weight(kernel: Tensor, rank: int) -> Tensor:
-    """K (r, C, 3, 3, 3) -> bfloat16, filled to ``rank`` rows: (9, C, 4 rank), thin fields (9, 4 C, rank)."""
+    """Lays out K (r, C, 3, 3, 3) in bfloat16, filled to ``rank`` rows: (9, C, 4 rank), thin fields (9, 4 C, rank)."""
     rows, channels = kernel.shape[:2]
     weight = kernel.new_zeros((9, channels, 4, rank), dtype=torch.bfloat16)
     weight[:, :, :3, :rows] = kernel.flatten(2, 3).permute(2, 1, 3, 0)
@@ -107,7 +107,7 @@ def _launch(field: Tensor, weight: Tensor, bias: Tensor | None, gate: Tensor | N
             tile: Tile) -> Tensor:  # fmt: skip
     frames, height, width, channels = field.shape
     rank = weight.shape[-1] if channels < 16 else weight.shape[-1] // 4
-    out = workspace(slab, width, rank, field.device)
+    out = workspace(slab, width=width, rank=rank, device=field.device)
     first, last = max(slab.start - 1, 0), min(slab.stop + 1, frames)
     top, bottom = max(slab.top - 1, 0), min(slab.bottom + 1, height)
     programs = (triton.cdiv(width, tile.width - 2) * triton.cdiv(bottom - top, tile.height)

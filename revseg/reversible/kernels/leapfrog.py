@@ -79,7 +79,7 @@ def _leapfrog_kernel(
 
 def leapfrog_(prev: Tensor, curr: Tensor, hidden: Tensor, weight: Tensor, slab: Slab, tile: Tile,
               exact: bool) -> Tensor | None:  # fmt: skip
-    """Step the slab of ``prev`` (T, H, W, C), in place; returns the largest magnitude, 0-d, where ``exact``.
+    """Steps the slab of ``prev`` (T, H, W, C), in place; returns the largest magnitude, 0-d, where ``exact``.
 
     The magnitude is reduced in two stages, so it does not depend on the order in which programs end.
     """
@@ -97,7 +97,7 @@ def leapfrog_(prev: Tensor, curr: Tensor, hidden: Tensor, weight: Tensor, slab: 
 
 
 def transposed_weight(kernel: Tensor, rank: int) -> Tensor:
-    """Scaled K (r, C, 3, 3, 3) -> flipped, bfloat16, (9, 4 rank, C), C at least 16."""
+    """Lays out the scaled K (r, C, 3, 3, 3), flipped, in bfloat16: (9, 4 rank, C), C at least 16."""
     rows, channels = kernel.shape[:2]
     weight = kernel.new_zeros((9, 4, rank, max(16, channels)), dtype=torch.bfloat16)
     weight[:, :3, :rows, :channels] = kernel.flip(2, 3, 4).flatten(2, 3).permute(2, 3, 0, 1)

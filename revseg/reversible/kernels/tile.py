@@ -1,7 +1,7 @@
 """Block sizes of the kernels: a fixed table, so that forward and inverse always run the same code.
 
 A search at run time could choose differently in the two directions, and the inverse would lose its bits.
-``scripts/tune_kernels.py`` measures candidates and prints entries to be pasted here.
+``scripts/tune_kernels.py`` measures candidates and prints entries for ``TABLE``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tile:
-    """What one program computes.
+    """The part of a field that one program computes.
 
     frames, height, width: its positions, powers of two; ``width`` counts the 2 halo columns of hidden.
     channels: channels of the field it treats at a time; warps, stages: Triton's num_warps and num_stages.
@@ -29,7 +29,7 @@ class Tile:
         return self.frames * self.height * self.width
 
 
-# (kernel, channels of the field, padded rank) -> Tile; what is missing is filled in by ``tile_of``.
+# (kernel, channels of the field, padded rank) -> Tile; ``tile_of`` guesses what is missing.
 TABLE: dict[tuple[str, int, int], Tile] = {}
 
 # Programs that share a kernel gradient's sum: enough to fill a large GPU a few times over.
@@ -39,29 +39,29 @@ HAAR_ELEMENTS = 1024
 
 
 def tile_of(kernel: str, channels: int, rank: int) -> Tile:
-    """The table's entry, or a guess made of shapes alone."""
+    """Returns the table's entry, or a guess from the shapes alone."""
     entry = TABLE.get((kernel, channels, rank))
     if entry is not None:
         return entry
     if kernel == "hidden":
         # Unpipelined loads pass through the L1 cache, where the next tap finds them; pipelined ones go to L2.
         height = 8 if rank <= 16 else 4
-        return Tile(2, height, 16, channel_block(channels, 32), 4 if rank == 32 else 8, 1)
+        return Tile(2, height, 16, channels=channel_block(channels, 32), warps=4 if rank == 32 else 8, stages=1)
     if kernel == "leapfrog":
         height = 4 if rank <= 32 else 2
         # float32 prev, curr and force of a tile fill the registers of 4 warps at 64 channels.
         warps, stages = (4, 1) if channels <= 32 else (8, 2)
-        return Tile(2, height, 16, channel_block(channels, 64), warps, stages)
-    return Tile(1, 4, 16, channel_block(channels, 64 if rank <= 16 else 32), 4 if rank <= 16 else 8, 1)
+        return Tile(2, height, 16, channels=channel_block(channels, 64), warps=warps, stages=stages)
+    return Tile(1, 4, 16, channels=channel_block(channels, 64 if rank <= 16 else 32), warps=4 if rank <= 16 else 8, stages=1)
 
 
 def channel_block(channels: int, longest: int) -> int:
-    """Largest power of two up to ``longest`` that divides ``channels``; 16, a product's least, for 4, 8."""
+    """Largest power of two up to ``longest`` that divides ``channels``; for 4 and 8 it is 16, the least of a product."""
     if channels < 16:
         return 16
     return min(longest, channels & -channels)
 
 
 def padded_rank(rank: int) -> int:
-    """Zero rows fill K up to 16, 32 or 64 rows."""
+    """Number of rows of K with the zero rows that fill it: 16, 32 or 64."""
     return max(16, 1 << (rank - 1).bit_length())

@@ -1,4 +1,4 @@
-"""Compare the kernels with PyTorch on a small field: the same bits of integers, close where products round.
+"""Compares the kernels with PyTorch on a small field: integers must have the same bits, rounded products must be close.
 
 Each check returns a reason against the kernels, or an empty string.
 """
@@ -27,7 +27,7 @@ TOLERANCE = 2e-2
 
 
 def verify_layer(device: torch.device, layout: Layout) -> str:
-    """A step, its inverse and its adjoint on three slabs, against convolutions of the same operands."""
+    """Compares a step, its inverse and its adjoint on three slabs with convolutions of the same operands."""
     generator = torch.Generator().manual_seed(0)
     shape = (3, 5, 17, layout.channels)
     spread = 256.0 if layout.grid.exact else 1.0
@@ -41,15 +41,23 @@ def verify_layer(device: torch.device, layout: Layout) -> str:
     if layout.grid.exact:
         prev, curr = prev.round(), curr.round()
     u_prev, u_curr = (random(*shape).to(layout.adjoint_dtype) for _ in range(2))
-    expected = _reference(kernel, bias, step_size, unit, layout.grid.exact, prev, curr, u_prev, u_curr)
+    expected = _reference(
+        kernel, bias, step_size=step_size, unit=unit, exact=layout.grid.exact, prev=prev, curr=curr, u_prev=u_prev, u_curr=u_curr
+    )
 
-    layer = FusedLayer(kernel, bias, step_size, unit)
+    layer = FusedLayer(kernel, bias, step_size=step_size, unit=unit)
     prev, curr = prev.to(layout.grid.dtype), curr.to(layout.grid.dtype)
-    parts = [Slab(0, 2, 0, 5, 3, 5, 1), Slab(2, 3, 0, 2, 3, 5, 1), Slab(2, 3, 2, 5, 3, 5, 1)]
+    parts = [
+        Slab(start=0, stop=2, top=0, bottom=5, frames=3, height=5, radius=1),
+        Slab(start=2, stop=3, top=0, bottom=2, frames=3, height=5, radius=1),
+        Slab(start=2, stop=3, top=2, bottom=5, frames=3, height=5, radius=1),
+    ]
     stepped = prev.clone()
-    sizes = [layer.step_slab_(stepped, curr, part, layout.grid.exact) for part in parts]
+    sizes = [layer.step_slab_(stepped, curr, part, exact=layout.grid.exact) for part in parts]
     back = stepped.clone()
-    gradients = [layer.adjoint_slab_(back, curr, u_prev, u_curr, part, layout.grid.exact) for part in parts]
+    gradients = [
+        layer.adjoint_slab_(back, curr, u_prev=u_prev, u_curr=u_curr, slab=part, exact=layout.grid.exact) for part in parts
+    ]
     if layout.grid.exact:
         if not torch.equal(back, prev):
             return "the inverse of a step does not return the same bits"
@@ -66,7 +74,7 @@ def verify_layer(device: torch.device, layout: Layout) -> str:
 
 def _reference(kernel: Tensor, bias: Tensor, step_size: float, unit: float, exact: bool, prev: Tensor,
                curr: Tensor, u_prev: Tensor, u_curr: Tensor) -> tuple[Tensor, ...]:  # fmt: skip
-    """Step, adjoint and gradients in float64 from operands rounded to bfloat16."""
+    """Returns step, adjoint and gradients in float64, from operands rounded to bfloat16."""
 
     def narrow(x: Tensor) -> Tensor:
         return x.to(torch.bfloat16).double()
@@ -85,18 +93,18 @@ def _reference(kernel: Tensor, bias: Tensor, step_size: float, unit: float, exac
 
 
 def verify_haar(device: torch.device, channels: int, dtype: torch.dtype, exact: bool) -> str:
-    """Coarsening and refining one small group against the PyTorch path, with and without T."""
+    """Compares coarsening and refining of one small group with the PyTorch path, with and without T."""
     generator = torch.Generator().manual_seed(0)
     grid = Grid(dtype, 8) if exact else Grid(dtype, None)
     values = torch.randn(2, 6, 10, channels, generator=generator) * 1000
     fine = (values.round() if exact else values).to(dtype).to(device)
     for halve_time in (True, False):
         coarse = torch.empty(haar.coarse_shape(fine.shape, halve_time), dtype=dtype, device=device)
-        coarsen_group_(fine, coarse, halve_time, exact)
+        coarsen_group_(fine, coarse, halve_time=halve_time, exact=exact)
         refined = torch.empty_like(fine)
-        refine_group_(coarse, refined, halve_time, exact)
-        # On CPU: there no kernel is asked for, whose verdict is what is being formed here.
-        truth = haar.coarsen_(fine.cpu().clone(), halve_time, grid, 1 << 20).to(device)
+        refine_group_(coarse, refined, halve_time=halve_time, exact=exact)
+        # On the CPU, where no kernel is asked for: whether one may be used is only being found out here.
+        truth = haar.coarsen_(fine.cpu().clone(), halve_time=halve_time, grid=grid, group_bytes=1 << 20).to(device)
         if exact and not (torch.equal(coarse, truth) and torch.equal(refined, fine)):
             return "the transform differs from PyTorch's in its bits"
         largest = (coarse.float() - truth.float()).abs().amax(), (refined.float() - fine.float()).abs().amax()

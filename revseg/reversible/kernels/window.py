@@ -1,4 +1,4 @@
-"""What the kernels share on the device: positions of a tile, windows along W, products, rounding."""
+"""Device functions that the kernels share: positions of a tile, windows along W, products, rounding."""
 
 # mypy: disallow-untyped-defs=False
 from __future__ import annotations
@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 
 # Triton compiles a kernel anew where an integer is 1 or a multiple of 16. Sizes and slabs change with
-# every video and gain nothing by that: alignment follows from the channels.
+# every video and gain nothing from it: alignment follows from the channels.
 EXTENT = ("frames", "height", "width", "top", "bottom", "origin_t", "origin_h", "rows")
 
 
@@ -20,7 +20,7 @@ def tile_positions(first, top, left, TILE_T: tl.constexpr, TILE_H: tl.constexpr,
 
 @triton.jit
 def load_window(memory, line, w, inside, width, CHANNELS: tl.constexpr):
-    """Values at w - 1, w, w + 1 side by side, zero outside: (M,) -> (M, 4 CHANNELS), the fourth slot zero.
+    """Loads the values at w - 1, w, w + 1 side by side, zero outside: (M,) -> (M, 4 CHANNELS), the fourth slot zero.
 
     line: index of the row (t, h) in memory. Channels-last memory makes the window one contiguous run: one
     product with 3 CHANNELS terms instead of three with CHANNELS.
@@ -34,7 +34,7 @@ def load_window(memory, line, w, inside, width, CHANNELS: tl.constexpr):
 
 @triton.jit
 def to_bfloat16(x, INTERPRETED: tl.constexpr):
-    """Container -> bfloat16, rounded half to even as by ``Tensor.to``: integers pass through float32.
+    """Converts container -> bfloat16, rounded half to even as by ``Tensor.to``: integers pass through float32.
 
     Triton's interpreter cuts the low bits off instead: there they are rounded away first.
     """
@@ -47,7 +47,7 @@ def to_bfloat16(x, INTERPRETED: tl.constexpr):
 
 @triton.jit
 def product(a, b, total, INTERPRETED: tl.constexpr):
-    """total + a b for bfloat16 a and b, summed in float32.
+    """Returns total + a b for bfloat16 a and b, summed in float32.
 
     Triton's interpreter keeps bfloat16 as raw 16-bit words and would multiply those.
     """
@@ -58,12 +58,12 @@ def product(a, b, total, INTERPRETED: tl.constexpr):
 
 @triton.jit
 def nearest(x):
-    """Round half to even, as torch.round.
+    """Rounds half to even, as torch.round.
 
     Adding 1.5 * 2^23 leaves no bits for a fraction, so the sum's own rounding does it; without reassociation,
     which Triton never allows, no compiler may cancel the two constants. Above 2^22 the trick ends: those
-    values, a force beyond every range, stay as they are, the same in both directions. A libdevice call would
-    be unknown to the interpreter.
+    values, a force beyond every range, stay as they are, the same in both directions. The interpreter
+    does not know calls of libdevice.
     """
     if x.dtype == tl.float64:
         return tl.where(tl.abs(x) < 2.0**51, (x + 1.5 * 2.0**52) - 1.5 * 2.0**52, x)

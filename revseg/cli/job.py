@@ -1,0 +1,79 @@
+"""The function that Hydra runs: for one command, or for every job of a sweep."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from revseg.cli.command import Command
+from revseg.cli.logs import write_to_log
+from revseg.cli.sentences import TOLD, sentence
+from revseg.cli.settings import instance
+from revseg.cli.words import names_in
+from revseg.runs.interruption import Interrupted
+
+
+class Stopped(SystemExit):
+    """A job ended with an error that its command tells in one sentence.
+
+    It is no Exception: Hydra would print that a job failed, with all its overrides, and go on to the next of a sweep.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Job:
+    """Calls the function of a command with its settings. Launchers send it to other processes."""
+
+    command: Command
+    traceback: bool = False
+    """Whether the user wants to see where an error comes from."""
+
+    def __call__(self, tree: DictConfig) -> Any:
+        """The objective: what the function returns. Sweepers minimize or maximize it."""
+        sleep_early()
+        alone = HydraConfig.get().mode != RunMode.MULTIRUN
+        typed = list(HydraConfig.get().overrides.task)
+        try:
+            config = instance(tree, self.command.settings())
+            return self.command.call(self._in_its_folder(config, alone=alone), names_in(typed))
+        except BaseException as error:
+            text = sentence(error, typed) if isinstance(error, TOLD) else None
+            write_to_log(text, error)
+            # Sweepers and launchers must see that a job of theirs failed; a signal ends the whole sweep.
+            if text is None or self.traceback or not (alone or isinstance(error, Interrupted)):
+                raise
+            raise Stopped(error) from error
+
+    def _in_its_folder(self, config: Any, *, alone: bool) -> Any:
+        """The settings with the folder that Hydra made for this job."""
+        name = self.command.folder
+        if name is None or getattr(config, name) is not None or (alone and not self.command.keeps_runs):
+            return config
+        path = HydraConfig.get().run.dir if alone else _from_here(Path(HydraConfig.get().runtime.output_dir))
+        return replace(config, **{name: str(path)})
+
+
+def _from_here(path: Path) -> Path:
+    """Short where it lies in the working directory."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def sleep_early() -> None:
+    """Lets the threads of libgomp sleep soon; it reads this as PyTorch is imported.
+
+    How often a thread looks whether the others are done before it sleeps: by itself 300,000 times, unless its own process has
+    more threads than there are cores. It does not see what else runs there.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -1,0 +1,63 @@
+"""How a command ends that cannot go on: one sentence, and an exit status."""
+
+from __future__ import annotations
+
+import sys
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from revseg.cli.composition import reason
+from revseg.runs.interruption import Interrupted
+
+TOLD = (
+    Interrupted,
+    KeyboardInterrupt,
+    ValueError,
+    OSError,
+    ArithmeticError,
+    MemoryError,
+    RuntimeError,
+    HydraException,
+    OmegaConfBaseException,
+)
+"""What may be the fault of a setting, a file or the machine, and not of the program."""
+
+
+def sentence(error: BaseException, overrides: list[str]) -> str | None:
+    """What is told of an error; None where it is a mistake of the program, which shows its traceback."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, Interrupted):
+        return str(error)
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return reason(error, overrides)
+    if isinstance(error, (MemoryError, RuntimeError)):
+        return _out_of_memory(error)
+    if isinstance(error, OSError) and error.strerror:
+        # It prints as "[Errno 2] No such file or directory: 'x'"; turned round, the file comes first.
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def tell(text: str) -> None:
+    """Prints a sentence that ends a command."""
+    print(f"revseg: {text}", file=sys.stderr)
+
+
+def status(error: BaseException) -> int:
+    """The exit status: that of the signal, else 1."""
+    if isinstance(error, Interrupted):
+        return 128 + error.signum
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _out_of_memory(error: BaseException) -> str | None:
+    # PyTorch has an own class for a GPU, and for the memory of the computer only a message. It is asked where it is loaded:
+    # importing it takes seconds.
+    torch = sys.modules.get("torch")
+    on_gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
+    if not (isinstance(error, MemoryError) or on_gpu or "DefaultCPUAllocator" in str(error)):
+        return None
+    first = " ".join(str(error).split(". ")[0].split())
+    return f"out of memory{f': {first}' if first else ''}; lower data.height, network.channels or network.rank"

@@ -1,0 +1,169 @@
+"""Labels carried from the labelled frames to all others by dense optical flow, with how far they can be trusted.
+
+The flow (``Flow``) leads from frame t to the labelled frame s on two ways:
+
+    chain    x_s = position_{s+1 -> s}( ... position_{t -> t-1}(x_t))     drifts, but follows large motion
+    direct   x_s = position_{t -> s}(x_t)                                 does not drift, but loses what has moved far
+
+Positions are composed, and labels looked up once at the end, so that no small object is worn away by resampling. Where a way has
+lost the objects altogether, the ground agrees all the better: what a way says therefore counts as far as the objects' own pixels
+of frame s, carried to t and back, agree (``Flow.agreement``). The confidence of a pixel is
+
+    w_way = agreement_t sqrt(mean of agreement_s over the objects),     w = mean of w_chain and w_direct
+
+the mean weighed with carry.chain and carry.direct. A frame between two labelled ones hears both:
+
+    probability_c = sum_s w_s p_s(c) / sum_s w_s,     confidence = max_s w_s
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from revseg.evidence.ahead import map_ahead
+from revseg.evidence.cache import EvidenceCache, digest
+from revseg.evidence.config import CarryConfig
+from revseg.evidence.evidence import from_bytes, to_bytes
+from revseg.evidence.flow import Field, Flow, look_up, look_up_planes
+from revseg.evidence.gaps import Gap
+from revseg.labels.sample import Sample
+from revseg.runs.phases import phase
+
+VERSION = 1
+"""Of what this file makes of the same flow, labels and settings."""
+
+
+class Carrier:
+    """Carries probabilities of classes, (classes, H, W) planes, from frame to frame."""
+
+    def __init__(self, labelled: Sample, classes: int, *, flow: Flow, config: CarryConfig, cache: EvidenceCache) -> None:
+        self.labelled, self.classes, self.flow, self.cache = labelled, classes, flow, cache
+        total = config.chain + config.direct
+        self._chain_share, self._direct_share = config.chain / total, config.direct / total
+
+    def key(self, gap: Gap) -> str:
+        """Of the evidence of a gap: of the labels at its ends, and all else that it depends on."""
+        ends = [(self.labelled.labelled_frames[row], self.labelled.labels[row]) for row in gap.rows]
+        shares = self._chain_share, self._direct_share
+        return digest("gap", VERSION, self.flow.agreement_key, self.classes, shares, gap.first, gap.stop, ends)
+
+    def planes(self, row: int) -> Field:
+        """Of a labelled frame; where the label is void, all are 0."""
+        labels = self.labelled.labels[row].numpy()
+        return (labels == np.arange(self.classes)[:, None, None]).astype(np.float32)
+
+    def carried(self, gaps: Sequence[Gap]) -> Tensor:
+        """Returns (classes + 1, T, H, W) uint8: labelled frames have their labels, the others what is carried to them."""
+        evidence = torch.zeros(self.classes + 1, *self.labelled.volume.shape[1:], dtype=torch.uint8)
+        for row, frame in enumerate(self.labelled.labelled_frames):
+            evidence[:, frame] = summed([self.planes(row)])
+        missing = []
+        for gap in gaps:
+            kept = self.cache.get("gap", self.key(gap)) if self.cache.keeps else None
+            if kept is None:
+                missing.append(gap)
+            else:
+                evidence[:, gap.first : gap.stop] = torch.from_numpy(kept)
+        if missing:
+            self._fill(evidence, missing)
+        return evidence
+
+    def _fill(self, evidence: Tensor, gaps: Sequence[Gap]) -> None:
+        """In place, the frames of the gaps."""
+        # All gaps in one go: with each by itself, most of 16 cores would wait for its last frames.
+        carried = map_ahead(self.flow.pool, lambda way: self._sum(*way).astype(np.float16), self._ways(gaps), self.flow.threads)
+        with phase("carrying labels", total=sum(gap.stop - gap.first for gap in gaps)) as bar:
+            for gap in gaps:
+                sides = []
+                for row in gap.rows:
+                    side = {}
+                    for frame in gap.frames_from(row):
+                        side[frame] = next(carried)
+                        bar.advance(1 if row == gap.rows[-1] else 0)
+                    sides.append(side)
+                for frame in range(gap.first, gap.stop):
+                    evidence[:, frame] = summed([side.pop(frame) for side in sides])
+                if self.cache.keeps:
+                    self.cache.put("gap", self.key(gap), evidence[:, gap.first : gap.stop].numpy())
+        self.cache.finish()  # the evidence is weighed in place
+
+    def back(self, evidence: Tensor, gaps: Sequence[Gap], shares: Sequence[float]) -> Iterator[tuple[int, int, Tensor]]:
+        """Yields the row of a labelled frame, the number of a share, and the evidence (classes + 1, H, W) that comes back to it
+        from frames a share of the way to the next labelled ones; nothing where none comes back."""
+        ends = [(gap, row) for gap in gaps for row in gap.rows]
+        virtual = [(row, index, gap.virtual(row, share)) for gap, row in ends for index, share in enumerate(shares)]
+        giving = sorted(((row, index, frame) for row, index, frame in virtual if frame is not None), key=lambda way: way[:2])
+
+        def given(way: tuple[int, int, int]) -> tuple[int, int, Field]:
+            row, index, frame = way
+            return row, index, self._back(evidence[:, frame], source=frame, frame=self.labelled.labelled_frames[row])
+
+        with phase("carrying labels back", total=len(giving)) as bar:
+            found = map_ahead(self.flow.pool, given, giving, self.flow.threads)
+            for (row, index), ways in groupby(found, key=lambda way: way[:2]):
+                sums = [way[2] for way in ways]
+                bar.advance(len(sums))
+                yield row, index, summed(sums)
+
+    def _ways(self, gaps: Sequence[Gap]) -> Iterator[tuple[Field, int, int, Field, Field]]:
+        """What ``_sum`` takes, for each gap, labelled frame at its ends, and frame."""
+        for gap in gaps:
+            for row in gap.rows:
+                source, planes = self.labelled.labelled_frames[row], self.planes(row)
+                for way in self._chain(source, gap.frames_from(row)):
+                    yield planes, source, *way
+
+    def _back(self, known: Tensor, *, source: int, frame: int) -> Field:
+        """Evidence of a frame, carried to another: w p of the classes."""
+        scaled = from_bytes(known)
+        step = 1 if frame > source else -1
+        *_, (_, position, way_back) = self._chain(source, range(source + step, frame + step, step))
+        return self._sum(scaled[:-1] * scaled[-1], source, frame, position, way_back)
+
+    def _chain(self, source: int, frames: range) -> Iterator[tuple[int, Field, Field]]:
+        """Frame by frame: (frame, where its pixels are in the source, where the source's pixels are in it)."""
+        position = way_back = self.flow.identity
+        for frame in frames:
+            before = frame - frames.step
+            if self._chain_share:
+                position = look_up(position, self.flow.position(frame, before), cv2.INTER_LINEAR)
+                way_back = look_up(self.flow.position(before, frame), way_back, cv2.INTER_LINEAR)
+            yield frame, position, way_back
+
+    def _sum(self, planes: Field, source: int, frame: int, position: Field, way_back: Field) -> Field:
+        """w p, the confidence w at most 1: both ways together."""
+        objects = planes[1:].sum(0)
+        total = np.zeros_like(planes)
+        for share, to, fro in self._both(source, frame, position, way_back):
+            kept = _mean(self.flow.agreement(source, frame, fro, to), objects) if objects.any() else 1.0
+            total += np.sqrt(kept) * share * self.flow.agreement(frame, source, to, fro) * look_up_planes(planes, to)
+        return total
+
+    def _both(self, source: int, frame: int, position: Field, way_back: Field) -> Iterator[tuple[float, Field, Field]]:
+        """Weight of each way that has one, where it leads to, and back."""
+        if self._chain_share:
+            yield self._chain_share, position, way_back
+        if self._direct_share:
+            to, fro = (self.flow.position(*pair, again=False) for pair in ((frame, source), (source, frame)))
+            yield self._direct_share, to, fro
+
+
+def _mean(values: NDArray, weights: NDArray) -> float:
+    return float((values * weights).sum() / weights.sum())
+
+
+def summed(sums: list[NDArray]) -> Tensor:
+    """Returns, from w_s p_s of each source, (classes, H, W), probabilities and confidence, (classes + 1, H, W) uint8."""
+    total = np.sum(sums, 0, dtype=np.float32)
+    probability = total / np.maximum(total.sum(0), 1e-9)
+    confidence = np.max([part.sum(0, dtype=np.float32) for part in sums], 0)
+    # Little, but more than nothing: where no source is to be trusted, the better one is still better than none.
+    confidence = np.where(confidence > 0, np.maximum(confidence, 1 / 255), 0)
+    return to_bytes(np.concatenate([probability, confidence[None]]))

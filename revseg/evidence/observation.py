@@ -1,0 +1,84 @@
+"""A video with all that is known of it, at the size of the network and at that of its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from revseg.evidence.cache import EvidenceCache
+from revseg.evidence.carry import carry
+from revseg.evidence.config import EvidenceConfig
+from revseg.evidence.evidence import Evidence
+from revseg.evidence.flow import Flow
+from revseg.evidence.motion import motion_evidence
+from revseg.evidence.store import FlowStore
+from revseg.labels.sample import Sample
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A video with what is known of it."""
+
+    video: Sample
+    """At the size of the network; its labelled frames are those whose labels are given."""
+    flow: Flow | None = None
+    """Along which predictions are smoothed."""
+    evidence: Evidence | None = None
+    """What the labels say, at the size of the flow; None where no labels are carried."""
+    seen: Evidence | None = None
+    """What the network sees of evidence, at its size; None for one that sees pictures alone."""
+    returned: tuple[Evidence, ...] = ()
+    """What comes back to each labelled frame, at the size of the network; the T axis are the shares."""
+
+    @property
+    def inputs(self) -> Tensor:
+        """What the network sees: (3, T, H, W) uint8, or (3 + classes + 1, T, H, W) with evidence."""
+        return self.video.volume if self.seen is None else torch.cat([self.video.volume, self.seen.planes()])
+
+    @property
+    def fixed(self) -> tuple[int, ...]:
+        """Frames whose masks are their labels."""
+        return () if self.evidence is None else self.video.labelled_frames
+
+
+def height_of_evidence(config: EvidenceConfig, height: int | None, native: int) -> int | None:
+    """Height at which a video is decoded, for a network that sees `height` lines of `native`; None: as it is."""
+    if config.source == "none" and not config.smoothing.sweeps:
+        return height
+    return max(height or native, min(config.flow.height, native))
+
+
+def observe(
+    video: Sample,
+    *,
+    height: int | None,
+    classes: int,
+    config: EvidenceConfig,
+    store: FlowStore,
+    cache: EvidenceCache,
+    shares: Sequence[float] = (),
+    unlabelled: str = "motion",
+    threads: int | None = None,
+) -> Observation:
+    """What is known of a video that was decoded at the height of its evidence (``height_of_evidence``).
+
+    height: of the network's frames. store, cache: for what is needed again. shares: from how far labels come back to
+    labelled frames. unlabelled: what a network is shown of a video without labels, "motion" or "nothing".
+    """
+    small = video.resized(height)
+    size = small.height, small.width
+    if config.source == "none" and not config.smoothing.sweeps:
+        return Observation(small)
+    flow = Flow(video.volume, config.flow, store=store, threads=threads)
+    if config.source == "none":
+        return Observation(small, flow)
+    if video.labelled_frames:
+        carried = carry(video, classes, flow=flow, config=config, shares=shares, cache=cache)
+        returned = tuple(one.resized(size) for one in carried.returned)
+        return Observation(small, flow, carried.evidence, carried.evidence.resized(size), returned)
+    if unlabelled == "motion":
+        return Observation(small, flow, seen=motion_evidence(flow, classes, config=config, cache=cache).resized(size))
+    return Observation(small, flow, seen=Evidence.blank(classes, video.frames, size))

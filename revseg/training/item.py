@@ -1,0 +1,41 @@
+"""What one training step sees of a video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from revseg.evidence.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Item:
+    """A volume with the labels of some frames, and the evidence of all."""
+
+    volume: Tensor
+    """(3, T, H, W) uint8, RGB."""
+    labels: Tensor
+    """(L, H, W) uint8: 0 background, 1, 2, ... objects, 255 void."""
+    labelled_frames: tuple[int, ...]
+    """Positions on the T axis of the L labelled frames, ascending."""
+    evidence: Evidence | None = None
+    """At the size of the volume, for a network that sees it."""
+
+    def __post_init__(self) -> None:
+        assert self.labels.shape == (len(self.labelled_frames), *self.volume.shape[2:]), self.labels.shape
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return self.volume.shape[1]
+
+    @property
+    def height(self) -> int:
+        """H."""
+        return self.volume.shape[2]
+
+    @property
+    def width(self) -> int:
+        """W."""
+        return self.volume.shape[3]

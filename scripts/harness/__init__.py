@@ -1,0 +1,22 @@
+"""What all measurements share: one question is one script, and this is the rest.
+
+arguments   pieces of the command lines
+process     a process for each case, with its own log; side by side where times are compared
+memory      peak memory of a piece of work
+machine     processor, threads, versions
+results     a JSON file for each finished case: a second call measures only what is missing
+page        Markdown tables, and sections of a page between markers
+plots       curves and bars
+"""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:  # so that the checkout need not be installed; imported before anything of revseg
+    sys.path.insert(0, str(ROOT))
+
+# As the commands of revseg do before PyTorch is imported: threads that wait give their core to who needs it.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -1,0 +1,1 @@
+"""What the benchmarks on DAVIS measure: revseg beside what else one could do."""

@@ -1,0 +1,1 @@
+"""What scripts/benchmark.py measures: memory and speed of revseg beside its peers."""

@@ -1,0 +1,100 @@
+"""The folder of a segmented video: what lies in it, and what of other people is not overwritten."""
+
+import json
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from revseg.labels.masks import read_mask, write_mask
+from revseg.output.folder import Source, claim, write_prediction
+from revseg.segment.segmenter import Segmented
+from revseg.video.read import read_video
+
+NAMES = tuple(f"{frame:05d}" for frame in range(12))
+
+
+def mask_of(frame: int) -> np.ndarray:
+    mask = np.zeros((64, 96), np.uint8)
+    mask[10:30, 4 * frame : 4 * frame + 20] = 1
+    mask[40:, :30] = 2
+    return mask
+
+
+def segmented(frames: int = 12) -> Iterator[Segmented]:
+    return (Segmented(mask_of(frame), frame / 20) for frame in range(frames))
+
+
+@pytest.fixture
+def source(tmp_path: Path, pictures: Callable, encode: Callable) -> Source:
+    return Source(encode(tmp_path / "video.mp4", pictures(12)), Fraction(25), NAMES)
+
+
+def test_what_is_written(tmp_path: Path, source: Source) -> None:
+    folder = tmp_path / "out"
+    expected = write_prediction(segmented(), source, folder, note={"labelled_frames": (0, 4)})
+    assert expected == [frame / 20 for frame in range(12)]
+    assert sorted(path.name for path in folder.iterdir()) == ["masks", "overlay.mp4", "prediction.json", "preview.gif"]
+    assert sorted(path.stem for path in (folder / "masks").iterdir()) == list(NAMES)
+    for frame, name in enumerate(NAMES):
+        assert np.array_equal(read_mask(folder / "masks" / f"{name}.png", "davis2017"), mask_of(frame))
+    note = json.loads((folder / "prediction.json").read_text())
+    assert (note["complete"], note["frames"], note["labelled_frames"]) == (True, 12, [0, 4])
+    assert (note["expected_J"], note["video"]) == (expected, str(source.path))
+
+
+def test_the_overlay_is_the_video_with_its_masks(tmp_path: Path, source: Source) -> None:
+    write_prediction(segmented(), source, tmp_path / "out", note={})
+    video, drawn = read_video(source.path), read_video(tmp_path / "out" / "overlay.mp4")
+    assert drawn.volume.shape == video.volume.shape
+    assert drawn.timestamps == video.timestamps
+    difference = (drawn.volume.int() - video.volume.int()).abs().amax(0)
+    for frame in range(12):
+        assert difference[frame][mask_of(frame) == 1].float().mean() > 20
+        assert difference[frame][:8, 32:].float().mean() < 6
+    with Image.open(tmp_path / "out" / "preview.gif") as image:
+        assert (image.n_frames, image.size) == (12, (96, 64))
+
+
+def test_only_the_first_frames_of_a_longer_video(tmp_path: Path, source: Source) -> None:
+    first = Source(source.path, source.frame_rate, NAMES[:5])
+    write_prediction(segmented(5), first, tmp_path / "out", note={})
+    assert read_video(tmp_path / "out" / "overlay.mp4").volume.shape[1] == 5
+
+
+def test_masks_of_a_longer_video_are_removed(tmp_path: Path, source: Source) -> None:
+    write_prediction(segmented(), source, tmp_path / "out", note={})
+    write_prediction(segmented(5), Source(source.path, source.frame_rate, NAMES[:5]), tmp_path / "out", note={})
+    assert sorted(path.stem for path in (tmp_path / "out" / "masks").iterdir()) == list(NAMES[:5])
+
+
+def test_a_prediction_that_broke_off_says_so(tmp_path: Path, source: Source) -> None:
+    def broken() -> Iterator[Segmented]:
+        yield from segmented(3)
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        write_prediction(broken(), source, tmp_path / "out", note={})
+    assert json.loads((tmp_path / "out" / "prediction.json").read_text())["complete"] is False
+    write_prediction(segmented(), source, tmp_path / "out", note={})  # what is ours may be written over
+
+
+def test_hand_made_labels_are_not_overwritten(tmp_path: Path, source: Source) -> None:
+    write_mask(tmp_path / "masks" / "00000.png", mask_of(0))
+    with pytest.raises(ValueError, match=r"masks holds files that revseg did not write; choose another folder with output="):
+        claim(tmp_path, source.path)
+
+
+def test_the_video_itself_is_not_overwritten(tmp_path: Path, source: Source) -> None:
+    video = source.path.rename(tmp_path / "overlay.mp4")
+    with pytest.raises(ValueError, match=r"overlay\.mp4 lies where the prediction goes; choose another folder with output="):
+        claim(tmp_path, video)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path, source: Source) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"cannot write .*file/out: Not a directory; choose another folder with output="):
+        claim(tmp_path / "file" / "out", source.path)

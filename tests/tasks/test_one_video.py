@@ -1,0 +1,204 @@
+"""One video of real files: what is trained on, what is held out, and what is left behind."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from revseg import RevSegNet
+from revseg.evidence.cache import EvidenceCache
+from revseg.evidence.config import EvidenceConfig, FlowConfig, SmoothingConfig
+from revseg.evidence.observation import Observation
+from revseg.evidence.store import FlowStore
+from revseg.labels.masks import read_mask, write_mask
+from revseg.runs.folder import RunFolder
+from revseg.tasks.config import DataConfig, GuidanceConfig
+from revseg.tasks.one_video import OneVideo, open_video
+from tests.little import FRAMES, HEIGHT, WIDTH, write_video
+
+EVIDENCE = EvidenceConfig(flow=FlowConfig(least_height=2 * HEIGHT))
+NONE = replace(EVIDENCE, source="none", smoothing=SmoothingConfig(sweeps=0))
+SMALL = HEIGHT // 2, WIDTH // 2
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Frames, and masks of all of them."""
+    return write_video(tmp_path_factory.mktemp("video"))
+
+
+def opened(files: tuple[Path, Path], run_dir: Path, *, evidence: EvidenceConfig = NONE, **more: object) -> OneVideo:
+    """At half the video's height. more: settings of data, or of the task."""
+    names = set(vars(DataConfig()))
+    data = {"height": SMALL[0]} | {key: value for key, value in more.items() if key in names}
+    rest = {"guidance": GuidanceConfig()} | {key: value for key, value in more.items() if key not in names}
+    return open_video(
+        DataConfig(video=str(files[0]), masks=str(files[1]), **data),  # type: ignore[arg-type]
+        folder=RunFolder(run_dir),
+        store=FlowStore(),
+        cache=EvidenceCache(None),
+        evidence=evidence,
+        **rest,  # type: ignore[arg-type]
+    )
+
+
+def relabelled(files: tuple[Path, Path], folder: Path, labels: dict[int, int]) -> tuple[Path, Path]:
+    """The same video, with masks of other frames: frame -> the label of its square."""
+    for frame, label in labels.items():
+        mask = read_mask(files[1] / f"{frame:05d}.png", "davis2017")
+        write_mask(folder / "masks" / f"{frame:05d}.png", mask * np.uint8(label))
+    return files[0], folder / "masks"
+
+
+def network(task: OneVideo) -> RevSegNet:
+    torch.manual_seed(0)
+    return RevSegNet(channels=2, levels=1, depth=1, rank=3, classes=task.classes, evidence=task.sees_evidence).eval()
+
+
+# What is trained on
+
+
+def test_labels_that_are_held_out_are_not_trained_on(files: tuple[Path, Path], tmp_path: Path) -> None:
+    task = opened(files, tmp_path, labelled_frames=3)
+    assert task.item(5).labelled_frames == task.video.labelled_frames == (0, 4, 7)
+    assert task.label_count == 3
+    assert task.held_out is not None
+    assert task.held_out.labelled_frames == (1, 2, 3, 5, 6)
+    assert (task.held_out.height, task.held_out.width) == (task.video.height, task.video.width) == SMALL
+    assert task.held_out.volume is task.video.volume
+    assert task.largest() == ((FRAMES, *SMALL), 3)
+
+
+def test_nothing_is_held_out(files: tuple[Path, Path], tmp_path: Path) -> None:
+    few = relabelled(files, tmp_path, {0: 1, 4: 1})
+    assert opened(few, tmp_path).held_out is None
+    assert opened(few, tmp_path).video.labelled_frames == (0, 4)
+    with pytest.raises(ValueError, match=r"data.labelled_frames"):
+        opened(few, tmp_path, labelled_frames=3)
+
+
+def test_without_evidence_a_step_sees_the_video_as_it_is(files: tuple[Path, Path], tmp_path: Path) -> None:
+    task = opened(files, tmp_path, labelled_frames=2)
+    item = task.item(0)
+    assert not task.sees_evidence
+    assert task.guidance is item.evidence is None
+    assert item.volume.equal(task.video.volume)
+    assert item.labels.equal(task.video.labels)
+
+
+def test_the_network_is_given_all_that_is_known(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Labels that are held out are part of neither what is shown nor what is asked for."""
+    settings = {"evidence": EVIDENCE, "labelled_frames": 3, "classes": 3, "guidance": GuidanceConfig(pseudo_frames=2), "seed": 5}
+    task = opened(files, tmp_path, **settings)
+    assert task.sees_evidence
+    assert task.guidance is not None
+    assert task.guidance.seed == 5
+    assert task.observation.inputs.shape == (3 + 3 + 1, FRAMES, *SMALL)
+    item = task.item(0)
+    assert item.evidence is not None
+    assert item.evidence.planes().shape == (4, FRAMES, *SMALL)
+    assert task.largest() == ((FRAMES, *SMALL), 3 + 2)
+    assert len(item.labelled_frames) == 3 + 2
+    others = relabelled(files, tmp_path, {frame: 1 if frame in (0, 4, 7) else 2 for frame in range(FRAMES)})
+    assert torch.equal(opened(others, tmp_path, **settings).observation.inputs, task.observation.inputs)
+
+
+def test_a_network_may_see_pictures_alone_of_a_video_that_is_smoothed(files: tuple[Path, Path], tmp_path: Path) -> None:
+    task = opened(files, tmp_path, evidence=EVIDENCE, labelled_frames=3, sees_evidence=False)
+    assert not task.sees_evidence
+    assert task.observation.inputs.shape == (3, FRAMES, *SMALL)
+    assert task.item(0).evidence is None
+    assert task.observation.evidence is None
+    assert task.observation.flow is not None
+
+
+def test_evidence_is_found_at_the_size_of_the_flow(files: tuple[Path, Path], tmp_path: Path) -> None:
+    task = opened(files, tmp_path, evidence=EVIDENCE, labelled_frames=2)
+    assert task.observation.evidence is not None
+    assert task.observation.evidence.size == (HEIGHT, WIDTH)
+    assert task.observation.fixed == task.video.labelled_frames
+    one = opened(files, tmp_path, evidence=EVIDENCE, labelled_frames=1)
+    assert [returned.frames for returned in one.observation.returned] == [len(GuidanceConfig().shares_of_one)]
+
+
+def test_classes_are_as_many_as_all_labels_need(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Those that are held out too: they are measured. Fewer are refused."""
+    assert opened(files, tmp_path).classes == 2
+    others = relabelled(files, tmp_path, {0: 1, 3: 4, 7: 1})
+    task = opened(others, tmp_path, labelled_frames=2)
+    assert (task.classes, task.objects) == (5, (1, 4))
+    assert opened(others, tmp_path, classes=7).classes == 7
+    with pytest.raises(ValueError, match=r"show object 4, but network.classes=3 has none for it; set network.classes=5"):
+        opened(others, tmp_path, classes=3)
+
+
+# What is left behind
+
+
+@pytest.fixture(scope="module")
+def finished(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[OneVideo, dict, Path]:
+    run_dir = tmp_path_factory.mktemp("run")
+    task = opened(files, run_dir, evidence=EVIDENCE, labelled_frames=3)
+    return task, task.finish(network(task), run_dir / "predictions").metrics, run_dir / "predictions"
+
+
+def test_masks_have_the_size_of_the_video_and_labelled_frames_their_labels(
+    finished: tuple[OneVideo, dict, Path], files: tuple[Path, Path]
+) -> None:
+    task, metrics, folder = finished
+    masks = [read_mask(folder / "masks" / f"{frame:05d}.png", "davis2017") for frame in range(FRAMES)]
+    assert {mask.shape for mask in masks} == {(HEIGHT, WIDTH)}
+    for frame in task.video.labelled_frames:
+        assert np.array_equal(masks[frame], read_mask(files[1] / f"{frame:05d}.png", "davis2017"))
+    assert metrics["labelled"] == {"J": 1.0, "F": 1.0, "JF": 1.0}
+    assert json.loads((folder / "prediction.json").read_text())["labelled_frames"] == [0, 4, 7]
+
+
+def test_what_is_measured(finished: tuple[OneVideo, dict, Path]) -> None:
+    task, metrics, folder = finished
+    assert metrics["objects"] == {"1": {key: metrics[key] for key in ("J", "F", "JF")}}
+    assert metrics["JF"] == pytest.approx((metrics["J"] + metrics["F"]) / 2)
+    assert metrics["J"] > metrics["baseline"]["J"] > 0  # the labels move with the square
+    assert metrics["labelled_frames"] == [0, 4, 7]
+    expected = json.loads((folder / "prediction.json").read_text())["expected_J"]
+    others = [frame for frame in range(FRAMES) if frame not in (0, 4, 7)]
+    assert metrics["expected_J"] == pytest.approx(np.mean([expected[frame] for frame in others]))
+    assert set(metrics["label_next"]) <= {f"{frame:05d}" for frame in others}
+    assert len(metrics["label_next"]) == 2  # one in each stretch
+
+
+def test_where_all_labels_are_trained_on_no_truth_is_left_to_measure(files: tuple[Path, Path], tmp_path: Path) -> None:
+    task = opened(files, tmp_path)
+    result = task.finish(network(task), tmp_path / "predictions")
+    assert [result.metrics[key] for key in ("J", "F", "JF", "objects", "baseline", "expected_J")] == [None] * 6
+    assert result.metrics["label_next"] == []
+    assert result.metrics["labelled"]["JF"] >= 0
+    assert result.objective is None
+    assert set(result.evaluation.scalars) == {"labelled/J", "labelled/F", "labelled/JF"}
+
+
+def test_an_evaluation_is_of_the_network_alone(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """The label that is carried along is not pooled with: a network that says background is measured so."""
+    task = opened(files, tmp_path, evidence=EVIDENCE, labelled_frames=3)
+    net = network(task)
+    with torch.no_grad():
+        net.head.weight.zero_()
+        net.head.bias.copy_(torch.tensor([5.0, -5.0]))
+    found = task.evaluate(net)
+    assert {name.split("/")[0] for name in found.scalars} == {"network alone"}
+    assert {name.split("/")[1] for name in found.scalars} == {"labelled", "held_out"}
+    assert found.scalars["network alone/held_out/J"] == found.scalars["network alone/labelled/J"] == 0
+    assert len(found.pictures) == 4
+    assert {picture.shape for picture in found.pictures.values()} == {(SMALL[0] + 4, 3 * (SMALL[1] + 2) + 2, 3)}
+
+
+def test_built_of_an_observation(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """What the task needs is in its fields: no file is read again."""
+    task = opened(files, tmp_path, labelled_frames=2)
+    built = OneVideo(Observation(task.video), None, objects=(1,), classes=2, evidence=NONE, guidance=None)
+    assert built.item(0).labels.equal(task.item(0).labels)
+    assert built.largest() == task.largest()
+    assert built.segmenter().label_count == 2
