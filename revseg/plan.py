@@ -45,7 +45,7 @@ def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
         print_forecast(
             forecast_training(arrangement, size, **settings), forecast_prediction(arrangement, size, device=device.type)
         )
-        print_cards(arrangement, size, free_memory(device), settings)
+        print_cards(arrangement, size, free_memory(device), settings=settings)
 
 
 def path_of(data: DataConfig) -> Path:
@@ -81,7 +81,7 @@ def print_cards(network: NetworkConfig, size: Size, free: int, settings: dict[st
     print(f"{'memory':>12}{'fits':>6}{'most frames':>13}{'or most height':>16}")
     for name, memory in (*((f"{gb} GB card", gb * 10**9 - CARD_OVERHEAD) for gb in CARDS_GB), ("free here", free)):
         fits = forecast_training(network, size, **settings).total <= memory
-        frames, height = (largest(network, size, memory, axis, **settings) for axis in (0, 1))
+        frames, height = (largest(network, size, memory, axis=axis, **settings) for axis in (0, 1))
         print(f"{name:>12}{'yes' if fits else 'no':>6}{frames:>13}{height:>16}")
 
 

@@ -16,7 +16,8 @@ from revseg import RevSegNet
 from revseg.cli.main import predict as main
 from revseg.labels.palette import PASCAL_PALETTE
 from revseg.training.checkpoint import Checkpoint, save
-from revseg.video.read import VideoWriter, read_video
+from revseg.video.read import read_video
+from revseg.video.write import VideoWriter
 from tests import little
 
 FRAMES, HEIGHT, WIDTH = 7, 34, 51

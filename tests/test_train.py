@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
@@ -390,3 +391,116 @@ def test_a_guided_run_predicts_another_video(guided: Path, video: Path, tmp_path
 def test_with_evidence_and_without_are_different_networks(guided: Path, capsys) -> None:
     sentence = refusal(capsys, f"run_dir={guided}", "network.evidence=false")
     assert "network.evidence=False (there True)" in sentence
+
+
+def killed_after(step: int, given: list[str]) -> None:
+    """Runs revseg-train until SIGKILL ends it after a step."""
+    code = KILLED["between two steps"].replace("== 7", f"== {step}")
+    threads = f"import torch; torch.set_num_threads({torch.get_num_threads()})"
+    assert train_killed(f"{threads}\n{code}", given).returncode == -signal.SIGKILL
+
+
+SHORT = ["training.steps=6", "training.checkpoint_every=3"]
+
+
+def test_the_folder_alone_resumes_a_run_from_anywhere(video: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    """With its own settings, though paths were relative; and no optical flow is computed again."""
+    monkeypatch.chdir(video)
+    data = ["data.video=frames", "data.masks=masks", "data.labelled_frames=3", "data.height=null", "device=cpu", *NETWORK, *SHORT]
+    killed_after(4, [*data, f"run_dir={tmp_path / 'killed'}"])
+    train(*data, f"run_dir={tmp_path / 'straight'}")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    capsys.readouterr()
+    train(f"run_dir={tmp_path / 'killed'}")
+    printed = capsys.readouterr().out
+    assert f"resuming {tmp_path / 'killed'} on cpu, step 3 of 6" in printed
+    assert "optical flow" not in printed
+    assert "carrying labels" not in printed
+    assert_same_state(checkpoint(tmp_path / "straight"), checkpoint(tmp_path / "killed"))
+    masks = [sorted((tmp_path / name / "predictions" / "masks").iterdir()) for name in ("straight", "killed")]
+    assert [path.read_bytes() for path in masks[0]] == [path.read_bytes() for path in masks[1]]
+
+
+def test_settings_that_contradict_a_run_are_named(video: Path, tmp_path: Path, capsys) -> None:
+    train(*arguments(video, tmp_path / "run", "training.steps=1"))
+    folder = f"run_dir={tmp_path / 'run'}"
+    assert "was begun with seed=0, not 1; set it back, or change run_dir" in refusal(capsys, folder, "seed=1")
+    sentence = refusal(capsys, folder, "evidence.flow.finest_scale=1")
+    assert "was begun with evidence.flow.finest_scale=0, not 1" in sentence
+    assert "was begun with experiment=few_frames, not davis" in refusal(capsys, folder, "experiment=davis")
+    train(folder, "training.steps=2")
+    assert checkpoint(tmp_path / "run")["step"] == 2
+
+
+def test_an_edited_label_is_told_and_another_video_refused(tmp_path: Path, capsys) -> None:
+    write_video(tmp_path)
+    given = arguments(tmp_path, tmp_path / "run", "training.steps=1")
+    train(*given)
+    with Image.open(tmp_path / "masks" / "00004.png") as image:
+        image.load()
+    image.putpixel((0, 0), 1)
+    image.save(tmp_path / "masks" / "00004.png")
+    capsys.readouterr()
+    train(*given)
+    assert "the label of frame 00004 changed since the run last read it" in capsys.readouterr().out
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "frames" / "00002.png")
+    assert "was begun with another video" in refusal(capsys, *given)
+
+
+def test_a_second_training_in_the_same_folder_stops(video: Path, tmp_path: Path, capsys) -> None:
+    given = arguments(video, tmp_path / "run", *SHORT)
+    waiting = f"import torch; torch.set_num_threads(1)\n{WAITS}"
+    command = [sys.executable, "-c", f"import os, sys\nfrom revseg.cli.main import train as main\n{waiting}\nmain()", *given]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GO_ON": str(tmp_path / "go on"), "STARTED": str(tmp_path / "started")}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as first:
+        while not (tmp_path / "started").exists() and first.poll() is None:
+            time.sleep(0.1)
+        before = sorted(path.name for path in (tmp_path / "run").rglob("*"))
+        assert f"{tmp_path / 'run'} is in use by process {first.pid}" in refusal(capsys, *given)
+        assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == before
+        (tmp_path / "go on").touch()
+        assert first.wait(60) == 0
+    assert checkpoint(tmp_path / "run")["step"] == 6
+
+
+WAITS = """
+import pathlib, time
+from revseg.training.trainer import Trainer
+step = Trainer._step
+def waits(self, *rest):
+    pathlib.Path(os.environ["STARTED"]).touch()
+    while not pathlib.Path(os.environ["GO_ON"]).exists():
+        time.sleep(0.05)
+    step(self, *rest)
+Trainer._step = waits
+"""
+
+
+def test_predicting_the_training_video_gives_the_masks_of_the_run(
+    run_dir: Path, video: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """With the placements and the evidence of the training, and the same labels."""
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for frame in (0, 4, 7):
+        shutil.copy(video / "masks" / f"{frame:05d}.png", labels)
+    given = [str(video / "frames"), f"data.masks={labels}", f"checkpoint={run_dir}", f"output={tmp_path / 'out'}", "device=cpu"]
+    monkeypatch.setattr(sys, "argv", ["revseg-predict", *given])
+    predict()
+    one, other = (sorted((folder / "masks").iterdir()) for folder in (run_dir / "predictions", tmp_path / "out"))
+    assert len(one) == FRAMES
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
+
+
+def test_what_a_run_says_of_itself(run_dir: Path) -> None:
+    record = json.loads((run_dir / "run.json").read_text())
+    assert record["state"] == "finished"
+    assert set(record["labels"]) == {f"{frame:05d}.png" for frame in range(FRAMES)}
+    assert len(record["video"]["sha256"]) == 64
+    assert (run_dir / ".hydra" / "overrides.yaml").is_file()
+    log = (run_dir / "train.log").read_text()
+    assert "training: " in log
+    assert "\r" not in log
+    phases = json.loads((run_dir / "metrics.json").read_text())["phases"]
+    assert {"decoding", "optical flow", "carrying labels", "training", "segmenting", "writing"} <= set(phases)

@@ -88,7 +88,7 @@ def documentation(owner: type) -> dict[str, str]:
 
 @cache
 def _documented(file: str) -> dict[str, dict[str, str]]:
-    """Of every class of a file."""
+    """Returns the documentation of every class of a file."""
     with open(file, encoding="utf-8") as source:
         module = ast.parse(source.read())
     found: dict[str, dict[str, str]] = {}

@@ -107,7 +107,7 @@ def _start(command: Command, words: Words, traceback: bool) -> None:
     translation = Translation({leaf.key: leaf for leaf in leaves(command.settings())}, composition.groups, command.positional)
     overrides = translation.overrides(words)
     if flags.help:
-        print(usage(program(), command, composition, overrides))
+        print(usage(program(), command, composition, overrides=overrides))
     elif words.sweeps or flags.cfg or flags.info or flags.experimental_rerun or flags.resolve:
         _check_sweep(command, words, overrides)
         _hydra(job, words.for_hydra(overrides))

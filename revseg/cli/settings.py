@@ -45,7 +45,7 @@ def leaves(schema: type, prefix: str = "") -> Iterator[Setting]:
         if is_dataclass(kind):
             yield from leaves(kind, f"{prefix}{field.name}.")  # type: ignore[arg-type]
         else:
-            yield Setting(prefix + field.name, kind, schema, field.name)
+            yield Setting(prefix + field.name, kind, schema, name=field.name)
 
 
 def covers(given: Iterable[str], key: str) -> bool:

@@ -71,7 +71,7 @@ class EvidenceCache:
     """
 
     _pending: ClassVar[dict[Path, Future[None]]] = {}
-    """Of all caches of the process: what one is writing the others wait for."""
+    """What the caches of the process are writing: the others wait for it."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder

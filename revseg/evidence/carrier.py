@@ -37,7 +37,7 @@ from revseg.labels.sample import Sample
 from revseg.runs.phases import phase
 
 VERSION = 1
-"""Of what this file makes of the same flow, labels and settings."""
+"""Version of what this file makes of the same flow, labels and settings."""
 
 
 class Carrier:
@@ -49,13 +49,13 @@ class Carrier:
         self._chain_share, self._direct_share = config.chain / total, config.direct / total
 
     def key(self, gap: Gap) -> str:
-        """Of the evidence of a gap: of the labels at its ends, and all else that it depends on."""
+        """Returns the key of a gap's evidence: of the labels at its ends, and all else that it depends on."""
         ends = [(self.labelled.labelled_frames[row], self.labelled.labels[row]) for row in gap.rows]
         shares = self._chain_share, self._direct_share
         return digest("gap", VERSION, self.flow.agreement_key, self.classes, shares, gap.first, gap.stop, ends)
 
     def planes(self, row: int) -> Field:
-        """Of a labelled frame; where the label is void, all are 0."""
+        """Returns the planes of a labelled frame; where the label is void, all are 0."""
         labels = self.labelled.labels[row].numpy()
         return (labels == np.arange(self.classes)[:, None, None]).astype(np.float32)
 
@@ -78,7 +78,9 @@ class Carrier:
     def _fill(self, evidence: Tensor, gaps: Sequence[Gap]) -> None:
         """In place, the frames of the gaps."""
         # All gaps in one go: with each by itself, most of 16 cores would wait for its last frames.
-        carried = map_ahead(self.flow.pool, lambda way: self._sum(*way).astype(np.float16), self._ways(gaps), self.flow.threads)
+        carried = map_ahead(
+            self.flow.pool, lambda way: self._sum(*way).astype(np.float16), self._ways(gaps), ahead=self.flow.threads
+        )
         with phase("carrying labels", total=sum(gap.stop - gap.first for gap in gaps)) as bar:
             for gap in gaps:
                 sides = []
@@ -106,7 +108,7 @@ class Carrier:
             return row, index, self._back(evidence[:, frame], source=frame, frame=self.labelled.labelled_frames[row])
 
         with phase("carrying labels back", total=len(giving)) as bar:
-            found = map_ahead(self.flow.pool, given, giving, self.flow.threads)
+            found = map_ahead(self.flow.pool, given, giving, ahead=self.flow.threads)
             for (row, index), ways in groupby(found, key=lambda way: way[:2]):
                 sums = [way[2] for way in ways]
                 bar.advance(len(sums))
@@ -125,7 +127,7 @@ class Carrier:
         scaled = from_bytes(known)
         step = 1 if frame > source else -1
         *_, (_, position, way_back) = self._chain(source, range(source + step, frame + step, step))
-        return self._sum(scaled[:-1] * scaled[-1], source, frame, position, way_back)
+        return self._sum(scaled[:-1] * scaled[-1], source, frame, position=position, way_back=way_back)
 
     def _chain(self, source: int, frames: range) -> Iterator[tuple[int, Field, Field]]:
         """Frame by frame: (frame, where its pixels are in the source, where the source's pixels are in it)."""
@@ -141,9 +143,9 @@ class Carrier:
         """w p, the confidence w at most 1: both ways together."""
         objects = planes[1:].sum(0)
         total = np.zeros_like(planes)
-        for share, to, fro in self._both(source, frame, position, way_back):
-            kept = _mean(self.flow.agreement(source, frame, fro, to), objects) if objects.any() else 1.0
-            total += np.sqrt(kept) * share * self.flow.agreement(frame, source, to, fro) * look_up_planes(planes, to)
+        for share, to, fro in self._both(source, frame, position, way_back=way_back):
+            kept = _mean(self.flow.agreement(source, frame, fro, fro=to), objects) if objects.any() else 1.0
+            total += np.sqrt(kept) * share * self.flow.agreement(frame, source, to, fro=fro) * look_up_planes(planes, to)
         return total
 
     def _both(self, source: int, frame: int, position: Field, way_back: Field) -> Iterator[tuple[float, Field, Field]]:

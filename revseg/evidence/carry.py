@@ -31,7 +31,7 @@ from revseg.labels.sample import Sample
 from revseg.runs.phases import phase
 
 VERSION = 1
-"""Of what this file and likelihood.py make of the same carried labels, motion and settings."""
+"""Version of what this file and likelihood.py make of the same carried labels, motion and settings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Carried:
 
     evidence: Evidence
     returned: tuple[Evidence, ...]
-    """Of each labelled frame, had it no labels itself, a frame for each of the shares: what comes back to it from frames that
+    """For each labelled frame, had it no labels itself, a frame for each of the shares: what comes back to it from frames that
     share of the way to the next labelled frame off, where truth is not known."""
 
 
@@ -71,10 +71,10 @@ def carry(
     planes = carrier.carried(gaps)
     weighing = _Weighing(labelled, classes, flow=flow, config=config, cache=cache)
     if returned is None:
-        returned = _returned(carrier, planes, gaps, shares, weighing)
+        returned = _returned(carrier, planes, gaps, shares=shares, weighing=weighing)
         cache.put("returned", back_key, returned.numpy())
     weighing.weigh_all(planes)
-    _smooth(planes, flow, config, labelled.labelled_frames)
+    _smooth(planes, flow, config, labelled_frames=labelled.labelled_frames)
     cache.put("evidence", all_key, planes.numpy())
     return _carried(planes, returned)
 
@@ -85,7 +85,7 @@ def _carried(planes: Tensor, returned: Tensor) -> Carried:
 
 
 def _key(carrier: Carrier, gaps: Sequence[Gap], config: EvidenceConfig) -> str:
-    """Of the weighed evidence."""
+    """Key of the weighed evidence."""
     labelled, flow = carrier.labelled, carrier.flow
     parts = [carrier.key(gap) for gap in gaps], labelled.labelled_frames, labelled.labels, flow.agreement_key, carrier.classes
     weighed = [config.likelihood, motion_key(flow, config.motion)] if config.likelihood.enabled else []
@@ -113,7 +113,7 @@ class _Weighing:
     def weigh_all(self, planes: Tensor) -> None:
         """In place, all frames that are not labelled."""
         others = sorted(set(range(planes.shape[1])).difference(self.labelled_frames))
-        weighed = map_ahead(self.flow.pool, lambda t: self.weighed(planes[:, t], t), others, self.flow.threads)
+        weighed = map_ahead(self.flow.pool, lambda t: self.weighed(planes[:, t], t), others, ahead=self.flow.threads)
         for frame, probabilities in zip(others, weighed, strict=True):
             planes[:-1, frame] = probabilities
 

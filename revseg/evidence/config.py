@@ -41,7 +41,7 @@ class FlowConfig:
         _whole("flow.blur", self.blur, least=1)
         if self.blur % 2 == 0:
             raise ValueError(f"evidence.flow.blur is {self.blur}; give an odd number, so that the window has a middle")
-        _between("flow.least", self.least, 0, 1)
+        _between("flow.least", self.least, 0, most=1)
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class CarryConfig:
     """Weight of the flow straight to the labelled frame: it does not drift, but loses what has moved far."""
 
     def __post_init__(self) -> None:
-        _between("carry.chain", self.chain, 0, inf)
-        _between("carry.direct", self.direct, 0, inf)
+        _between("carry.chain", self.chain, 0, most=inf)
+        _between("carry.direct", self.direct, 0, most=inf)
         if self.chain + self.direct == 0:
             raise ValueError("evidence.carry.chain and evidence.carry.direct are both 0; give one of them a positive weight")
 
@@ -78,10 +78,10 @@ class MotionConfig:
     """Pixels by which a displacement may differ from the camera's motion and still belong to it."""
 
     def __post_init__(self) -> None:
-        _between("motion.quantile", self.quantile, 0, 1)
+        _between("motion.quantile", self.quantile, 0, most=1)
         _positive("motion.share", self.share)
         _positive("motion.least", self.least)
-        _between("motion.confidence", self.confidence, 0, 1)
+        _between("motion.confidence", self.confidence, 0, most=1)
         _whole("motion.spacing", self.spacing, least=1)
         _positive("motion.tolerance", self.tolerance)
 
@@ -93,7 +93,7 @@ class LikelihoodConfig:
     enabled: bool = True
     """Whether they are; without, motion is not computed."""
     bins: int = 8
-    """Of the histogram of motion within a class, at most 256."""
+    """Bins of the histogram of motion within a class, at most 256."""
     floor: float = 0.01
     """Added to every density: how far a motion that was never seen in a class counts against it."""
     least: float = 0.02
@@ -108,8 +108,8 @@ class LikelihoodConfig:
         _positive("likelihood.floor", self.floor)
         if not 0 < self.least < 1:
             raise ValueError(f"evidence.likelihood.least is {self.least}; give a number between 0 and 1")
-        _between("likelihood.trust", self.trust, 0, inf)
-        _between("likelihood.prior", self.prior, 0, inf)
+        _between("likelihood.trust", self.trust, 0, most=inf)
+        _between("likelihood.prior", self.prior, 0, most=inf)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class SmoothingConfig:
         ):
             raise ValueError(f"evidence.smoothing.hops is {self.hops}; give different whole numbers of at least 1, like [1,2]")
         _positive("smoothing.prior", self.prior)
-        _between("smoothing.confidence", self.confidence, 0, 1)
+        _between("smoothing.confidence", self.confidence, 0, most=1)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class RefineConfig:
     """Least probability of the network, before its logarithm is taken."""
 
     def __post_init__(self) -> None:
-        _between("refine.detail_trust", self.detail_trust, 0, inf)
+        _between("refine.detail_trust", self.detail_trust, 0, most=inf)
         _positive("refine.least", self.least)
 
 
@@ -164,8 +164,8 @@ class PoolConfig:
     """Least probability of both, so that neither can veto the other."""
 
     def __post_init__(self) -> None:
-        _between("pool.of_one_frame", self.of_one_frame, 0, 1)
-        _between("pool.detail", self.detail, 0, inf)
+        _between("pool.of_one_frame", self.of_one_frame, 0, most=1)
+        _between("pool.detail", self.detail, 0, most=inf)
         _positive("pool.least", self.least)
 
 

@@ -27,10 +27,10 @@ from revseg.evidence.store import Displacement, FlowRecords, FlowStore
 from revseg.runs.phases import phase
 
 VERSION = 1
-"""Of the flow; another one whenever this file finds another flow for the same settings."""
+"""Version of the flow; another one whenever this file finds another flow for the same settings."""
 
 MEAN = np.full((1, 3), 1 / 3, np.float32)
-"""Of three channels (``cv2.transform``)."""
+"""Mean of three channels (``cv2.transform``)."""
 
 # Displacements are in 1/32 of a pixel, up to +-1024: half the memory of positions, and finer than the flow is exact.
 SUBPIXEL = 32
@@ -62,14 +62,14 @@ class Flow:
 
     @cached_property
     def key(self) -> str:
-        """Of all displacements: of the video's content and the settings they depend on."""
+        """Key of all displacements: of the video's content and the settings they depend on."""
         config = self.config
         settings = config.least_height, config.preset, config.finest_scale, config.refinement
         return digest("flow", VERSION, cv2.__version__, self._volume, settings)
 
     @cached_property
     def agreement_key(self) -> str:
-        """Of all displacements and agreements."""
+        """Key of all displacements and agreements."""
         config = self.config
         return digest(self.key, config.reach, config.contrast, config.blur, config.least)
 

@@ -41,7 +41,7 @@ def gaps_between(labelled_frames: Sequence[int], frames: int) -> list[Gap]:
     ends = [-1, *labelled_frames, frames]
     only = len(labelled_frames) == 1
     found = [
-        Gap(first + 1, stop, number - 1 if number else None, number if number < len(ends) - 2 else None, only)
+        Gap(first + 1, stop, number - 1 if number else None, after=number if number < len(ends) - 2 else None, only=only)
         for number, (first, stop) in enumerate(pairwise(ends))
     ]
     return [gap for gap in found if gap.first < gap.stop]

@@ -30,7 +30,7 @@ from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
 from revseg.runs.phases import phase
 
 VERSION = 1
-"""Of what this file makes of the same flow and settings."""
+"""Version of what this file makes of the same flow and settings."""
 
 Motion = NDArray[np.uint8]
 """255 m."""

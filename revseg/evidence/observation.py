@@ -73,12 +73,14 @@ def observe(
     if config.source == "none" and not config.smoothing.sweeps:
         return Observation(small)
     flow = Flow(video.volume, config.flow, store=store, threads=threads)
+    if store.keeps:
+        store.use(flow.key)  # though all may come from the cache
     if config.source == "none":
         return Observation(small, flow)
     if video.labelled_frames:
         carried = carry(video, classes, flow=flow, config=config, shares=shares, cache=cache)
         returned = tuple(one.resized(size) for one in carried.returned)
-        return Observation(small, flow, carried.evidence, carried.evidence.resized(size), returned)
+        return Observation(small, flow, carried.evidence, seen=carried.evidence.resized(size), returned=returned)
     if unlabelled == "motion":
         return Observation(small, flow, seen=motion_evidence(flow, classes, config=config, cache=cache).resized(size))
     return Observation(small, flow, seen=Evidence.blank(classes, video.frames, size))

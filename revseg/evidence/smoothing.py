@@ -23,7 +23,7 @@ from revseg.evidence.flow import Field, Flow, look_up_planes
 from revseg.evidence.store import Displacement
 
 VERSION = 1
-"""Of what this file makes of the same flow, settings and probabilities."""
+"""Version of what this file makes of the same flow, settings and probabilities."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Link(NamedTuple):
 
 
 class Smoothing:
-    """Of a video's probabilities, frame by frame as they come. fixed: frames whose truth is known.
+    """Smooths a video's probabilities, frame by frame as they come. fixed: frames whose truth is known.
 
     Sweep s works on frame t one frame after sweep s - 1 has been at t + 2, the farthest neighbour. So all of them run in one pass
     over the video, each at the same time as the others, and each flow is computed once: it holds 3 sweeps + 3 frames (with hops 1
@@ -69,7 +69,7 @@ class Smoothing:
         reach, frames, arriving = max(self.hops), self.flow.frames, iter(given)
         lag = reach + 1
         # Of each frame they take about as long as three updates, and a tick has as many updates as there are sweeps.
-        linked = map_ahead(self.flow.pool, self._links_after, range(frames), 1 + self.flow.threads // (1 + self.sweeps))
+        linked = map_ahead(self.flow.pool, self._links_after, range(frames), ahead=1 + self.flow.threads // (1 + self.sweeps))
         for tick in range(frames + lag * self.sweeps):
             if tick < frames:
                 self._take(tick, next(arriving))

@@ -93,7 +93,7 @@ class FlowStore:
 
 
 class _Place(NamedTuple):
-    """Of a record in the file."""
+    """Place of a record in the file."""
 
     slot: int
     checksum: int | None

@@ -55,11 +55,11 @@ class DavisDataset:
         native = probe(folder).native_size
         return min(len(image_files(folder)), max_frames or sys.maxsize), *resized(native, height)
 
-    def load(self, name: str, *, height: int | None = None, max_frames: int | None = None) -> Sample:
-        """A sequence, of the split or not, with all its masks."""
+    def load(self, name: str, *, height: int | None = None, max_frames: int | None = None, show: bool = False) -> Sample:
+        """Returns a sequence, of the split or not, with all its masks. show: whether decoding has a bar."""
         source = self.folder_of(name)
-        video = read_video(source, height=height, max_frames=max_frames)
-        return _sample(name, source, video, self.annotations / name, self.encoding, max_frames)
+        video = read_video(source, height=height, max_frames=max_frames, show=show)
+        return _sample(name, source, video, masks=self.annotations / name, encoding=self.encoding, max_frames=max_frames)
 
     def classes(self, name: str) -> int:
         """Returns the number of classes that the first mask of a sequence needs, background included."""
@@ -97,22 +97,22 @@ def load_own(
     max_frames: int | None = None,
     on_error: str = "stop",
 ) -> Sample:
-    """A video file or a folder of frames, and a folder with masks for some of them.
+    """Returns a video file or a folder of frames, with a folder of masks for some of them.
 
     The mask `00012.png` labels frame 12 of a file, counted from 0, and the frame `00012.jpg` of a folder.
     """
     check_encoding(encoding)
     source = Path(video)
-    content = read_video(source, height=height, max_frames=max_frames, on_error=on_error)
-    return _sample(source.stem, source, content, Path(masks), encoding, max_frames)
+    content = read_video(source, height=height, max_frames=max_frames, on_error=on_error, show=True)
+    return _sample(source.stem, source, content, masks=Path(masks), encoding=encoding, max_frames=max_frames)
 
 
 def load_unlabelled(
     video: str | Path, height: int | None = None, max_frames: int | None = None, on_error: str = "stop"
 ) -> Sample:
-    """A video file or a folder of frames, with no label."""
+    """Returns a video file or a folder of frames, with no label."""
     source = Path(video)
-    content = read_video(source, height=height, max_frames=max_frames, on_error=on_error)
+    content = read_video(source, height=height, max_frames=max_frames, on_error=on_error, show=True)
     return Sample(
         name=source.stem,
         volume=content.volume,
@@ -146,7 +146,7 @@ def objects_in(labels: Tensor) -> list[int]:
 
 def _sample(name: str, source: Path, video: Video, masks: Path, encoding: str, max_frames: int | None) -> Sample:
     """A video with its masks."""
-    files = _masks_by_frame(masks, video, source, max_frames)
+    files = _masks_by_frame(masks, video, source, max_frames=max_frames)
     native = torch.empty(len(files), *video.native_size, dtype=torch.uint8)
     for row, path in zip(native, files.values(), strict=True):
         mask = read_mask(path, encoding)
@@ -169,7 +169,7 @@ def _sample(name: str, source: Path, video: Video, masks: Path, encoding: str, m
 
 
 def _masks_by_frame(masks: Path, video: Video, source: Path, max_frames: int | None) -> dict[int, Path]:
-    """Of each labelled frame its position in the volume and its mask, in order."""
+    """Returns the position in the volume and the mask of each labelled frame, in order."""
     if not masks.is_dir():
         raise ValueError(f"folder of masks {masks} does not exist: make it, with a PNG per labelled frame")
     positions = {_key(name): position for position, name in enumerate(video.names)}

@@ -22,7 +22,8 @@ from revseg.output.preview import Preview
 from revseg.runs.atomic import replacing
 from revseg.runs.phases import phase
 from revseg.segment.segmenter import Segmented
-from revseg.video.read import VideoWriter, iterate_frames
+from revseg.video.read import iterate_frames
+from revseg.video.write import VideoWriter
 
 MARK = "prediction.json"
 
@@ -52,7 +53,7 @@ class Source:
     path: Path
     frame_rate: Fraction
     names: Sequence[str]
-    """Of the frames, and so of their masks."""
+    """Names of the frames, and so of their masks."""
     on_error: str = "stop"
 
 

@@ -73,7 +73,7 @@ class DatasetTask:
         """Returns a whole video of the training split with all its labels."""
         names = self.training.names
         found = self.load(self.training, names[shuffled_position(index, len(names), self.seed)])
-        return Item(found.video.volume, found.video.labels, found.video.labelled_frames, found.seen)
+        return Item(found.video.volume, found.video.labels, found.video.labelled_frames, evidence=found.seen)
 
     def largest(self) -> tuple[Size, int]:
         """Returns the size of the video with most pixels; all of its frames are taken for labelled."""

@@ -151,9 +151,9 @@ class Barrel:
 
     def pose(self, time: float) -> tuple[Array, Array, float]:
         """Its middle, its own directions (3, 3: ahead, up, along its axis) and how far it has turned."""
-        speed, turn, start = 2.05, 0.4, -0.72
+        speed, turn, start = 2.05, 0.18, -0.6
         heading = start + turn * time
-        x = -1.85 + speed / turn * (np.sin(heading) - np.sin(start))
+        x = -1.95 + speed / turn * (np.sin(heading) - np.sin(start))
         z = 4.7 - speed / turn * (np.cos(heading) - np.cos(start))
         ahead, axis = np.array([np.cos(heading), 0, np.sin(heading)]), np.array([-np.sin(heading), 0, np.cos(heading)])
         middle = np.array([x, self.radius + 0.006 * np.sin(21 * time), z])
@@ -407,7 +407,7 @@ def grass(generator: Generator, size: tuple[int, int], *, blades: int) -> Textur
     return picture
 
 
-def post(generator: Generator, height: int = 700, width: int = 82) -> Texture:
+def post(generator: Generator, height: int = 700, width: int = 66) -> Texture:
     """A round post of old wood."""
     grain = _noise(generator, (height, width), 1.0, least=2, stretch=9)
     turned = np.linspace(-1, 1, width)

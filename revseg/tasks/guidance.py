@@ -39,7 +39,7 @@ class Guidance:
         video = self.observation.video
         generator = generator_for("guidance", self.seed, index)
         draws = torch.rand(2, 1 + len(video.labelled_frames), generator=generator)
-        item = Item(video.volume, video.labels, video.labelled_frames, self._shown(draws))
+        item = Item(video.volume, video.labels, video.labelled_frames, evidence=self._shown(draws))
         return self._with_pseudo_labels(item, generator) if self.config.pseudo_frames else item
 
     def _shown(self, draws: Tensor) -> Evidence:

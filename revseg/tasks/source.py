@@ -36,7 +36,7 @@ def load_one(config: DataConfig, run_dir: Path, height: Height) -> Sample:
         dataset = open_split(config, None)
         name = _sequence(config)
         native, _ = probe(dataset.folder_of(name)).native_size
-        return dataset.load(name, height=height(native), max_frames=config.max_frames)
+        return dataset.load(name, height=height(native), max_frames=config.max_frames, show=True)
     if config.masks is None:
         raise ValueError(f"data.masks is not set; give the folder with the masks of some frames of {config.video}")
     return load_own(

@@ -60,7 +60,7 @@ def augment(
     gain = 1 + config.gain * _symmetric(generator, 3)
     bias = 255 * config.bias * _symmetric(generator, 3) + 0.5  # to round
     gain, bias = (part.view(3, 1, 1, 1).to(device) for part in (gain, bias))
-    grid = _sampling_grid(config, item.height, item.width, generator).to(device) if config.warps else None
+    grid = _sampling_grid(config, item.height, item.width, generator=generator).to(device) if config.warps else None
 
     channels = 3 if item.evidence is None else 4 + item.evidence.classes
     pinned = device.type == "cuda" and item.volume.device.type == "cpu"
@@ -68,11 +68,11 @@ def augment(
     for some in _chunks(item.frames, volume[:, 0].numel(), device):
         part = item.volume[:, some].to(device)
         if config.warps or config.gain or config.bias:
-            part = _resampled(part, grid, gain, bias)
+            part = _resampled(part, grid, gain, bias=bias)
         if item.evidence is not None:
             evidence = item.evidence.planes(some).to(device)
             part = torch.cat([part, evidence if grid is None else _resampled_evidence(evidence, grid)])
-        _put(volume, some, part, mirrored, backwards)
+        _put(volume, some, part, mirrored=mirrored, backwards=backwards)
     labels, frames = item.labels.to(device), item.labelled_frames
     if grid is not None:
         labels = _resample_labels(labels, grid)
@@ -82,7 +82,7 @@ def augment(
         labels = labels.flip(0)
         frames = tuple(item.frames - 1 - frame for frame in reversed(frames))
     labels = labels.to(item.labels.device)
-    return Augmented(volume, labels, frames, offset if config.offset else (0, 0, 0))  # type: ignore[arg-type]
+    return Augmented(volume, labels, frames, offset=offset if config.offset else (0, 0, 0))  # type: ignore[arg-type]
 
 
 def _put(volume: Tensor, some: slice, part: Tensor, mirrored: bool, backwards: bool) -> None:
@@ -116,22 +116,22 @@ def _resampled(part: Tensor, grid: Tensor | None, gain: Tensor, bias: Tensor) ->
     values = part.float()
     if grid is not None:
         # Frames as channels: the weights of a position are computed once for all of them.
-        values = _sample(values.flatten(0, 1), grid, "bilinear", "reflection").view_as(values)
+        values = _sample(values.flatten(0, 1), grid, "bilinear", padding="reflection").view_as(values)
     return values.mul_(gain).add_(bias).clamp_(0, 255).to(torch.uint8)
 
 
 def _resampled_evidence(part: Tensor, grid: Tensor) -> Tensor:
-    """Of frames, (classes + 1, t, H, W) uint8; none of it where the grid leaves the frame."""
+    """Evidence (classes + 1, t, H, W) uint8 seen through the grid; none of it where the grid leaves the frame."""
     values = part.float()
-    return _sample(values.flatten(0, 1), grid, "bilinear", "zeros").view_as(values).add_(0.5).to(torch.uint8)
+    return _sample(values.flatten(0, 1), grid, "bilinear", padding="zeros").view_as(values).add_(0.5).to(torch.uint8)
 
 
 def _resample_labels(labels: Tensor, grid: Tensor) -> Tensor:
     """The nearest label; void where the grid leaves the frame."""
     result = torch.empty_like(labels)
-    outside = _sample(torch.ones(1, *labels.shape[1:], device=labels.device), grid, "nearest", "zeros") == 0
+    outside = _sample(torch.ones(1, *labels.shape[1:], device=labels.device), grid, "nearest", padding="zeros") == 0
     for some in _chunks(len(labels), labels[:1].numel(), labels.device):
-        result[some] = _sample(labels[some].float(), grid, "nearest", "zeros").masked_fill_(outside, VOID)
+        result[some] = _sample(labels[some].float(), grid, "nearest", padding="zeros").masked_fill_(outside, VOID)
     return result
 
 

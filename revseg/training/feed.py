@@ -24,7 +24,7 @@ def made_ahead(make: Callable[[int], Item], first: int, ahead: int, *, device: t
     threads = 1 if device.type == "cpu" else cores
     with ThreadPoolExecutor(max(1, ahead), "feed", _begin, (threads, device)) as pool:
         try:
-            yield from map_ahead(pool, make, count(first), max(1, ahead))
+            yield from map_ahead(pool, make, count(first), ahead=max(1, ahead))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -20,7 +20,7 @@ COEFFICIENTS, STEPS = (3.4445, -4.775, 2.0315), 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Of matrices (r, n), float32; fast where r is small."""
+    """Muon for matrices (r, n), float32; fast where r is small."""
 
     def __init__(self, matrices: Iterable[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})

@@ -33,7 +33,7 @@ class Optimizer:
         rate, decay = self.config.rates[0], self.config.weight_decay
         if self.config.name == "adamw":
             return torch.optim.AdamW(self._views, lr=rate, weight_decay=decay)
-        return Muon(self._views, rate, self.config.momentum, decay)
+        return Muon(self._views, rate, self.config.momentum, weight_decay=decay)
 
     def _for_others(self, others: list[nn.Parameter]) -> torch.optim.Optimizer:
         groups: list[dict[str, Any]] = [

@@ -1,6 +1,9 @@
 """Reads a video, a file or a folder of frames, as one volume or frame after frame."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -11,12 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg.runs.phases import phase
 from revseg.video.file import decode_file, frame_rate, open_file, video_stream
-from revseg.video.folder import FRAME_RATE, decode_folder
+from revseg.video.folder import FRAME_RATE, decode_folder, image_files
 from revseg.video.frame import Frame, Losses
-from revseg.video.write import VideoWriter
-
-__all__ = ["Probe", "Video", "VideoWriter", "iterate_frames", "probe", "read_video"]
 
 CHUNK = 1 << 26  # bytes of frames that are gathered before they go into one tensor
 
@@ -54,13 +55,14 @@ def read_video(
     max_frames: int | None = None,
     on_error: str = "stop",
     threads: int | None = None,
+    show: bool = False,
 ) -> Video:
     """Reads a video file, or a folder of JPEG or PNG frames, as one volume.
 
     height: height of the volume, None: the video's own; the width follows. Frames are resized, by averaging, as they
     are decoded: only a few are ever in memory at their own size. max_frames: only the first ones, None: all.
     on_error: at a frame that cannot be decoded, "stop" raises ValueError and "skip" leaves it out.
-    threads: for decoding, None: one per core.
+    threads: for decoding, None: one per core. show: whether it is a phase of its own, with a bar.
     """
     for name, value in (("height", height), ("max_frames", max_frames)):
         if value is not None and value < 1:
@@ -68,11 +70,14 @@ def read_video(
     path, pile = Path(path), _Pile()
     losses = Losses(path, on_error)
     names, times, native_size = [], [], (0, 0)
-    for frame in islice(_frames(path, height=height, losses=losses, threads=threads), max_frames):
-        pile.add(frame.pixels)
-        names.append(frame.name)
-        times.append(frame.time)
-        native_size = frame.native_size
+    with phase("decoding", total=_count(path, max_frames)) if show else nullcontext() as bar:
+        for frame in islice(_frames(path, height=height, losses=losses, threads=threads), max_frames):
+            pile.add(frame.pixels)
+            names.append(frame.name)
+            times.append(frame.time)
+            native_size = frame.native_size
+            if bar is not None:
+                bar.advance()
     if not names:
         raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
     return Video(
@@ -106,6 +111,16 @@ def _frames(path: Path, height: int | None, losses: Losses, threads: int | None)
         yield from (decode_folder if path.is_dir() else decode_file)(path, height=height, losses=losses, threads=threads)
     finally:
         losses.warn()
+
+
+def _count(path: Path, most: int | None) -> int | None:
+    """How many frames there will be, as far as that is known before they are decoded."""
+    if path.is_dir():
+        count = len(image_files(path))
+    else:
+        with open_file(path) as container:
+            count = video_stream(container, path).frames
+    return min(count, most or count) or None
 
 
 def _frame_rate(path: Path) -> Fraction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -157,7 +158,8 @@ def test_the_commands_of_readme_and_tutorial_run(films: Path) -> None:
         program, *arguments = shlex.split(command)
         module = f"revseg.{program.removeprefix('revseg-')}"
         call = [sys.executable, "-m", module, "device=cpu", *SHORT.get(program, []), *arguments]
-        done = subprocess.run(call, capture_output=True, text=True, cwd=films, check=False)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # as little beside other tests as can be
+        done = subprocess.run(call, capture_output=True, text=True, cwd=films, env=environment, check=False)
         assert done.returncode == 0, f"{command}: {done.stderr}"
     for folder in ("runs/my/predictions", "runs/second/predictions", "predictions/other"):
         assert len(list((films / folder / "masks").glob("*.png"))) == 9
@@ -169,6 +171,12 @@ def test_what_the_notebook_names_are_settings() -> None:
         text = FENCE.sub("", page.read_text(encoding="utf-8"))
         for key in re.findall(r"\b((?:evidence|network|guidance|training|augment|data)\.[a-z_.]*[a-z])=", text):
             assert key in known, f"{name_of(page)} names {key}, which is no setting"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_code_that_a_page_names_exists(page: Path) -> None:
+    for path in re.findall(r"`((?:revseg|scripts|docs|tests|configs)/[\w./-]+)`", page.read_text(encoding="utf-8")):
+        assert (ROOT / path).exists(), f"{name_of(page)} names {path}, which does not exist"
 
 
 def test_the_examples_in_python_run() -> None:

@@ -53,7 +53,7 @@ def batch(field):
 
 @pytest.fixture(params=TILINGS)
 def tiling(request, monkeypatch):
-    monkeypatch.setattr("revseg.reversible.slab.slab_size", lambda *_: TILINGS[request.param])
+    monkeypatch.setattr("revseg.reversible.slab.slab_size", lambda *_, **__: TILINGS[request.param])
     return request.param
 
 

@@ -91,7 +91,7 @@ def test_transposed_is_the_adjoint_of_linear(padding):
 @pytest.fixture
 def tile(monkeypatch):
     """Sets the frames and rows of each slab."""
-    return lambda tiling: monkeypatch.setattr("revseg.reversible.slab.slab_size", lambda *_: tiling)
+    return lambda tiling: monkeypatch.setattr("revseg.reversible.slab.slab_size", lambda *_, **__: tiling)
 
 
 def fields(channels, grid=None, frames=5, seed=2):

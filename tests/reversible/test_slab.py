@@ -55,7 +55,7 @@ def test_two_convolutions_slab_by_slab_equal_those_of_the_whole_field(shape, rad
 @pytest.mark.parametrize("tiling", TILINGS)
 def test_so_do_slabs_of_any_size(tiling, shape, radius, monkeypatch):
     """Of all frames, where the zeros along T are the convolutions' own, and of some, where they are read."""
-    monkeypatch.setattr("revseg.reversible.slab.slab_size", lambda *_: tiling)
+    monkeypatch.setattr("revseg.reversible.slab.slab_size", lambda *_, **__: tiling)
     first = next(slabs(shape, radius, 20, 0))
     assert (first.splits_time, first.splits_height) == (tiling[0] < shape[0], tiling[1] < shape[1])
     assert_convolutions_equal_those_of_the_whole_field(shape, radius, lambda: slabs(shape, radius, 20, 0))

@@ -10,17 +10,8 @@ from tests.scripts.conftest import SCRIPTS
 
 def test_a_quick_run_measures_resumes_and_writes_the_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    command = [
-        sys.executable,
-        str(SCRIPTS / "benchmark.py"),
-        "--quick",
-        "--threads",
-        "1",
-        "--output",
-        str(page),
-        "--rows",
-        "depth",
-    ]
+    command = [sys.executable, str(SCRIPTS / "benchmark.py"), "--quick", "--threads", "1", "--output", str(page)]
+    command += ["--rows", "one-step", "stored"]
     first = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert first.returncode == 0, first.stderr
     file = tmp_path / "page" / "cpu" / "one-step" / "tiny.json"

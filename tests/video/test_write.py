@@ -7,7 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from revseg.video.read import VideoWriter, read_video
+from revseg.video.read import read_video
+from revseg.video.write import VideoWriter
 
 
 def test_same_pictures(tmp_path, pictures):

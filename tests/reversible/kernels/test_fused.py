@@ -14,8 +14,8 @@ from revseg.reversible.sequence import ReversibleSequence
 def fused(device, monkeypatch):
     """The kernels as the sequence's path, on CPU too where they are interpreted."""
     monkeypatch.setattr(dispatch, "available", lambda _: True)
-    monkeypatch.setattr(dispatch, "_agrees", lambda *_: True)
-    monkeypatch.setattr(dispatch, "_haar_agrees", lambda *_: True)
+    monkeypatch.setattr(dispatch, "_agrees", lambda *_, **__: True)
+    monkeypatch.setattr(dispatch, "_haar_agrees", lambda *_, **__: True)
     return device
 
 
@@ -77,8 +77,8 @@ def test_own_check_notices_a_wrong_bit(device, monkeypatch):
 
     coarsen_group_ = verify.coarsen_group_
 
-    def wrong(fine, coarse, *rest):
-        coarsen_group_(fine, coarse, *rest)
+    def wrong(fine, coarse, *rest, **more):
+        coarsen_group_(fine, coarse, *rest, **more)
         coarse[0, 0, 0, 0] += 1
 
     assert verify.verify_haar(device, 4, torch.int16, True) == ""
