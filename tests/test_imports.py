@@ -24,6 +24,7 @@ LIBRARY = BASE | {
     "training",
     "segment",
     "output",
+    "demo",
     "tasks",
 }
 COMMAND_LINE = {"cli"}
@@ -41,6 +42,7 @@ MAY_IMPORT = {
     "training": BASE | {"reversible", "network", "labels", "evidence", "training"},
     "segment": BASE | {"labels", "evidence", "network", "segment"},
     "output": BASE | {"video", "labels", "segment", "output"},
+    "demo": BASE | {"video", "labels", "demo"},
     "tasks": LIBRARY,
     "config": LIBRARY | {"config"},
 }
@@ -59,6 +61,7 @@ MAY_NOT_USE = {
     "segment": CONFIGURATION,
     "output": CONFIGURATION,
     "training": CONFIGURATION,
+    "demo": CONFIGURATION,
     "tasks": CONFIGURATION,
 }
 

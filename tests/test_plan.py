@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from revseg.tasks.demo import generate_demo
+from revseg.demo.film import generate_demo
 
 
 def plan(*arguments):

@@ -103,8 +103,10 @@ def slab_size(shape: tuple[int, ...], radius: int, position_bytes: int, budget: 
     frames, height, width = shape[:3]
     halo = 4 * radius
     best, best_waste = (1, min(height, 8)), float("inf")  # taken even where it does not fit: a slab cannot be much smaller
-    for count in range(1, frames + 1):
+    count = 1
+    while count <= frames:
         length = -(-frames // count)  # equal slabs: of 9 frames in slabs of 8, the last would be nearly all halo
+        count = -(-frames // (length - 1)) if length > 1 else frames + 1  # the next that gives another length
         reach = halo if length < frames else 0
         rows = budget // (width * position_bytes * (length + reach))
         rows = height if rows >= height else _equal_parts(height, rows - halo)

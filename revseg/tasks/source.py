@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from revseg.demo.film import generate_demo
 from revseg.labels.dataset import DavisDataset, load_own
 from revseg.labels.sample import Sample
 from revseg.tasks.config import DataConfig
-from revseg.tasks.demo import generate_demo
 from revseg.video.read import probe
 
 Height = Callable[[int], int | None]

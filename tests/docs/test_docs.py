@@ -16,7 +16,7 @@ from revseg.cli.main import EVALUATE, PLAN, PREDICT, TRAIN
 from revseg.cli.settings import instance, leaves
 from revseg.cli.words import Translation, read_words
 from revseg.config import TrainConfig
-from revseg.tasks.demo import generate_demo
+from revseg.demo.film import generate_demo
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), ROOT / "data" / "README.md", *(ROOT / "docs").rglob("*.md")])

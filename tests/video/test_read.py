@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from revseg.video import read as video_module
-from revseg.video.read import iterate_frames
-from revseg.video.write import VideoWriter, probe, read_video
+from revseg.video.read import iterate_frames, probe, read_video
+from revseg.video.write import VideoWriter
 
 QUIET = {"x265-params": "log-level=none"}
 FASTSTART = {"movflags": "+faststart"}

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from revseg.demo import film as module
+from revseg.demo.film import FRAME_RATE, Camera, Scene, film, generate_demo
 from revseg.labels.dataset import classes_of, evenly_spaced, load_own
 from revseg.labels.masks import read_mask
-from revseg.tasks import demo
-from revseg.tasks.demo import FRAME_RATE, Camera, Scene, film, generate_demo
 
 HEIGHT, WIDTH = 120, 213
 
@@ -20,14 +20,14 @@ def scene():
 @pytest.fixture
 def built(scene, monkeypatch):
     """The scene is built once for all tests, which saves seconds."""
-    monkeypatch.setattr(demo, "Scene", lambda generator: scene)
+    monkeypatch.setattr(module, "Scene", lambda generator: scene)
 
 
 @pytest.fixture(scope="module")
 def frames(scene):
     """All frames in half the size, and their masks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "Scene", lambda generator: scene)
+        patch.setattr(module, "Scene", lambda generator: scene)
         pictures, masks = zip(*film(36, HEIGHT, WIDTH), strict=True)
     return np.stack(pictures), np.stack(masks) > 0
 
@@ -51,7 +51,7 @@ def test_size_and_number_of_frames(tmp_path, monkeypatch, built):
         asked.append(size)
         return film(1, *size[1:])
 
-    monkeypatch.setattr(demo, "film", short)
+    monkeypatch.setattr(module, "film", short)
     generate_demo(tmp_path)
     assert asked == [(36, 240, 426)]
     assert read_mask(tmp_path / "masks" / "00000.png", "davis2017").shape == (240, 426)
@@ -73,7 +73,7 @@ def test_the_video_appears_when_all_masks_are_written(tmp_path, monkeypatch, bui
                 raise OSError("disk full")
             yield frame
 
-    monkeypatch.setattr(demo, "film", broken)
+    monkeypatch.setattr(module, "film", broken)
     with pytest.raises(OSError, match="disk full"):
         generate_demo(tmp_path, frames=4, height=32, width=48)
     assert [path.name for path in tmp_path.iterdir()] == ["masks"]

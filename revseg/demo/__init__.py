@@ -1,0 +1,1 @@
+"""The film of the demo: a rolling barrel, made with known masks."""
