@@ -18,6 +18,7 @@ from revseg.runs.phases import phase
 from revseg.video.file import decode_file, frame_rate, open_file, video_stream
 from revseg.video.folder import FRAME_RATE, decode_folder, image_files
 from revseg.video.frame import Frame, Losses
+from revseg.video.stack import decode_stack, frame_rate_of, is_stack
 
 CHUNK = 1 << 26  # bytes of frames that are gathered before they go into one tensor
 
@@ -108,7 +109,8 @@ def probe(path: str | Path) -> Probe:
 
 def _frames(path: Path, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
     try:
-        yield from (decode_folder if path.is_dir() else decode_file)(path, height=height, losses=losses, threads=threads)
+        decode = decode_folder if path.is_dir() else decode_stack if is_stack(path) else decode_file
+        yield from decode(path, height=height, losses=losses, threads=threads)
     finally:
         losses.warn()
 
@@ -117,6 +119,8 @@ def _count(path: Path, most: int | None) -> int | None:
     """How many frames there will be, as far as that is known before they are decoded."""
     if path.is_dir():
         count = len(image_files(path))
+    elif is_stack(path):
+        return most
     else:
         with open_file(path) as container:
             count = video_stream(container, path).frames
@@ -126,6 +130,8 @@ def _count(path: Path, most: int | None) -> int | None:
 def _frame_rate(path: Path) -> Fraction:
     if path.is_dir():
         return FRAME_RATE
+    if is_stack(path):
+        return frame_rate_of(path)
     with open_file(path) as container:
         return frame_rate(video_stream(container, path))
 

@@ -1,0 +1,69 @@
+"""Decodes pictures of several frames in one file that FFmpeg cannot: TIFF stacks and animated WebP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from revseg.video.frame import Frame, Losses, resized
+
+SUFFIXES = (".tif", ".tiff", ".webp")
+MODES = ("1", "L", "P", "RGB", "RGBA", "PA", "LA")
+"""Kinds of pixels of 8 bits or fewer. 16 bits would come out white: they are refused until they can be scaled."""
+FRAME_RATE = Fraction(25)
+"""Rate of a stack that has no times of its own."""
+
+
+def is_stack(path: Path) -> bool:
+    """Whether a file is read by this module."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def decode_stack(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
+    """Yields the frames in order, all of the size of the first. threads: not used: one file is one stream."""
+    step, size = 1 / frame_rate_of(path), None
+    with imageio.imopen(path, "r", plugin="pillow") as file:
+        for index, picture in enumerate(_pictures(file, path, losses)):
+            size = size or picture.shape[:2]
+            if picture.shape[:2] != size:
+                raise ValueError(f"frame {index} of {path} has another size than those before: give all frames one size")
+            new_size = resized(size, height)
+            if new_size != size:
+                kind = Image.Resampling.BOX if new_size[0] < size[0] else Image.Resampling.BILINEAR
+                picture = np.asarray(Image.fromarray(picture).resize(new_size[::-1], kind))
+            yield Frame(f"{index:05d}", index * step, picture, native_size=size)
+
+
+def frame_rate_of(path: Path) -> Fraction:
+    """Returns frames per second, by the time that the first frame is shown. Raises ValueError for what cannot be read."""
+    try:
+        facts = imageio.immeta(path, plugin="pillow")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{path} is not a readable picture ({error}): get a whole copy, or convert it with ffmpeg") from error
+    if facts["mode"] not in MODES:
+        raise ValueError(f"{path} has pixels of kind {facts['mode']}, with more than 8 bits: convert it to 8 bits a channel")
+    milliseconds = facts.get("duration")
+    return Fraction(1000) / Fraction(milliseconds).limit_denominator(1000) if milliseconds else FRAME_RATE
+
+
+def _pictures(file: Any, path: Path, losses: Losses) -> Iterator[NDArray[np.uint8]]:
+    """Yields (H, W, 3) uint8 as long as they can be decoded; what is missing then is the end."""
+    frames = file.iter(mode="RGB")
+    count = 0
+    while True:
+        try:
+            picture = next(frames, None)
+        except (OSError, SyntaxError, EOFError) as error:
+            losses.cut(f", its frame {count} cannot be decoded ({error})")
+            return
+        if picture is None:
+            return
+        yield np.asarray(picture, np.uint8)
+        count += 1
