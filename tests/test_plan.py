@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from revseg.demo.film import generate_demo
+
+pytestmark = pytest.mark.slow
 
 
 def plan(*arguments):

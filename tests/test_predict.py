@@ -20,6 +20,8 @@ from revseg.video.read import read_video
 from revseg.video.write import VideoWriter
 from tests import little
 
+pytestmark = pytest.mark.slow
+
 FRAMES, HEIGHT, WIDTH = 7, 34, 51
 TIMES = [Fraction(n, 30) for n in (0, 1, 2, 5, 6, 9, 10)]
 

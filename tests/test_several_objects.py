@@ -15,6 +15,8 @@ from revseg.labels.dataset import DavisDataset
 from revseg.labels.masks import read_mask, write_mask
 from revseg.labels.palette import PASCAL_PALETTE
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, FRAMES, SHIFT = 24, 6, 12
 CAR, DOG = 1, 2
 

@@ -12,6 +12,7 @@ from revseg.evaluation import average, evaluate_masks
 from revseg.labels.dataset import classes_of, objects_in
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
+from revseg.training.item import Item
 
 Mask = NDArray[np.uint8]
 
@@ -29,7 +30,7 @@ class Measures:
         return {"J": self.J, "F": self.F, "JF": self.JF}
 
 
-def measure(masks: Sequence[Mask], truth: Sample, objects: Sequence[int]) -> Measures:
+def measure(masks: Sequence[Mask], truth: Sample | Item, objects: Sequence[int]) -> Measures:
     """Mean over `objects`, on the labelled frames of `truth`. masks: one per frame of the video."""
     predictions = (masks[frame] for frame in truth.labelled_frames)
     scores = evaluate_masks(predictions, (labels.numpy() for labels in truth.labels), objects)

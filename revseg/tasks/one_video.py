@@ -37,8 +37,8 @@ class OneVideo:
 
     observation: Observation
     """The video with the labels that are trained on, and what they say of the other frames."""
-    held_out: Sample | None
-    """The video with the labels that only tell how good the masks are."""
+    held_out: Item | None
+    """The same volume with the labels that only tell how good the masks are: at its size, to spare memory."""
     objects: tuple[int, ...]
     classes: int
     evidence: EvidenceConfig
@@ -162,10 +162,9 @@ def open_video(
         cache=cache,
         shares=shares_of(guidance, labelled.labelled_frames),
     )
-    held_out = replace(known.select(others), volume=observation.video.volume) if others else None
     return OneVideo(
         observation=observation,
-        held_out=held_out,
+        held_out=_labels_of(known.select(others), observation.video) if others else None,
         objects=tuple(object_ids(known)),
         classes=classes,
         evidence=evidence,
@@ -173,3 +172,9 @@ def open_video(
         placements=placements,
         on_error=data.on_error,
     )
+
+
+def _labels_of(sample: Sample, video: Sample) -> Item:
+    """The labels of a video at the size of another volume of it."""
+    volume = video.volume
+    return Item(volume, replace(sample, volume=volume).labels, sample.labelled_frames)

@@ -12,10 +12,11 @@ from torch import Tensor
 from revseg.labels.dataset import evenly_spaced
 from revseg.labels.sample import Sample
 from revseg.output.overlay import overlay
+from revseg.training.item import Item
 
 
 def pictures(
-    masks: Sequence[NDArray[np.uint8]], truth: Sample, volume: Tensor, *, name: str = "segmentation", count: int = 4
+    masks: Sequence[NDArray[np.uint8]], truth: Sample | Item, volume: Tensor, *, name: str = "segmentation", count: int = 4
 ) -> dict[str, NDArray[np.uint8]]:
     """Returns pictures of a few frames that `truth` has labels of. masks: one for each frame of the volume (3, T, H, W)."""
     from torchvision.utils import make_grid

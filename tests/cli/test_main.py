@@ -60,7 +60,7 @@ def test_new_run(line: Callable) -> None:
     seen = line("train", "data.video=a b.mp4")
     (folder,) = Path("runs").iterdir()
     assert seen.config.run_dir == str(folder)
-    assert files(folder) == HYDRA_FILES | {"config.yaml", "train.log"}
+    assert files(folder) == HYDRA_FILES | {"config.yaml", "train.log", ".lock"}
     assert OmegaConf.load(folder / ".hydra/overrides.yaml") == ["data.video='a b.mp4'"]
     assert line("train").config.run_dir != str(folder)
     assert len(list(Path("runs").iterdir())) == 2
@@ -76,7 +76,7 @@ def test_named_run_is_resumed_with_its_first_composition_kept(line: Callable) ->
     for number in (1, 2):
         line("train", f"run_dir={name}", f"training.steps={number}")
     resumed = {f".hydra/resumed-{number}/{Path(file).name}" for number in (1, 2) for file in HYDRA_FILES}
-    assert files(name) == HYDRA_FILES | resumed | {"config.yaml", "train.log"}
+    assert files(name) == HYDRA_FILES | resumed | {"config.yaml", "train.log", ".lock"}
     assert OmegaConf.load(Path(name, ".hydra/overrides.yaml"))[1] == "training.steps=3"
     assert OmegaConf.load(Path(name, ".hydra/resumed-2/overrides.yaml"))[1] == "training.steps=2"
     assert Path(name, "train.log").read_text().count(" INFO ") == 3
@@ -87,7 +87,7 @@ def test_hydras_own_folder_is_the_runs(line: Callable) -> None:
     assert files("x/y") > HYDRA_FILES
     assert "are two folders" in line("train", "hydra.run.dir=x", "run_dir=y").sentence
     assert line("train", "hydra.run.dir=z", "run_dir=z", "hydra.output_subdir=null").config.run_dir == "z"
-    assert files("z") == {"config.yaml", "train.log"}
+    assert files("z") == {"config.yaml", "train.log", ".lock"}
 
 
 def test_other_commands_leave_nothing(line: Callable) -> None:

@@ -9,6 +9,8 @@ from revseg.demo.film import FRAME_RATE, Camera, Scene, film, generate_demo
 from revseg.labels.dataset import classes_of, evenly_spaced, load_own
 from revseg.labels.masks import read_mask
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH = 120, 213
 
 

@@ -147,6 +147,7 @@ SHORT = {"revseg-train": ["training.steps=1", "placements=1", "evidence.flow.lea
 """What keeps the test of a command short: a run that is resumed is given it again."""
 
 
+@pytest.mark.slow
 def test_the_commands_of_readme_and_tutorial_run(films: Path) -> None:
     """In the order in which they stand there, each once."""
     commands = [command for page in ("README.md", "docs/tutorial.md") for command in quoted_commands(ROOT / page)]

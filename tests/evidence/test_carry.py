@@ -19,6 +19,8 @@ from revseg.labels.sample import Sample
 from tests.evidence.harm import wait_for
 from tests.evidence.made import EVIDENCE, FLOW, FRAMES, HEIGHT, WIDTH, carried, moving, same, sample, texture
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SHARES = (0.25, 0.5, 0.75)
 

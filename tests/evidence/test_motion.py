@@ -17,6 +17,8 @@ from revseg.evidence.motion import motion_evidence
 from revseg.labels.dataset import DavisDataset
 from tests.evidence.made import flow_of, texture
 
+pytestmark = pytest.mark.slow
+
 FRAMES, HEIGHT, WIDTH, SIDE = 6, 192, 256, 56
 
 

@@ -16,6 +16,8 @@ from revseg.labels.sample import Sample
 from revseg.video.resize import resize_volume
 from tests.evidence.made import EVIDENCE, FRAMES, HEIGHT, WIDTH, carried, flow_of, moving
 
+pytestmark = pytest.mark.slow
+
 LABELLED, SMALL = (0, 8), (32, 48)
 NONE = replace(EVIDENCE, source="none")
 NOTHING = replace(NONE, smoothing=SmoothingConfig(sweeps=0))

@@ -18,6 +18,8 @@ from revseg.evidence.store import HEADER, FlowRecords, FlowStore
 from tests.evidence.harm import full_disk, kill_when
 from tests.evidence.made import EVIDENCE, carried, flow_of, moving, running, same
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH, NEAR = 6, 8, 2
 
 

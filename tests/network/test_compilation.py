@@ -14,6 +14,8 @@ from revseg.reversible.kernels import dispatch
 from revseg.training.config import LossConfig
 from revseg.training.loss import SegmentationLoss
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 CONFIGS = [
     NetworkConfig(levels=2, depth=(0, 1, 1)),

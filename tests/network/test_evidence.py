@@ -12,6 +12,8 @@ from revseg.network.step import training_step
 from tests.network import plain_step
 from tests.network.plain_step import PlainLoss, assert_close, differentiated, gradients, placed, plainly
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = plain_step.SETTINGS | {"evidence": True}
 
 

@@ -7,6 +7,8 @@ from revseg import RevSegNet
 from revseg.network.inference import predict_probabilities, spread_placements
 from revseg.network.network import normalise
 
+pytestmark = pytest.mark.slow
+
 SIZE = (7, 6, 9)  # T not divisible by 4, nor H, nor W
 
 

@@ -21,6 +21,8 @@ from revseg.network.memory import (
 )
 from revseg.reversible.sequence import SLAB_BYTES
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 

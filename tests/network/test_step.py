@@ -8,6 +8,8 @@ from revseg.network.network import normalise
 from revseg.network.step import training_step
 from tests.network.plain_step import VOID, PlainLoss, assert_close, data, differentiated, double, gradients, network, plainly
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("slab_bytes", [1, 20_000, None])
 @pytest.mark.parametrize("offset", [(0, 0, 0), (3, 1, 2)])

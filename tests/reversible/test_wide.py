@@ -11,6 +11,8 @@ from revseg.reversible.layer import PreparedLayer
 from revseg.reversible.wide import WideLayer, is_wide
 from tests.reversible.sequences import build, exact, loss_of, start
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = {torch.bfloat16: 5e-2, torch.float32: 1e-5, torch.float64: 1e-12}
 RANK = 2
 

@@ -14,6 +14,8 @@ import pytest
 
 from revseg.runs.lock import holds, locked
 
+pytestmark = pytest.mark.slow
+
 HOLDER = """
 import multiprocessing, os, sys, time
 from pathlib import Path

@@ -15,6 +15,8 @@ import pytest
 from revseg.runs import phases
 from revseg.runs.phases import NotShownAsBar, phase, recorded
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import logging, sys, time
 from revseg.runs.phases import Console, NotShownAsBar, phase

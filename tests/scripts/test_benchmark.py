@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.scripts.conftest import SCRIPTS
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_quick_run_measures_resumes_and_writes_the_page(tmp_path: Path) -> None:

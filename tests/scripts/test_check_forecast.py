@@ -7,6 +7,8 @@ import check_forecast
 import pytest
 from harness.memory import STATUS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(not STATUS.exists(), reason="peaks are read from Linux's /proc")
 def test_forecast_beside_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from quality.case import Case, Recipe
 
 from tests.little import FRAMES, HEIGHT, NETWORK, WIDTH
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def benchmark(davis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

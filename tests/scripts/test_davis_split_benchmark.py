@@ -7,6 +7,8 @@ from pathlib import Path
 import davis_split_benchmark
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["network.levels=1", "network.depth=1", "network.rank=2", "network.channels=2", "device=cpu"]
 
 

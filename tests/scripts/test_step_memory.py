@@ -7,6 +7,8 @@ import pytest
 import step_memory
 from harness.memory import STATUS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(not STATUS.exists(), reason="peaks are read from Linux's /proc")
 def test_a_table_beside_the_unet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

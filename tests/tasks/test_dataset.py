@@ -20,6 +20,8 @@ from revseg.tasks.dataset import DatasetTask, open_dataset
 from revseg.training.feed import made_ahead
 from tests.little import FRAMES, HEIGHT, WIDTH, write_video
 
+pytestmark = pytest.mark.slow
+
 EVIDENCE = EvidenceConfig(flow=FlowConfig(least_height=2 * HEIGHT))
 NONE = replace(EVIDENCE, source="none", smoothing=SmoothingConfig(sweeps=0))
 SMALL = HEIGHT // 2, WIDTH // 2

@@ -19,6 +19,8 @@ from revseg.tasks.config import GuidanceConfig
 from revseg.tasks.guidance import Guidance, shares_of
 from revseg.training.item import Item
 
+pytestmark = pytest.mark.slow
+
 FRAMES, HEIGHT, WIDTH = 9, 32, 48
 LABELLED, OTHERS = (0, 4, 8), (1, 2, 3, 5, 6, 7)
 PLAIN = GuidanceConfig(returned=0, blind=0, pseudo_frames=0)

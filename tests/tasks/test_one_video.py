@@ -19,6 +19,8 @@ from revseg.tasks.config import DataConfig, GuidanceConfig
 from revseg.tasks.one_video import OneVideo, open_video
 from tests.little import FRAMES, HEIGHT, WIDTH, write_video
 
+pytestmark = pytest.mark.slow
+
 EVIDENCE = EvidenceConfig(flow=FlowConfig(least_height=2 * HEIGHT))
 NONE = replace(EVIDENCE, source="none", smoothing=SmoothingConfig(sweeps=0))
 SMALL = HEIGHT // 2, WIDTH // 2

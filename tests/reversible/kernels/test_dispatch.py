@@ -10,6 +10,8 @@ from revseg.reversible.grid import Grid
 from revseg.reversible.kernels import dispatch
 from revseg.reversible.kernels.dispatch import Layout
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

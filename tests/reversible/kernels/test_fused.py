@@ -9,6 +9,8 @@ from revseg.reversible.kernels import dispatch
 from revseg.reversible.layer import SymmetricLayer
 from revseg.reversible.sequence import ReversibleSequence
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fused(device, monkeypatch):

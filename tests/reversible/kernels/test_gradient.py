@@ -1,9 +1,12 @@
 """The kernel gradient against float64, in one slab and in several."""
 
+import pytest
 import torch
 from torch.nn.grad import conv3d_weight
 
 from revseg.reversible.slab import Slab
+
+pytestmark = pytest.mark.slow
 
 SHAPE = (3, 6, 18)
 PARTS = [Slab(0, 2, 0, 6, 3, 6, 1), Slab(2, 3, 0, 4, 3, 6, 1), Slab(2, 3, 4, 6, 3, 6, 1)]

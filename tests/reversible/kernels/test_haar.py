@@ -6,6 +6,8 @@ import torch
 from revseg.reversible import haar
 from revseg.reversible.grid import LARGEST_INTEGER, Grid
 
+pytestmark = pytest.mark.slow
+
 
 def random_field(dtype: torch.dtype, channels: int, largest: int) -> torch.Tensor:
     values = torch.rand(4, 6, 10, channels, generator=torch.Generator().manual_seed(0)) * 2 - 1

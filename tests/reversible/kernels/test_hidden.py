@@ -6,6 +6,8 @@ import torch.nn.functional as F
 
 from revseg.reversible.slab import Slab
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (4, 5, 16)  # T, H, W: one column more than a tile keeps, so that tiles meet
 
 

@@ -6,6 +6,8 @@ import torch
 from revseg.reversible.grid import Grid
 from revseg.reversible.slab import Slab
 
+pytestmark = pytest.mark.slow
+
 WHOLE = Slab(0, 2, 0, 3, 2, 3, 1)
 
 

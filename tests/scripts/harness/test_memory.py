@@ -4,6 +4,8 @@ import pytest
 import torch
 from harness.memory import STATUS, Footprint
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(not STATUS.exists(), reason="resident sizes are read from /proc")
 @pytest.mark.parametrize("live", [True, False])

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from harness.page import span, table, write_section
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_is_written_by_hand_around_a_section_stays(tmp_path: Path) -> None:
     page = tmp_path / "page.md"

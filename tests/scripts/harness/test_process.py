@@ -6,9 +6,12 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pytest
 import torch
 from harness.memory import STATUS
 from harness.process import OUT_OF_MEMORY, Worker, run
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_piece_of_work_replies(tmp_path: Path) -> None:

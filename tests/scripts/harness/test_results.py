@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from harness.results import Results
 
+pytestmark = pytest.mark.slow
+
 
 def test_keeps_and_finds_in_the_order_of_numbers(tmp_path: Path) -> None:
     results = Results(tmp_path, {"height": 96})

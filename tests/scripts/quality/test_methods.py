@@ -12,6 +12,8 @@ from quality.methods import propagate
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 
+pytestmark = pytest.mark.slow
+
 
 def video(volume: np.ndarray, masks: np.ndarray, frames: tuple[int, ...]) -> Sample:
     """volume: (T, H, W) grey."""

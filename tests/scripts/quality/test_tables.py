@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from quality import tables
 
+pytestmark = pytest.mark.slow
+
 
 def record(sequence: str, method: str, jf: float, seed: int = 0, labelled: int = 5) -> dict:
     numbers = {"J": jf, "F": jf, "JF": jf, "seconds": 1.0, "peak_memory_bytes": 100 if method == "unet" else 10}

@@ -4,6 +4,8 @@ import pytest
 import torch
 from quality import unet
 
+pytestmark = pytest.mark.slow
+
 
 class Threshold(torch.nn.Conv3d):
     """A network that knows: an object is what is brighter than average."""

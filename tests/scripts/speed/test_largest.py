@@ -5,6 +5,8 @@ from math import inf
 import pytest
 from speed.largest import fitting, following
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("per_frame", "fixed"), [(10.0, 5.0), (1.0, 0.0), (3.0, 400.0)])
 def test_it_finds_the_longest_video_that_fits(per_frame: float, fixed: float) -> None:

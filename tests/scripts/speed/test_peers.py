@@ -5,6 +5,8 @@ import torch
 from speed.case import Case
 from speed.peers import Otherwise, Revseg
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

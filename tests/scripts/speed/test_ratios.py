@@ -1,6 +1,9 @@
 """revseg beside its peers, by hand."""
 
+import pytest
 from speed.ratios import floor_bytes, lines
+
+pytestmark = pytest.mark.slow
 
 
 def case(peer: str, **measured: object) -> dict:
