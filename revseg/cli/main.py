@@ -83,6 +83,9 @@ def start(command: Command) -> None:
 
 
 def _end(error: BaseException, arguments: list[str]) -> None:
+    if isinstance(error, BrokenPipeError):  # who reads the output has enough of it: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to be flushed goes nowhere
+        sys.exit(128 + signal.SIGPIPE)
     more = f"; to go on: {program()} {shlex.join([f'run_dir={error.run_dir}'])}" if isinstance(error, Interrupted) else ""
     tell(f"{sentence(error, arguments)}{more}")
     sys.exit(status(error))
