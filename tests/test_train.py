@@ -505,4 +505,7 @@ def test_what_a_run_says_of_itself(run_dir: Path) -> None:
     assert "training: " in log
     assert "\r" not in log
     phases = json.loads((run_dir / "metrics.json").read_text())["phases"]
-    assert {"decoding", "optical flow", "carrying labels", "training", "segmenting", "writing"} <= set(phases)
+    assert {"decoding", "segmenting", "writing"} <= set(phases)  # of the last process: a test before resumed the run
+    assert all(
+        f"{name}: " in log for name in ("decoding", "optical flow", "carrying labels", "training", "segmenting", "writing")
+    )

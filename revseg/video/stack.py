@@ -44,12 +44,13 @@ def decode_stack(path: Path, *, height: int | None, losses: Losses, threads: int
 def frame_rate_of(path: Path) -> Fraction:
     """Returns frames per second, by the time that the first frame is shown. Raises ValueError for what cannot be read."""
     try:
-        facts = imageio.immeta(path, plugin="pillow")
-    except (OSError, SyntaxError, ValueError) as error:
+        with Image.open(path) as image:
+            image.load()  # WebP has its times only then
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a readable picture ({error}): get a whole copy, or convert it with ffmpeg") from error
-    if facts["mode"] not in MODES:
-        raise ValueError(f"{path} has pixels of kind {facts['mode']}, with more than 8 bits: convert it to 8 bits a channel")
-    milliseconds = facts.get("duration")
+    if image.mode not in MODES:
+        raise ValueError(f"{path} has pixels of kind {image.mode}, with more than 8 bits: convert it to 8 bits a channel")
+    milliseconds = image.info.get("duration")
     return Fraction(1000) / Fraction(milliseconds).limit_denominator(1000) if milliseconds else FRAME_RATE
 
 
