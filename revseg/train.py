@@ -52,7 +52,8 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
     with run_folder(config) as (folder, started), recorded() as phases:
         config = as_begun(absolute(config), folder, given)
         with provenance(config, folder, device):
-            folder.write_config(to_yaml(config))
+            if not folder.config.exists():  # a run that is killed before its first step can be resumed too
+                folder.write_config(to_yaml(config))
             saved = load(folder.last) if folder.last.exists() else None
             store, cache = evidence_store(config, folder)
             with compiled_meanwhile(config.network, device):
@@ -61,6 +62,7 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
             trainer = new_trainer(config, task, folder, net=net)
             trainer.resume(saved)
             started()
+            folder.write_config(to_yaml(config))  # only now: settings that are refused must not replace those of the run
             verb = "starting" if saved is None else "resuming"
             LOG.info(f"{verb} {folder.path} on {device}, {trainer.progress}")
             with closing(Board(folder.tensorboard, trainer.progress.step, to_yaml(config))) as board:

@@ -247,6 +247,7 @@ def refusal(capsys, *given: str) -> str:
 def test_another_architecture_is_refused(run_dir: Path, video: Path, capsys) -> None:
     sentence = refusal(capsys, *arguments(video, run_dir, "network.rank=5", "network.channels=3"))
     assert "network.channels=3 (there 2), network.rank=[5, 5] (there [4, 4])" in sentence
+    assert "rank: 4\n" in (run_dir / "config.yaml").read_text()  # those of the run stay
 
 
 def test_other_data_are_refused(run_dir: Path, video: Path, capsys) -> None:

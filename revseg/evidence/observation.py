@@ -12,7 +12,7 @@ from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.carry import carry
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.evidence import Evidence
-from revseg.evidence.flow import Flow
+from revseg.evidence.flow import Flow, flow_height
 from revseg.evidence.motion import motion_evidence
 from revseg.evidence.store import FlowStore
 from revseg.labels.sample import Sample
@@ -48,7 +48,7 @@ def height_of_evidence(config: EvidenceConfig, height: int | None, native: int) 
     """Height at which a video is decoded, for a network that sees `height` lines of `native`; None: as it is."""
     if config.source == "none" and not config.smoothing.sweeps:
         return height
-    return max(height or native, min(config.flow.height, native))
+    return flow_height(height or native, native, config.flow)
 
 
 def observe(
