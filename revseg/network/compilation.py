@@ -11,8 +11,10 @@ from importlib import import_module
 import torch
 
 from revseg.network.config import NetworkConfig
-from revseg.network.network import adjoint_dtype_of, convolution_dtype_of, grid_of
+from revseg.network.memory import layout_of
+from revseg.network.network import adjoint_dtype_of, grid_of
 from revseg.network.plan import blocks_of
+from revseg.reversible.force.choice import choose
 from revseg.reversible.grid import Grid
 from revseg.reversible.kernels import dispatch
 
@@ -38,25 +40,14 @@ def compiled_meanwhile(config: NetworkConfig, device: torch.device) -> Iterator[
 
 
 def tasks(config: NetworkConfig, device: torch.device) -> list[Callable[[], object]]:
-    """Returns the calls of ``dispatch`` in a step: the first call of each compiles. Empty where no kernel can be used."""
+    """Returns the choices and checks of kernels in a step: the first call of each compiles. Empty where no kernel can be used."""
     if not dispatch.available(device):
         return []
     device = torch.empty(0, device=device).device  # with its number, as dispatch gets it in a step
-    convolution, grid, adjoint = convolution_dtype_of(config), grid_of(config), adjoint_dtype_of(config)
+    grid, adjoint = grid_of(config), adjoint_dtype_of(config)
     blocks = blocks_of(config)
-    layers = {(block.channels, block.rank) for block in blocks if block.kind == "leapfrog"}
+    layouts = dict.fromkeys(layout_of(config, block) for block in blocks if block.kind == "leapfrog")
     fine = {block.channels for block in blocks if block.kind == "coarsen"}
-    layouts = [
-        dispatch.Layout(
-            channels=channels,
-            rank=rank,
-            size=config.kernel_size,
-            convolution_dtype=convolution,
-            grid=grid,
-            adjoint_dtype=adjoint,
-        )
-        for channels, rank in sorted(layers)
-    ]
     fields = [
         (torch.empty(1, 1, 1, channels, dtype=kind.dtype, device=device), kind)
         for channels in sorted(fine)
@@ -64,6 +55,6 @@ def tasks(config: NetworkConfig, device: torch.device) -> list[Callable[[], obje
     ]
     return [
         partial(import_module, "torch._dynamo"),  # PyTorch's optimizers import it when one is made: seconds
-        *(partial(dispatch.usable, device, layout) for layout in layouts),
+        *(partial(choose, layout, device) for layout in layouts),
         *(partial(dispatch.usable_for_haar, *field) for field in fields),
     ]

@@ -105,7 +105,7 @@ class NetworkConfig:
             "arithmetic": ("exact", "float"),
             "convolution_dtype": ("auto", "bfloat16", "float32", "float64"),
             "state_dtype": ("float32", "int32", "int16") if self.arithmetic == "exact" else ("float32", "float64"),
-            "adjoint_dtype": ("float32", "bfloat16", "float64"),
+            "adjoint_dtype": ("float32", "float16", "bfloat16", "float64"),
         }
         for name, values in allowed.items():
             if getattr(self, name) not in values:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from revseg.network.network import RevSegNet, check_volume
-from revseg.network.volume import Placement, features, frames_at_once, open_state
-from revseg.reversible.block import State
+from revseg.network.volume import Placement, features, frames_at_once, opened
 from revseg.reversible.grid import Grid
+from revseg.reversible.state import State
 
 Offset = tuple[int, int, int]
 
@@ -31,7 +31,7 @@ def predict_probabilities(
     for offset in offsets:
         for start, part in _probabilities(net, volume, offset):
             total[:, start : start + part.shape[1]] += part / len(offsets)
-    count = max(1, net.sequence.budget(total) // (total[:, 0].numel() * 16))
+    count = max(1, net.sequence.slab_budget(total.nbytes, net.device) // (total[:, 0].numel() * 16))
     for start in range(0, frames, count):
         yield start, total[:, start : start + count].float()
 
@@ -52,7 +52,7 @@ def _probabilities(net: RevSegNet, volume: Tensor, offset: Offset) -> Iterator[t
     with own_dtypes:
         state = _last_state(net, batch, placement)
     channels = net.head.in_features + net.config.outputs
-    count = frames_at_once(placement, channels=channels, batch=1, budget=net.sequence.budget(state.curr))
+    count = frames_at_once(placement, channels=channels, batch=1, budget=net.sequence.slab_budget(state.curr.nbytes, net.device))
     frames = volume.shape[1]
     for start in range(0, frames, count):
         stop = min(start + count, frames)
@@ -75,6 +75,9 @@ def _last_state(net: RevSegNet, batch: Tensor, placement: Placement) -> State:
 
 
 def _run(net: RevSegNet, batch: Tensor, placement: Placement, grid: Grid) -> State:
-    state = open_state(net, batch, placement, grid=grid)
-    net.sequence.forward_(state, net.sequence.detached())
+    field = opened(net, batch, placement, grid=grid)
+    run = net.sequence.begin(field.nbytes, device=field.device)
+    state = run.open_(field, grid)
+    del field  # the state owns it, or a copy
+    run.forward_(state, net.sequence.detached(), start=run.leading)
     return state

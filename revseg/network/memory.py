@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from revseg.network.config import NetworkConfig
 from revseg.network.network import adjoint_dtype_of, convolution_dtype_of, grid_of
 from revseg.network.plan import BlockPlan, blocks_of, multiple_of, padded_size
+from revseg.reversible.activation import RELU
+from revseg.reversible.force.choice import hidden_bytes, temporary_bytes
+from revseg.reversible.force.force import Layout
 from revseg.reversible.haar import STRIP_BYTES
-from revseg.reversible.kernels.dispatch import ADJOINTS, CONTAINERS, HAAR_GROUP_BYTES, Layout
-from revseg.reversible.kernels.tile import padded_rank
-from revseg.reversible.layer import keeps_hidden, position_bytes
-from revseg.reversible.sequence import default_slab_bytes
-from revseg.reversible.slab import slab_size
-from revseg.reversible.wide import is_wide
+from revseg.reversible.kernels.dispatch import ADJOINTS, CONTAINERS, HAAR_GROUP_BYTES
+from revseg.reversible.run import default_slab_bytes
 
 Size = tuple[int, int, int]
 
@@ -75,7 +74,7 @@ def forecast_training(
     return Forecast(
         states=2 * elements * grid_of(config).dtype.itemsize,
         adjoints=2 * elements * adjoint_dtype_of(config).itemsize,
-        hidden=_kept_bytes(config, padded, device) if config.keep_hidden else 0,
+        hidden=_kept_bytes(config, padded) if config.keep_hidden else 0,
         slab=_temporaries(config, padded, budget=slab_budget(config, padded, device), device=device, training=True),
         weights=PARAMETER_COPIES[optimizer] * 4 * parameters(config),
         input=(config.inputs * size[0] + labels) * size[1] * size[2],
@@ -149,7 +148,7 @@ def _temporaries(config: NetworkConfig, padded: Size, budget: int, device: str, 
     head = 16 * (2 * config.channels + config.inputs - 3 + config.outputs) * whole_frame
     needs = [max(head, min(budget, head * padded[0]))]
     needs += [
-        _slab_bytes(config, block, shape, budget=budget, device=device, training=training)
+        temporary_bytes(layout_of(config, block), shape, budget=budget, device_type=device, training=training)
         for block, shape in _leapfrogs(config, padded)
     ]
     if config.levels:
@@ -165,46 +164,21 @@ def _level_change_bytes(config: NetworkConfig, frame: int, budget: int, device: 
     return whole + 4 * STRIP_BYTES[device]
 
 
-def _slab_bytes(config: NetworkConfig, block: BlockPlan, shape: tuple[int, ...], budget: int, device: str, training: bool) -> int:
-    dtype, grid = convolution_dtype_of(config), grid_of(config)
-    radius = config.kernel_size // 2
-    frames, height, width, channels = shape
-    if _is_fused(config, channels=channels, rank=block.rank, device=device):
-        # The workspaces of a and d: no low-precision copy, and a halo of one convolution only.
-        per_position = 2 * padded_rank(block.rank) * dtype.itemsize
-        length, rows = slab_size(shape, radius=1, position_bytes=per_position, budget=budget)
-        return (length + 2) * (rows + 2) * width * per_position
-    if is_wide(channels, block.rank):
-        whole = frames * height * width * block.rank
-        kept = whole * (4 + dtype.itemsize * (2 if training else 1))
-        return kept + min(budget, frames * height * width * channels * 3 * dtype.itemsize)
-    per_position = position_bytes(channels, block.rank, convolution_dtype=dtype, state_dtype=grid.dtype)
-    length, rows = slab_size(shape, radius=radius, position_bytes=per_position, budget=budget)
-    reach = (length + (4 * radius if length < frames else 0)) * (rows + (4 * radius if rows < height else 0))
-    return reach * width * per_position
-
-
-def _is_fused(config: NetworkConfig, channels: int, rank: int, device: str) -> bool:
-    """Whether a block runs through the fused kernels. An older GPU than compute capability 8.0 takes PyTorch and more memory."""
-    layout = Layout(
-        channels=channels,
-        rank=rank,
-        size=config.kernel_size,
+def layout_of(config: NetworkConfig, block: BlockPlan) -> Layout:
+    """Returns what the implementation of a leapfrog block is chosen by."""
+    return Layout(
+        channels=block.channels,
+        rank=block.rank,
+        kernel_size=(config.kernel_size,) * 3,
+        activation=RELU,
         convolution_dtype=convolution_dtype_of(config),
         grid=grid_of(config),
         adjoint_dtype=adjoint_dtype_of(config),
     )
-    return device == "cuda" and layout.supported
 
 
-def _kept_bytes(config: NetworkConfig, padded: Size, device: str) -> int:
-    fields = [
-        (block, shape)
-        for block, shape in _leapfrogs(config, padded)
-        if keeps_hidden(block.channels, block.rank)
-        and not _is_fused(config, channels=block.channels, rank=block.rank, device=device)
-    ]
-    return sum(block.rank * shape[0] * shape[1] * shape[2] for block, shape in fields) * convolution_dtype_of(config).itemsize
+def _kept_bytes(config: NetworkConfig, padded: Size) -> int:
+    return sum(hidden_bytes(layout_of(config, block), shape) for block, shape in _leapfrogs(config, padded))
 
 
 def _leapfrogs(config: NetworkConfig, padded: Size) -> list[tuple[BlockPlan, tuple[int, int, int, int]]]:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from revseg.network.config import NetworkConfig
 from revseg.network.plan import blocks_of, multiple_of, padded_size
-from revseg.reversible.block import Coarsen, Leapfrog, Refine
+from revseg.reversible.block import Block, Coarsen, Leapfrog, Refine
 from revseg.reversible.grid import DEFAULT_BITS, Grid
 from revseg.reversible.layer import SymmetricLayer
-from revseg.reversible.sequence import Block, ReversibleSequence
+from revseg.reversible.sequence import ReversibleSequence
 
 # uint8 RGB -> about zero mean and unit variance.
 PIXEL_MEAN, PIXEL_STD = 114.75, 57.375
@@ -92,17 +92,13 @@ def fast_convolution_dtype() -> torch.dtype:
 
 def _sequence(config: NetworkConfig) -> ReversibleSequence:
     blocks: list[Block] = []
-    layers: list[SymmetricLayer] = []
     for plan in blocks_of(config):
         if plan.kind == "leapfrog":
-            blocks.append(Leapfrog(len(layers)))
-            layers.append(SymmetricLayer(plan.channels, plan.rank, config.kernel_size))
+            blocks.append(Leapfrog(SymmetricLayer(plan.channels, plan.rank, config.kernel_size), config.step_size))
         else:
-            blocks.append((Coarsen if plan.kind == "coarsen" else Refine)(plan.halve_time))
+            blocks.append((Coarsen if plan.kind == "coarsen" else Refine)((plan.halve_time, True, True)))
     return ReversibleSequence(
         blocks,
-        layers,
-        step_size=config.step_size,
         grid=grid_of(config),
         convolution_dtype=convolution_dtype_of(config),
         adjoint_dtype=adjoint_dtype_of(config),

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from revseg.network.network import RevSegNet, check_volume
-from revseg.network.volume import Placement, features, frames_at_once, open_state, opening_inputs
-from revseg.reversible.block import State
+from revseg.network.volume import Placement, features, frames_at_once, frames_of_opening, opened, opening_inputs
 from revseg.reversible.grid import Grid
-from revseg.reversible.sequence import Kept
+from revseg.reversible.run import Run
+from revseg.reversible.state import State, scale_of
 
 
 class Loss(Protocol):
@@ -32,11 +32,16 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class StepResult:
-    """loss: 0-d, detached; statistics: the loss's sums; state_range: largest magnitude of the state (nan in floating point)."""
+    """What a step found besides its gradients."""
 
     loss: Tensor
+    """0-d, detached."""
     statistics: Tensor
+    """The loss's sums."""
     state_range: float
+    """Largest magnitude of the state; nan in floating point."""
+    inverted: bool | None
+    """Whether the backward pass came back to the opening bit for bit; None in floating point, and where frozen layers ended it early."""
 
 
 def training_step(
@@ -62,20 +67,26 @@ def training_step(
     if not labelled_frames or not 0 <= min(labelled_frames) <= max(labelled_frames) < volume.shape[2]:
         raise ValueError(f"the labelled frames are {list(labelled_frames)}; give at least one, from 0 to {volume.shape[2] - 1}")
     placement = Placement.of(net, volume, offset)
-    parameters = net.sequence.parameters_of_layers()
-    fixed = [part.detach() for part in parameters]
+    operands = net.sequence.operands()
+    fixed = [tuple(part.detach() for part in own) for own in operands]
+    needs = [tuple(part.requires_grad for part in own) for own in operands]
+    grid = net.sequence.grid
     with torch.autocast(net.device.type, enabled=False):
-        state = open_state(net, volume, placement, grid=net.sequence.grid)
-        kept: Kept | None = {} if net.config.keep_hidden else None
-        net.sequence.forward_(state, fixed, kept)
+        field = opened(net, volume, placement, grid=grid)
+        run = net.sequence.begin(field.nbytes, device=field.device, keep_hidden=net.config.keep_hidden)
+        state = run.open_(field, grid)
+        del field  # the state owns it, or a copy
+        run.forward_(state, fixed, start=run.leading)
+        reached = float("nan") if state.range is None else float(state.range) * grid.unit
         frames = _Labelled(net, state, volume, placement=placement, labels=labels, frames=labelled_frames)
         value, statistics, adjoint = frames.loss_and_adjoint(loss)
-        gradients = net.sequence.adjoint_(state, adjoint, fixed, kept=kept)
-        trained = [index for index, part in enumerate(parameters) if part.requires_grad]
-        torch.autograd.backward([parameters[i] for i in trained], [gradients[i] for i in trained])
-        _opening_gradient(net, volume, placement, adjoint=adjoint)
-    reached = float("nan") if state.range is None else float(state.range) * state.grid.unit
-    return StepResult(value, statistics, reached)
+        opens = any(part.requires_grad for part in net.opening.parameters())
+        gradients = run.adjoint_(state, adjoint, fixed, needs=needs, to_start=opens, start=run.leading)
+        pairs = [pair for own in zip(operands, gradients, strict=True) for pair in zip(*own, strict=True)]
+        trained = [(part, gradient) for part, gradient in pairs if gradient is not None]
+        torch.autograd.backward(*([list(side) for side in zip(*trained, strict=True)] or [[], []]))
+        inverted = _close(net, volume, placement, run=run, state=state, adjoint=adjoint) if run.whole else None
+    return StepResult(value, statistics, reached, inverted)
 
 
 class _Labelled:
@@ -85,7 +96,7 @@ class _Labelled:
         self, net: RevSegNet, state: State, volume: Tensor, placement: Placement, labels: Tensor, frames: Sequence[int]
     ) -> None:
         self.net, self.state, self.volume, self.placement, self.labels = net, state, volume, placement, labels
-        budget = net.sequence.budget(state.curr)
+        budget = net.sequence.slab_budget(state.curr.nbytes, net.device)
         self.count = frames_at_once(
             placement, channels=net.head.in_features + net.config.outputs, batch=len(labels), budget=budget
         )
@@ -129,25 +140,47 @@ class _Labelled:
 
     def _zero_adjoint(self) -> State:
         dtype = self.net.sequence.adjoint_dtype
-        u_prev = torch.zeros(self.state.curr.shape, dtype=dtype, device=self.net.device)
-        return State(u_prev, torch.zeros_like(u_prev), Grid(dtype, None))
+        velocity = torch.zeros(self.state.curr.shape, dtype=dtype, device=self.net.device)
+        return State(velocity, torch.zeros_like(velocity), Grid(dtype, None))
 
     def _add(self, adjoint: State, inputs: Tensor, run: range) -> None:
-        """Adds the gradient of the features to (u_prev, u_curr) = (-g_prev, g_curr)."""
+        """Adds the gradient of the features to (velocity, u) = (g_prev + g_curr, g_curr)."""
         assert inputs.grad is not None
-        g_prev, g_curr = inputs.grad[..., : 2 * self.net.config.channels].chunk(2, -1)
+        gradient = inputs.grad[..., : 2 * self.net.config.channels]
+        if adjoint.curr.dtype == torch.float16:
+            if adjoint.scale is None:  # the frames that follow are of the same size
+                adjoint.scale = scale_of(gradient.abs().amax())
+            gradient = gradient * adjoint.scale
+        g_prev, g_curr = gradient.chunk(2, -1)
         for position, frame in enumerate(self.frames[i] for i in run):
             at = slice(position, position + 1)
-            self.placement.crop(adjoint.prev, frame, frame + 1).sub_(g_prev[:, at])
+            self.placement.crop(adjoint.partner, frame, frame + 1).add_(g_prev[:, at] + g_curr[:, at])
             self.placement.crop(adjoint.curr, frame, frame + 1).add_(g_curr[:, at])
 
 
-def _opening_gradient(net: RevSegNet, volume: Tensor, placement: Placement, adjoint: State) -> None:
-    """Adds the opening's gradients: the state starts as (y, y), so d(loss)/dy = g_prev + g_curr = u_curr - u_prev."""
-    count = frames_at_once(
-        placement, channels=net.config.channels + volume.shape[1], batch=len(volume), budget=net.sequence.budget(adjoint.curr)
-    )
-    for start in range(0, placement.padded[0], count):
-        stop = min(start + count, placement.padded[0])
-        y = net.opening(opening_inputs(net, volume, placement, start=start, stop=stop))
-        y.backward(adjoint.curr[:, start:stop].to(y.dtype) - adjoint.prev[:, start:stop].to(y.dtype))
+def _close(net: RevSegNet, volume: Tensor, placement: Placement, *, run: Run, state: State, adjoint: State) -> bool | None:
+    """Adds the opening's gradients, and compares the state with the opening that it began as.
+
+    The state starts as (y, y): d(loss)/dy = g_prev + g_curr, the velocity of the adjoint. On a grid the state must be (y, y)
+    again, bit for bit; returns whether it is, None in floating point.
+    """
+    grid, exact = state.grid, state.grid.exact
+    back = _equal(state.partner, state.curr) if exact else None
+    state.partner = adjoint.curr = torch.empty(0)  # not needed any more: the transform back works on one field of each
+    y = run.close_(state.curr, grid) if exact else None
+    gradient = run.close_(adjoint.partner, adjoint.grid)
+    trains = any(part.requires_grad for part in net.opening.parameters())
+    for start, stop in frames_of_opening(net, volume, placement, grid):
+        opening = net.opening(opening_inputs(net, volume, placement, start=start, stop=stop))
+        if y is not None and back is not None:
+            back &= (grid.store(opening.detach()) == y[:, start:stop]).all()
+        if trains:
+            part = gradient[:, start:stop].to(opening.dtype)
+            opening.backward(part if adjoint.scale is None else part / adjoint.scale)
+    return None if back is None else bool(back)
+
+
+def _equal(one: Tensor, other: Tensor) -> Tensor:
+    """Returns whether two fields (N, T, H, W, C) are equal, 0-d: a frame at a time, without a mask of the whole."""
+    frames = zip(one.flatten(0, 1), other.flatten(0, 1), strict=True)
+    return torch.stack([(a == b).all() for a, b in frames]).all()

@@ -5,6 +5,7 @@ The video may lie on the network's device or on the host: it is copied a few fra
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +13,8 @@ from torch import Tensor
 
 from revseg.network.network import RevSegNet, normalise
 from revseg.network.plan import padded_size
-from revseg.reversible.block import State
 from revseg.reversible.grid import Grid
+from revseg.reversible.state import State
 
 
 @dataclass(frozen=True)
@@ -56,22 +57,28 @@ def opening_inputs(net: RevSegNet, volume: Tensor, placement: Placement, start: 
 
 
 @torch.no_grad()
-def open_state(net: RevSegNet, volume: Tensor, placement: Placement, grid: Grid) -> State:
-    """Returns state = (y, y), y = opening(volume), built a few frames at a time."""
+def opened(net: RevSegNet, volume: Tensor, placement: Placement, grid: Grid) -> Tensor:
+    """Returns y = opening(volume), stored on the grid, (N, T', H', W', C), built a few frames at a time."""
     fields = torch.empty(len(volume), *placement.padded, net.config.channels, dtype=grid.dtype, device=net.device)
-    count = frames_at_once(
-        placement, channels=net.config.channels + volume.shape[1], batch=len(volume), budget=net.sequence.budget(fields)
-    )
-    for start in range(0, placement.padded[0], count):
-        stop = min(start + count, placement.padded[0])
+    for start, stop in frames_of_opening(net, volume, placement, grid):
         fields[:, start:stop] = grid.store(net.opening(opening_inputs(net, volume, placement, start=start, stop=stop)))
-    return State(fields, fields.clone(), grid)
+    return fields
+
+
+def frames_of_opening(net: RevSegNet, volume: Tensor, placement: Placement, grid: Grid) -> Iterator[tuple[int, int]]:
+    """Yields the frames [start, stop) of the padded volume that are opened together: the same ones in every pass."""
+    channels, frames = net.config.channels, placement.padded[0]
+    voxels = len(volume) * frames * placement.padded[1] * placement.padded[2]
+    budget = net.sequence.slab_budget(voxels * channels * grid.dtype.itemsize, net.device)
+    count = frames_at_once(placement, channels=channels + volume.shape[1], batch=len(volume), budget=budget)
+    for start in range(0, frames, count):
+        yield start, min(start + count, frames)
 
 
 def features(net: RevSegNet, state: State, volume: Tensor, placement: Placement, start: int, stop: int) -> Tensor:
     """Returns the head's input for the video's frames [start, stop): values (N, t, H, W, 2C), then any evidence."""
     dtype = net.head.weight.dtype
-    parts = [state.grid.load(placement.crop(fields, start, stop), dtype) for fields in (state.prev, state.curr)]
+    parts = [part for part in state.values(dtype, lambda fields: placement.crop(fields, start, stop))]
     if net.config.evidence:
         parts.append(normalise(volume[:, 3:, start:stop].to(net.device, non_blocking=True).movedim(1, -1), dtype))
     return torch.cat(parts, -1)

@@ -1,159 +1,303 @@
 """Reversible blocks that act on a state in place: the leapfrog step and the changes of level.
 
-    Leapfrog    next = 2 curr - prev - h^2 K^T relu(K curr + b)       (prev, curr) -> (curr, next)
-    Coarsen     orthonormal Haar transform of prev and of curr        C -> 8C, each axis halved
+    Leapfrog    next = 2 curr - prev - h^2 f(curr)          (prev, curr) -> (curr, next)
+    Coarsen     orthonormal Haar transform of both fields    each chosen axis halved, C doubled for each
     Refine      its inverse
 
-Every block has forward, inverse and adjoint side by side. The adjoint is carried as the pair
+f is a symmetric layer K^T s(K y + b), or any module (``revseg.reversible.module``). Every block has forward, inverse and adjoint
+side by side, and one signature. The adjoint is carried as the pair
 
     u_prev = -d(loss)/d(prev),   u_curr = d(loss)/d(curr)
 
 because with this sign the adjoint of a leapfrog step is the same leapfrog, linearised, run on u:
 
-    u_next = 2 u_curr - u_prev - h^2 K^T D K u_curr,   D = diag(relu'(K curr + b))        (K^T D K is its own adjoint)
+    u_next = 2 u_curr - u_prev - h^2 f'(curr)^T u_curr         for the layer: K^T D K u, D = diag(s'(K curr + b))
 
-so state and adjoint are updated by the same code, each over its own memory.
+so state and adjoint are updated by the same code, each over its own memory, the adjoint as (u, velocity) (``revseg.reversible.state``).
 Source: Lensink, Peters, Haber, arXiv:1905.10484; Peters, Haber, Lensink, arXiv:1912.12137.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from revseg.reversible.context import Context
+from revseg.reversible.force.choice import prepare
+from revseg.reversible.force.force import Force, Gradients, Layout, total_of
 from revseg.reversible.grid import Grid
-from revseg.reversible.haar import coarsen_, refine_
+from revseg.reversible.haar import Axes, coarse_shape, coarsen_, coarsened, fine_shape, names_of, refine_, refined
+from revseg.reversible.layer import SymmetricLayer
+from revseg.reversible.module import ModuleForce
+from revseg.reversible.state import State
+
+Operands = tuple[Tensor, ...]
+"""The tensors that a block depends on, with their autograd graph or without."""
 
 
-class Layer(Protocol):
-    """f(y) = h^2 K^T relu(K y + b) prepared for one pass: ``PreparedLayer``, ``WideLayer`` or ``FusedLayer``."""
+class Block(nn.Module, ABC):
+    """A reversible map of a state."""
 
-    def step_(self, prev: Tensor, curr: Tensor, grid: Grid, budget: int, keep: list[Tensor] | None = None) -> list[Tensor]:
-        """Computes prev <- 2 curr - prev - f(curr) on fields (T, H, W, C); returns the magnitudes reached (grid units) if exact.
+    def operands(self) -> Operands:
+        """Returns the tensors that the map depends on, with their graph: of a symmetric layer (normalised kernel, bias)."""
+        return ()
 
-        keep: a list that gets relu(K curr + b), slab by slab, where this is small beside the field (``keeps_hidden``).
+    def channels_after(self, channels: int | None) -> int | None:
+        """Returns C after the block, None where it is not known. Raises ValueError where the block cannot take C channels."""
+        return channels
+
+    @abstractmethod
+    def forward(self, prev: Tensor, curr: Tensor, *conditions: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+        """Maps values (N, C, T, H, W) under ordinary autograd, which stores them; rounding passes gradients straight through."""
+
+    @abstractmethod
+    def forward_(self, state: State, operands: Operands, context: Context) -> None:
+        """Maps the state in place."""
+
+    @abstractmethod
+    def inverse_(self, state: State, operands: Operands, context: Context) -> None:
+        """Undoes ``forward_``."""
+
+    @abstractmethod
+    def adjoint_(
+        self, state: State, adjoint: State, operands: Operands, context: Context, *, needs: tuple[bool, ...]
+    ) -> Gradients:
+        """Undoes ``forward_`` on the state and carries the adjoint back through it; returns the gradients of the operands.
+
+        needs: which of these are wanted.
         """
+
+
+class Leapfrog(Block):
+    """One step of the two-step recurrence, next = 2 curr - prev - h^2 f(curr).
+
+    layer: a ``SymmetricLayer``, or any deterministic module that keeps the shape (N, C, T, H, W), or (N, C, H, W) where the
+    sequence is given images. step_size: h. conditioned: whether the module is given the sequence's further inputs after y.
+    """
+
+    def __init__(self, layer: nn.Module, step_size: float = 1.0, *, conditioned: bool = False) -> None:
+        super().__init__()
+        if not 0 < step_size < float("inf"):
+            raise ValueError(f"step_size is {step_size}; give a positive number")
+        symmetric = isinstance(layer, SymmetricLayer)
+        if symmetric and conditioned:
+            raise ValueError("a symmetric layer takes no condition; give a module of your own")
+        self.layer, self.step_size, self.conditioned = layer, step_size, conditioned
+        self._way: _Symmetric | _Module = (_Symmetric if symmetric else _Module)()
+
+    def operands(self) -> Operands:
+        return self._way.operands(self)
+
+    def channels_after(self, channels: int | None) -> int | None:
+        own = getattr(self.layer, "channels", None)
+        if isinstance(own, int) and channels is not None and own != channels:
+            raise ValueError(f"its layer has {own} channels, but is given {channels}")
+        return own if isinstance(own, int) else channels
+
+    def forward(self, prev: Tensor, curr: Tensor, *conditions: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+        force = self.step_size**2 * self.layer(curr, *(conditions if self.conditioned else ()))
+        return curr, 2 * curr - prev - grid.nearest(force)
+
+    def forward_(self, state: State, operands: Operands, context: Context) -> None:
+        self._way.kick_(self, state, operands=operands, context=context, sign=1)
+        state.advance_()
+
+    def inverse_(self, state: State, operands: Operands, context: Context) -> None:
+        state.retreat_()
+        self._way.kick_(self, state, operands=operands, context=context, sign=-1)
 
     def adjoint_(
-        self,
-        prev: Tensor,
-        curr: Tensor,
-        u_prev: Tensor,
-        u_curr: Tensor,
-        grid: Grid,
-        adjoint_grid: Grid,
-        budget: int,
-        kept: list[Tensor] | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Runs the same step, and on u the step with f linearised at curr; returns d(loss)/dK and d(loss)/db, new tensors.
+        self, state: State, adjoint: State, operands: Operands, context: Context, *, needs: tuple[bool, ...]
+    ) -> Gradients:
+        """Costs 8 convolutions of a symmetric layer, counting the 2 of ``forward_``: K y, K u, K^T a, K^T d, two kernel gradients.
 
-        kept: what ``step_`` appended to ``keep``, if anything.
+        7 where s(K y + b) was kept.
         """
+        state.retreat_()
+        gradients = self._way.adjoint_(self, state, adjoint=adjoint, operands=operands, context=context, needs=needs)
+        adjoint.advance_()
+        return gradients
+
+    def extra_repr(self) -> str:
+        return f"step_size={self.step_size:g}" + (", conditioned" if self.conditioned else "")
 
 
-@dataclass
-class State:
-    """Two fields (N, T, H, W, C), contiguous, with the grid they live on: a state (prev, curr) or its adjoint."""
+class _Symmetric:
+    """How a leapfrog step runs with a symmetric layer: slab by slab, sample by sample."""
 
-    prev: Tensor
-    curr: Tensor
-    grid: Grid
-    range: Tensor | None = None  # largest magnitude so far, in grid units
+    def operands(self, block: Leapfrog) -> Operands:
+        layer: Any = block.layer
+        _refuse_hooks(layer)
+        return layer.normalised_kernel(), layer.bias
 
-    def swap_(self) -> None:
-        self.prev, self.curr = self.curr, self.prev
-
-    def watch_(self, magnitude: Tensor | None) -> None:
-        if magnitude is not None:
-            self.range = magnitude if self.range is None else torch.maximum(self.range, magnitude)
-
-    def watch_fields_(self) -> None:
-        self.watch_(self.grid.magnitude(self.prev))
-        self.watch_(self.grid.magnitude(self.curr))
-
-
-class Leapfrog:
-    """One step of the two-step recurrence with the layer ``index`` of the sequence."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def forward_(self, state: State, layer: Layer, budget: int, keep: list[list[Tensor]] | None = None) -> None:
-        """Writes next = 2 curr - prev - f(curr) over prev; then (prev, curr) <- (curr, next)."""
-        self._step_(state, layer, budget, keep=keep)
-        state.swap_()
-
-    def inverse_(self, state: State, layer: Layer, budget: int) -> None:
-        """Recovers prev = 2 curr - next - f(curr): the recurrence is symmetric in time, so the same step runs on (next, curr)."""
-        state.swap_()
-        self._step_(state, layer, budget)
+    def kick_(self, block: Leapfrog, state: State, *, operands: Operands, context: Context, sign: int) -> None:
+        keep: list[list[Tensor]] | None = None
+        if sign == 1 and context.kept is not None:
+            context.kept.append(keep := [])
+        self._force(block, operands, context=context, grid=state.grid).kick_(state, context.budget, sign=sign, keep=keep)
 
     def adjoint_(
-        self, state: State, adjoint: State, layer: Layer, budget: int, kept: list[list[Tensor]] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Undoes the step on the state and carries the adjoint back through it; returns d(loss)/dK and d(loss)/db.
+        self, block: Leapfrog, state: State, *, adjoint: State, operands: Operands, context: Context, needs: tuple[bool, ...]
+    ) -> Gradients:
+        kept = context.kept.pop() if context.kept else None
+        force = self._force(block, operands, context=context, grid=state.grid)
+        return force.adjoint_(state, adjoint, context.budget, needs=needs, kept=kept)
 
-        It takes 8 convolutions, counting the 2 of forward: K y, K u, K^T a, K^T d and two kernel gradients; 7 where
-        relu(K y + b) of each sample was ``kept``.
-        """
-        state.swap_()  # (next, curr), as in inverse_
-        kernel, bias = None, None
-        hidden = iter(kept or [])
-        for fields in zip(state.prev, state.curr, adjoint.prev, adjoint.curr, strict=True):
-            of_kernel, of_bias = layer.adjoint_(
-                *fields, grid=state.grid, adjoint_grid=adjoint.grid, budget=budget, kept=next(hidden, None)
+    def _force(self, block: Leapfrog, operands: Operands, *, context: Context, grid: Grid) -> Force:
+        kernel, bias = operands
+        layout = layout_of(block.layer, grid, context)  # type: ignore[arg-type]
+        kind = context.kind(layout, kernel.device)
+        return prepare(kind, kernel, bias, step_size=block.step_size, layout=layout)
+
+
+class _Module:
+    """How a leapfrog step runs with a module of the user's: the whole batch at once."""
+
+    def operands(self, block: Leapfrog) -> Operands:
+        _refuse_what_differs(block.layer)
+        return tuple(block.layer.parameters())
+
+    def kick_(self, block: Leapfrog, state: State, *, operands: Operands, context: Context, sign: int) -> None:
+        self._force(block, operands, context).kick_(state, self._conditions(block, context), sign=sign)
+
+    def adjoint_(
+        self, block: Leapfrog, state: State, *, adjoint: State, operands: Operands, context: Context, needs: tuple[bool, ...]
+    ) -> Gradients:
+        conditions = self._conditions(block, context)
+        wanted = (*needs, *(part.requires_grad for part in conditions))
+        gradients = self._force(block, operands, context).adjoint_(state, adjoint, conditions=conditions, needs=wanted)
+        for index, part in enumerate(gradients[len(needs) :]):
+            context.condition_gradients[index] = total_of(context.condition_gradients[index], part)
+        return gradients[: len(needs)]
+
+    def _force(self, block: Leapfrog, operands: Operands, context: Context) -> ModuleForce:
+        names = tuple(name for name, _ in block.layer.named_parameters())
+        return ModuleForce(block.layer, names, parameters=operands, step_size=block.step_size, context=context)
+
+    def _conditions(self, block: Leapfrog, context: Context) -> tuple[Tensor, ...]:
+        return context.conditions if block.conditioned else ()
+
+
+class Coarsen(Block):
+    """Halves axes of both fields and doubles C for each (Haar), in place. axes: which of T, H and W."""
+
+    def __init__(self, axes: Axes = (True, True, True)) -> None:
+        super().__init__()
+        if len(axes) != 3 or not any(axes):
+            raise ValueError(f"axes is {axes}; say of each of T, H and W whether it is halved, at least of one that it is")
+        self.axes: Axes = (bool(axes[0]), bool(axes[1]), bool(axes[2]))
+
+    def channels_after(self, channels: int | None) -> int | None:
+        return None if channels is None else channels << sum(self.axes)
+
+    def forward(self, prev: Tensor, curr: Tensor, *conditions: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+        return grid.nearest(coarsened(prev, self.axes)), grid.nearest(coarsened(curr, self.axes))
+
+    def forward_(self, state: State, operands: Operands, context: Context) -> None:
+        self.apply_(state, context.budget)
+
+    def inverse_(self, state: State, operands: Operands, context: Context) -> None:
+        self.undo_(state, context.budget)
+
+    def adjoint_(
+        self, state: State, adjoint: State, operands: Operands, context: Context, *, needs: tuple[bool, ...]
+    ) -> Gradients:
+        """The transform is orthonormal and linear: its adjoint is its inverse, on each field of the adjoint as it is."""
+        self.undo_(state, context.budget)
+        self.undo_(adjoint, context.budget)
+        return ()
+
+    def apply_(self, state: State, budget: int) -> None:
+        """Coarsens both fields."""
+        state.partner, state.curr = (self.coarse(field, state.grid, budget) for field in (state.partner, state.curr))
+
+    def undo_(self, state: State, budget: int) -> None:
+        """Refines both fields."""
+        state.partner, state.curr = (self.fine(field, state.grid, budget) for field in (state.partner, state.curr))
+
+    def coarse(self, field: Tensor, grid: Grid, budget: int) -> Tensor:
+        """Coarsens a field (N, T, H, W, C), in its memory."""
+        for sample in field:
+            coarsen_(sample, axes=self.axes, grid=grid, group_bytes=budget)
+        return field.view(len(field), *coarse_shape(field.shape[1:], self.axes))
+
+    def fine(self, field: Tensor, grid: Grid, budget: int) -> Tensor:
+        """Refines a field (N, T, H, W, C), in its memory."""
+        shape = fine_shape(field.shape[1:], self.axes)
+        for sample in field:
+            refine_(sample, axes=self.axes, grid=grid, group_bytes=budget)
+        return field.view(len(field), *shape)
+
+    def extra_repr(self) -> str:
+        return f"axes={self.axes}"
+
+
+class Refine(Block):
+    """Doubles axes of both fields and divides C by 2 for each, in place: the inverse of ``Coarsen``."""
+
+    def __init__(self, axes: Axes = (True, True, True)) -> None:
+        super().__init__()
+        self._coarsen = Coarsen(axes)
+
+    @property
+    def axes(self) -> Axes:
+        """Which of T, H and W are doubled."""
+        return self._coarsen.axes
+
+    def channels_after(self, channels: int | None) -> int | None:
+        if channels is not None and channels % (1 << sum(self.axes)):
+            raise ValueError(f"{channels} channels cannot be refined along {names_of(self.axes)}")
+        return None if channels is None else channels >> sum(self.axes)
+
+    def forward(self, prev: Tensor, curr: Tensor, *conditions: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+        return grid.nearest(refined(prev, self.axes)), grid.nearest(refined(curr, self.axes))
+
+    def forward_(self, state: State, operands: Operands, context: Context) -> None:
+        self._coarsen.undo_(state, context.budget)
+
+    def inverse_(self, state: State, operands: Operands, context: Context) -> None:
+        self._coarsen.apply_(state, context.budget)
+
+    def adjoint_(
+        self, state: State, adjoint: State, operands: Operands, context: Context, *, needs: tuple[bool, ...]
+    ) -> Gradients:
+        self._coarsen.apply_(state, context.budget)
+        self._coarsen.apply_(adjoint, context.budget)
+        return ()
+
+
+def layout_of(layer: SymmetricLayer, grid: Grid, context: Context) -> Layout:
+    """Returns what the choice of a layer's implementation depends on."""
+    return Layout(
+        channels=layer.channels,
+        rank=layer.rank,
+        kernel_size=layer.kernel_size,
+        activation=layer.activation,
+        convolution_dtype=context.convolution_dtype,
+        grid=grid,
+        adjoint_dtype=context.adjoint_dtype,
+    )
+
+
+def _refuse_hooks(layer: nn.Module) -> None:
+    """Refuses hooks on a symmetric layer: its passes never call it, so they would silently not run."""
+    if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks:
+        raise RuntimeError(
+            "a hook on a symmetric layer would not run: a reversible sequence computes it in place; "
+            "put the hook on the sequence, or build the sequence with recompute=False"
+        )
+
+
+def _refuse_what_differs(module: nn.Module) -> None:
+    """Refuses modules that are known to give another result when they are computed again."""
+    for name, part in module.named_modules():
+        where = f"{type(part).__name__}{f' ({name})' if name else ''}"
+        if module.training and isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0:
+            raise RuntimeError(f"{where} in a reversible block differs each time it is computed; leave dropout out, or set p=0")
+        if module.training and getattr(part, "track_running_stats", False):
+            raise RuntimeError(
+                f"{where} in a reversible block would count each batch twice in its running statistics, because the backward pass "
+                "computes it again; use group, layer or instance norm, or track_running_stats=False"
             )
-            kernel = of_kernel if kernel is None else kernel.add_(of_kernel)
-            bias = of_bias if bias is None else bias.add_(of_bias)
-        assert kernel is not None
-        assert bias is not None
-        adjoint.swap_()
-        return kernel, bias
-
-    def _step_(self, state: State, layer: Layer, budget: int, keep: list[list[Tensor]] | None = None) -> None:
-        for prev, curr in zip(state.prev, state.curr, strict=True):
-            hidden: list[Tensor] | None = None if keep is None else []
-            if keep is not None and hidden is not None:
-                keep.append(hidden)
-            for magnitude in layer.step_(prev, curr, state.grid, budget=budget, keep=hidden):
-                state.watch_(magnitude)
-
-
-class Coarsen:
-    """Transforms both fields one level coarser (Haar), in place."""
-
-    def __init__(self, halve_time: bool) -> None:
-        self.halve_time = halve_time
-
-    def forward_(self, pair: State, budget: int) -> None:
-        pair.prev = self._each(coarsen_, pair.prev, grid=pair.grid, budget=budget)
-        pair.curr = self._each(coarsen_, pair.curr, grid=pair.grid, budget=budget)
-
-    def inverse_(self, pair: State, budget: int) -> None:
-        pair.prev = self._each(refine_, pair.prev, grid=pair.grid, budget=budget)
-        pair.curr = self._each(refine_, pair.curr, grid=pair.grid, budget=budget)
-
-    # The transform is orthonormal and linear: its adjoint is its inverse, the sign of u_prev included.
-    adjoint_ = inverse_
-
-    def _each(self, transform, fields: Tensor, grid: Grid, budget: int) -> Tensor:  # type: ignore[no-untyped-def]
-        parts = [transform(sample, halve_time=self.halve_time, grid=grid, group_bytes=budget) for sample in fields]
-        return fields.view(len(fields), *parts[0].shape)
-
-
-class Refine:
-    """Transforms both fields one level finer, in place: the inverse of ``Coarsen``."""
-
-    def __init__(self, halve_time: bool) -> None:
-        self._coarsen = Coarsen(halve_time)
-
-    def forward_(self, pair: State, budget: int) -> None:
-        self._coarsen.inverse_(pair, budget)
-
-    def inverse_(self, pair: State, budget: int) -> None:
-        self._coarsen.forward_(pair, budget)
-
-    adjoint_ = inverse_

@@ -77,29 +77,41 @@ class Grid:
         """Converts container -> values, always a copy."""
         return stored.to(dtype) * self.unit
 
-    def leapfrog_(self, prev: Tensor, curr: Tensor, force: Tensor) -> Tensor | None:
-        """Computes prev <- 2 curr - prev - round(force), in place, ``force`` in grid units (overwritten).
+    def nearest(self, values: Tensor) -> Tensor:
+        """Returns the nearest values on the grid under autograd; gradients pass straight through."""
+        return values + (torch.round(values / self.unit) * self.unit - values).detach() if self.exact else values
+
+    def kick_(self, partner: Tensor, curr: Tensor, force: Tensor, sign: int = 1) -> Tensor | None:
+        """Applies a force in grid units (overwritten) to ``partner``, in place; see ``revseg.reversible.state`` for the forms.
+
+        exact:     partner <- 2 curr - partner - round(force)        ``sign`` is not needed: the step is its own inverse
+        floating:  partner <- partner - sign force
 
         Returns the largest magnitude reached, in grid units, as a 0-d tensor, or None in floating point.
         """
-        if prev.device.type == "cpu":
-            reached = [self._leapfrog_(*piece) for piece in _pieces(prev, curr, force)]
+        if partner.device.type == "cpu":
+            reached = [self._kick_(*piece, sign=sign) for piece in pieces(partner, curr, force)]
             return torch.stack(reached).amax() if self.exact else None  # type: ignore[arg-type]
-        return self._leapfrog_(prev, curr, force)
+        return self._kick_(partner, curr, force, sign=sign)
 
-    def _leapfrog_(self, prev: Tensor, curr: Tensor, force: Tensor) -> Tensor | None:
+    def kick_batch_(self, partner: Tensor, curr: Tensor, force: Tensor, sign: int = 1) -> Tensor | None:
+        """Kicks a batch (N, T, H, W, C), as ``kick_`` does each sample."""
+        reached = [self.kick_(*sample, sign=sign) for sample in zip(partner, curr, force, strict=True)]
+        return torch.stack(reached).amax() if self.exact else None  # type: ignore[arg-type]
+
+    def _kick_(self, partner: Tensor, curr: Tensor, force: Tensor, *, sign: int) -> Tensor | None:
         if not self.exact:
-            prev.lerp_(curr, 2.0).sub_(force)
+            partner.sub_(force, alpha=sign)
             return None
         force.round_()
         if self.dtype.is_floating_point:
             # lerp(prev, curr, 2) = curr + (curr - prev): one pass, exact for integers below 2^24.
-            following = prev.lerp_(curr, 2.0).sub_(force)
+            following = partner.lerp_(curr, 2.0).sub_(force)
         else:
             # Floating point is exact here, and ``magnitude`` sees an overflow or nan of the force; integers would wrap.
             wide = torch.float64 if self.dtype == torch.int32 else torch.float32
-            following = curr.to(wide).mul_(2).sub_(prev).sub_(force)
-            prev.copy_(following)
+            following = curr.to(wide).mul_(2).sub_(partner).sub_(force)
+            partner.copy_(following)
         return self.magnitude(following)
 
     def magnitude(self, stored: Tensor) -> Tensor | None:
@@ -114,7 +126,7 @@ class Grid:
 PIECE = 1 << 18
 
 
-def _pieces(*fields: Tensor) -> Iterator[list[Tensor]]:
+def pieces(*fields: Tensor) -> Iterator[list[Tensor]]:
     """Yields pieces of fields (T, H, W, C), cut along T, and along H where one frame is larger than a piece."""
     frames, height = fields[0].shape[:2]
     rows = max(1, PIECE // max(1, fields[0][0, 0].numel()))

@@ -1,6 +1,6 @@
 """Orthonormal 3D Haar transform of a field, in place: coarsening and refining.
 
-A field is one contiguous tensor (T, H, W, C). Coarsening halves the chosen axes and multiplies C by 2 for each:
+A field is one contiguous tensor (T, H, W, C). Coarsening halves the chosen axes, any of the three, and multiplies C by 2 for each:
 
     along one axis   low = (a + b) / sqrt 2        high = (b - a) / sqrt 2        for neighbours a, b
 
@@ -10,7 +10,7 @@ On the grid the same 45 degree rotation is three shears, each rounded, so it can
 
 Frames lie one after the other in memory, so the 2 (or 1) fine frames and the coarse frame that they become fill the same
 bytes: the transform needs memory for the few frames it works on, never for a second field.
-Coarse channel index = ((dt 2 + dh) 2 + dw) C + c, where dt, dh, dw = 0 low, 1 high.
+Coarse channel index = ((dt 2 + dh) 2 + dw) C + c, where dt, dh, dw = 0 low, 1 high; an axis that is not halved has no digit.
 Source: Lensink, Peters, Haber, arXiv:1905.10484; lifting: Daubechies and Sweldens, "Factoring wavelet transforms", 1998.
 """
 
@@ -25,6 +25,9 @@ from torch import Tensor
 from revseg.reversible.grid import Grid
 from revseg.reversible.kernels import dispatch
 
+Axes = tuple[bool, bool, bool]
+"""Which of T, H and W are halved."""
+
 SHEAR = math.tan(math.pi / 8)
 ROTATION = math.sin(math.pi / 4)
 
@@ -33,27 +36,27 @@ ROTATION = math.sin(math.pi / 4)
 STRIP_BYTES = {"cpu": 1 << 20, "cuda": 64 << 20}
 
 
-def coarsen_(field: Tensor, halve_time: bool, grid: Grid, group_bytes: int) -> Tensor:
-    """Coarsens (T, H, W, C) -> (T/2 or T, H/2, W/2, 8C or 4C), in the same memory; ``field`` must not be used afterwards."""
-    coarse = field.view(coarse_shape(field.shape, halve_time))
-    fused = dispatch.usable_for_haar(field, grid)
+def coarsen_(field: Tensor, axes: Axes, grid: Grid, group_bytes: int) -> Tensor:
+    """Halves the axes of (T, H, W, C), C -> 2C for each, in the same memory; ``field`` must not be used afterwards."""
+    coarse = field.view(coarse_shape(field.shape, axes))
+    fused = axes[1] and axes[2] and dispatch.usable_for_haar(field, grid)
     for fine_part, coarse_part in _groups(field, coarse, _group_bytes(field, fused, group_bytes)):
         if fused:
-            dispatch.coarsen_group_(fine_part, coarse_part, halve_time=halve_time, exact=grid.exact)
+            dispatch.coarsen_group_(fine_part, coarse_part, halve_time=axes[0], exact=grid.exact)
         else:
-            _coarsen_group_(fine_part, coarse_part, halve_time=halve_time, grid=grid)
+            _coarsen_group_(fine_part, coarse_part, axes=axes, grid=grid)
     return coarse
 
 
-def refine_(coarse: Tensor, halve_time: bool, grid: Grid, group_bytes: int) -> Tensor:
+def refine_(coarse: Tensor, axes: Axes, grid: Grid, group_bytes: int) -> Tensor:
     """Inverts ``coarsen_``; in floating point this is also its adjoint, because the transform is orthonormal."""
-    field = coarse.view(fine_shape(coarse.shape, halve_time))
-    fused = dispatch.usable_for_haar(field, grid)
+    field = coarse.view(fine_shape(coarse.shape, axes))
+    fused = axes[1] and axes[2] and dispatch.usable_for_haar(field, grid)
     for fine_part, coarse_part in _groups(field, coarse, _group_bytes(field, fused, group_bytes)):
         if fused:
-            dispatch.refine_group_(coarse_part, fine_part, halve_time=halve_time, exact=grid.exact)
+            dispatch.refine_group_(coarse_part, fine_part, halve_time=axes[0], exact=grid.exact)
         else:
-            _refine_group_(coarse_part, fine_part, halve_time=halve_time, grid=grid)
+            _refine_group_(coarse_part, fine_part, axes=axes, grid=grid)
     return field
 
 
@@ -61,22 +64,24 @@ def _group_bytes(field: Tensor, fused: bool, budget: int) -> int:
     return min(budget, dispatch.HAAR_GROUP_BYTES) if fused else STRIP_BYTES[field.device.type]
 
 
-def _coarsen_group_(fine: Tensor, coarse: Tensor, halve_time: bool, grid: Grid) -> None:
+def _coarsen_group_(fine: Tensor, coarse: Tensor, axes: Axes, grid: Grid) -> None:
     strips = _strips(coarse)
     source = fine.clone() if len(strips) > 1 else fine  # coarse rows overwrite fine rows that later strips need
+    rows = fine.shape[1] // coarse.shape[1]
     for top, bottom in strips:
-        phases = _gather(_phases_of(source[:, 2 * top : 2 * bottom], halve_time))
+        phases = _gather(_phases_of(source[:, rows * top : rows * bottom], axes))
         _rotate_(phases, grid)
-        _scatter_(_join(coarse[:, top:bottom], halve_time), grid.saturate_(phases))
+        _scatter_(_join(coarse[:, top:bottom], axes), grid.saturate_(phases))
 
 
-def _refine_group_(coarse: Tensor, fine: Tensor, halve_time: bool, grid: Grid) -> None:
+def _refine_group_(coarse: Tensor, fine: Tensor, axes: Axes, grid: Grid) -> None:
     strips = _strips(coarse)
     source = coarse.clone() if len(strips) > 1 else coarse
+    rows = fine.shape[1] // coarse.shape[1]
     for top, bottom in strips:
-        phases = _gather(_join(source[:, top:bottom], halve_time))
+        phases = _gather(_join(source[:, top:bottom], axes))
         _rotate_back_(phases, grid)
-        _scatter_(_phases_of(fine[:, 2 * top : 2 * bottom], halve_time), grid.saturate_(phases))
+        _scatter_(_phases_of(fine[:, rows * top : rows * bottom], axes), grid.saturate_(phases))
 
 
 def _strips(coarse: Tensor) -> list[tuple[int, int]]:
@@ -86,16 +91,29 @@ def _strips(coarse: Tensor) -> list[tuple[int, int]]:
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def coarse_shape(shape: torch.Size, halve_time: bool) -> tuple[int, int, int, int]:
-    frames, height, width, channels = shape
-    if height % 2 or width % 2 or (halve_time and frames % 2):
-        raise ValueError(f"a field of {frames} x {height} x {width} cannot be halved; pad T, H and W to multiples of 2 per level")
-    return (frames // 2, height // 2, width // 2, 8 * channels) if halve_time else (frames, height // 2, width // 2, 4 * channels)
+def coarse_shape(shape: torch.Size, axes: Axes) -> tuple[int, int, int, int]:
+    """(T, H, W, C) of a field one level coarser. Raises ValueError where an axis that is halved is odd."""
+    if any(halved and size % 2 for size, halved in zip(shape, axes, strict=False)):
+        raise ValueError(
+            f"a field of {shape[0]} x {shape[1]} x {shape[2]} cannot be halved along {names_of(axes)}; "
+            "pad these axes to multiples of 2 per level"
+        )
+    t, h, w = (size // (2 if halved else 1) for size, halved in zip(shape[:3], axes, strict=True))
+    return t, h, w, shape[3] << sum(axes)
 
 
-def fine_shape(shape: torch.Size, halve_time: bool) -> tuple[int, int, int, int]:
-    frames, height, width, channels = shape
-    return (2 * frames, 2 * height, 2 * width, channels // 8) if halve_time else (frames, 2 * height, 2 * width, channels // 4)
+def fine_shape(shape: torch.Size, axes: Axes) -> tuple[int, int, int, int]:
+    """(T, H, W, C) of a field one level finer. Raises ValueError where the channels cannot be shared out."""
+    if shape[3] % (1 << sum(axes)):
+        raise ValueError(f"{shape[3]} channels cannot be refined along {names_of(axes)}: give a multiple of {1 << sum(axes)}")
+    t, h, w = (size * (2 if doubled else 1) for size, doubled in zip(shape[:3], axes, strict=True))
+    return t, h, w, shape[3] >> sum(axes)
+
+
+def names_of(axes: Axes) -> str:
+    """Returns the names of the axes that are halved: "T, H and W"."""
+    names = [name for name, halved in zip("THW", axes, strict=True) if halved]
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def _groups(field: Tensor, coarse: Tensor, group_bytes: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -108,20 +126,18 @@ def _groups(field: Tensor, coarse: Tensor, group_bytes: int) -> Iterator[tuple[T
         yield field[ratio * start : ratio * stop], coarse[start:stop]
 
 
-def _phases_of(fine: Tensor, halve_time: bool) -> Tensor:
+def _phases_of(fine: Tensor, axes: Axes) -> Tensor:
     """Views (T, H, W, C) as (dt, dh, dw, t, h, w, C)."""
-    frames, height, width, channels = fine.shape
-    pair = 2 if halve_time else 1
-    split = fine.view(frames // pair, pair, height // 2, 2, width // 2, 2, channels)
-    return split.permute(1, 3, 5, 0, 2, 4, 6)
+    t, h, w, channels = fine.shape
+    dt, dh, dw = (2 if halved else 1 for halved in axes)
+    return fine.view(t // dt, dt, h // dh, dh, w // dw, dw, channels).permute(1, 3, 5, 0, 2, 4, 6)
 
 
-def _join(coarse: Tensor, halve_time: bool) -> Tensor:
+def _join(coarse: Tensor, axes: Axes) -> Tensor:
     """Views (t, h, w, 8C) as (dt, dh, dw, t, h, w, C)."""
-    frames, height, width, channels = coarse.shape
-    pair = 2 if halve_time else 1
-    split = coarse.view(frames, height, width, pair, 2, 2, channels // (4 * pair))
-    return split.permute(3, 4, 5, 0, 1, 2, 6)
+    t, h, w, channels = coarse.shape
+    phases = [2 if halved else 1 for halved in axes]
+    return coarse.view(t, h, w, *phases, channels >> sum(axes)).permute(3, 4, 5, 0, 1, 2, 6)
 
 
 def _gather(phases: Tensor) -> Tensor:
@@ -170,10 +186,28 @@ def _rotate_back_(phases: Tensor, grid: Grid) -> None:
 
 
 def _multiply_(phases: Tensor, transposed: bool) -> None:
-    """Multiplies the phases by the orthonormal 8 x 8 (or 4 x 4) matrix of the transform: all axes at once."""
+    """Multiplies the phases by the orthonormal 2^n x 2^n matrix of the transform: all n axes at once."""
     axis = torch.tensor([[1.0, 1.0], [-1.0, 1.0]], dtype=phases.dtype, device=phases.device) * ROTATION
-    matrix = torch.kron(axis, axis)
-    if phases.shape[0] == 2:
-        matrix = torch.kron(axis, matrix)
+    matrix = torch.ones(1, 1, dtype=phases.dtype, device=phases.device)
+    for size in phases.shape[:3]:
+        matrix = torch.kron(matrix, axis) if size == 2 else matrix
     flat = phases.view(len(matrix), -1)
     flat.copy_((matrix.t() if transposed else matrix) @ flat)
+
+
+def coarsened(values: Tensor, axes: Axes) -> Tensor:
+    """Returns the orthonormal transform of values (N, C, T, H, W), under ordinary autograd; channels as ``coarsen_`` orders them."""
+    for axis in (4, 3, 2):
+        if axes[axis - 2]:
+            a, b = values.unflatten(axis, (-1, 2)).unbind(axis + 1)
+            values = torch.stack([(a + b) * ROTATION, (b - a) * ROTATION], 1).flatten(1, 2)
+    return values
+
+
+def refined(values: Tensor, axes: Axes) -> Tensor:
+    """Inverts ``coarsened``."""
+    for axis in (2, 3, 4):
+        if axes[axis - 2]:
+            low, high = values.unflatten(1, (2, -1)).unbind(1)
+            values = torch.stack([(low - high) * ROTATION, (low + high) * ROTATION], axis + 1).flatten(axis, axis + 1)
+    return values

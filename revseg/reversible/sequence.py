@@ -1,225 +1,238 @@
 """A sequence of reversible blocks as one autograd function.
 
 It keeps only the final state. The backward pass undoes block after block, and at each block recomputes what its adjoint
-needs from the state just recovered: 8 convolutions per block and step, and memory that does not grow with depth.
+needs from the state just recovered: memory that does not grow with depth.
+
+The inverse is exact on the same device, with the same versions of PyTorch, its libraries and revseg. The number of threads
+does not matter; what was set when the forward pass began (step sizes, dtypes, slabs, TF32) is what the way back uses.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from revseg.reversible.block import Coarsen, Layer, Leapfrog, Refine, State
+from revseg.reversible.block import Block, Coarsen, Operands
+from revseg.reversible.context import Context
 from revseg.reversible.grid import Grid
-from revseg.reversible.heap import release_freed
-from revseg.reversible.kernels import dispatch
-from revseg.reversible.layer import PreparedLayer, SymmetricLayer
-from revseg.reversible.wide import WideLayer, is_wide
-
-Block = Leapfrog | Coarsen | Refine
-Kept = dict[int, list[list[Tensor]]]
-"""By the index of a layer: relu(K y + b) of each sample, slab by slab, in the dtype of the convolutions."""
-
-# Least and most bytes of one slab's temporaries: small beside the states, large enough that halos cost little and that all
-# cores of a GPU have work.
-SLAB_BYTES = {"cpu": (48 << 20, 48 << 20), "cuda": (32 << 20, 256 << 20)}
-SLAB_SHARE = 1 / 4
-"""Share of one of the state's two fields that a slab's temporaries take, between these bounds."""
-
-
-# cuDNN must take the same kernels in every pass: its autotuner may change its mind between a forward pass and the inverse.
-_same_kernels = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
-
-
-def default_slab_bytes(device: str, field_bytes: int) -> int:
-    """Bytes of a slab's temporaries beside a state whose fields, prev and curr, take ``field_bytes`` each. device: its type."""
-    least, most = SLAB_BYTES.get(device, SLAB_BYTES["cpu"])
-    return min(max(int(SLAB_SHARE * field_bytes), least), most)
+from revseg.reversible.run import Run, default_slab_bytes, unscaled
+from revseg.reversible.state import State
 
 
 class ReversibleSequence(nn.Module):
     """Runs blocks forwards, inverts them, or carries an adjoint back through them.
 
-    layers: the symmetric layers, used by the ``Leapfrog`` blocks through their index.
-    grid: the grid of states that are made here; a state that is passed in keeps its own.
+        sequence = ReversibleSequence([Leapfrog(SymmetricLayer(4, 8)), Coarsen(), Leapfrog(SymmetricLayer(32, 8)), Refine()])
+        prev, curr = sequence(prev, curr)                # (N, C, T, H, W), or images (N, C, H, W)
+        prev, curr = sequence.inverse(prev, curr)        # the same bits again
+
+    blocks: their channels must fit one another: checked here.
+    grid: how states are stored; ``Grid(torch.float32, None)`` is ordinary floating point, with an approximate inverse.
+    convolution_dtype: of the products of symmetric layers. adjoint_dtype: how adjoints are stored.
     slab_bytes: budget of one slab's temporaries; None: ``default_slab_bytes``.
+    recompute: False stores activations as ordinary autograd does, for comparisons, torch.func and torch.export. Its states differ
+    by a few units of the grid: there the Haar transform is rounded once instead of in three shears.
     """
 
     def __init__(
         self,
         blocks: Sequence[Block],
-        layers: Sequence[SymmetricLayer],
         *,
-        step_size: float,
-        grid: Grid,
-        convolution_dtype: torch.dtype,
-        adjoint_dtype: torch.dtype,
+        grid: Grid | None = None,
+        convolution_dtype: torch.dtype = torch.float32,
+        adjoint_dtype: torch.dtype = torch.float32,
         slab_bytes: int | None = None,
+        recompute: bool = True,
     ) -> None:
         super().__init__()
-        self.blocks = tuple(blocks)
-        self.layers = nn.ModuleList(layers)
-        self.step_size, self.grid = step_size, grid
+        self.blocks = nn.ModuleList(blocks)
+        self.grid = grid or Grid()
         self.convolution_dtype, self.adjoint_dtype = convolution_dtype, adjoint_dtype
-        self.slab_bytes = slab_bytes
+        self.slab_bytes, self.recompute = slab_bytes, recompute
+        self.multiple = _check(blocks)
 
-    def forward(self, prev: Tensor, curr: Tensor) -> tuple[Tensor, Tensor]:
-        """Runs a state through all blocks, under autograd: (N, C, T, H, W) values, divisible sizes.
+    def forward(self, prev: Tensor, curr: Tensor, *conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Runs a state through all blocks, under autograd: values (N, C, T, H, W) or (N, C, H, W), sizes of ``multiple``.
 
-        Exact arithmetic first rounds the state to the grid; rounding passes gradients straight through.
-        Raises OverflowError where a state leaves the range in which it is exact.
+        conditions: further inputs of the blocks that are conditioned. Exact arithmetic first rounds the state to the grid;
+        rounding passes gradients straight through.
+        Raises OverflowError where a state leaves the range in which it is exact, ValueError for shapes that do not fit.
         """
-        return _ReversibleFunction.apply(self, prev, curr, *self.parameters_of_layers())
+        images = curr.dim() == 4
+        self._check_inputs(prev, curr)
+        if images:
+            prev, curr = prev.unsqueeze(2), curr.unsqueeze(2)
+        if self.recompute and not torch.compiler.is_exporting():
+            prev, curr = self._recomputed(prev, curr, conditions, images=images)
+        else:
+            prev, curr = self._stored(prev, curr, conditions, images=images)
+        return (prev.squeeze(2), curr.squeeze(2)) if images else (prev, curr)
 
     @torch.no_grad()
-    def inverse(self, prev: Tensor, curr: Tensor) -> tuple[Tensor, Tensor]:
-        """Undoes ``forward``: bit for bit in exact arithmetic."""
-        state = self.pair(prev, curr, self.grid)
-        self.inverse_(state, self.detached())
-        return self.values(state)
+    def inverse(self, prev: Tensor, curr: Tensor, *conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Undoes ``forward``: bit for bit in exact arithmetic, on the device and with the versions that ran it.
 
-    def parameters_of_layers(self) -> list[Tensor]:
-        """(normalised kernel, bias) of each layer, flat, with their autograd graph."""
-        parts: list[Tensor] = []
-        for layer in self.layers:
-            assert isinstance(layer, SymmetricLayer)
-            parts += [layer.normalised_kernel(), layer.bias]
-        return parts
-
-    def detached(self) -> list[Tensor]:
-        return [part.detach() for part in self.parameters_of_layers()]
-
-    @_same_kernels
-    def forward_(self, state: State, parameters: Sequence[Tensor], kept: Kept | None = None) -> None:
-        """Runs the blocks on ``state`` in place and checks its range.
-
-        kept: gets the hidden activations of the layers that ``keeps_hidden`` names, for ``adjoint_``.
+        Raises OverflowError where a state leaves the range in which it is exact.
         """
-        budget = self.budget(state.curr)
-        state.watch_fields_()
-        for block in self.blocks:
-            if isinstance(block, Leapfrog):
-                keep = None if kept is None else kept.setdefault(block.index, [])
-                block.forward_(state, self._prepare(block, parameters, state.grid), budget, keep=keep)
+        images = curr.dim() == 4
+        self._check_inputs(prev, curr, check_size=False)
+        if images:
+            prev, curr = prev.unsqueeze(2), curr.unsqueeze(2)
+        state = State.from_pair(prev, curr, self.grid)
+        run = self.begin(state.curr.nbytes, device=curr.device, conditions=conditions, images=images)
+        run.inverse_(state, self.detached())
+        prev, curr = state.pair()
+        return (prev.squeeze(2), curr.squeeze(2)) if images else (prev, curr)
+
+    def operands(self) -> list[Operands]:
+        """Returns what each block depends on, with its autograd graph."""
+        return [block.operands() for block in self._blocks()]
+
+    def detached(self) -> list[Operands]:
+        """Returns what each block depends on, without graph."""
+        return [tuple(part.detach() for part in operands) for operands in self.operands()]
+
+    def begin(
+        self,
+        field_bytes: int,
+        *,
+        device: torch.device,
+        keep_hidden: bool = False,
+        conditions: tuple[Tensor, ...] = (),
+        images: bool = False,
+    ) -> Run:
+        """Begins a pass over a state whose fields take ``field_bytes`` each, with the settings as they are now."""
+        context = Context(
+            convolution_dtype=self.convolution_dtype,
+            adjoint_dtype=self.adjoint_dtype,
+            budget=self.slab_budget(field_bytes, device),
+            conditions=conditions,
+            images=images,
+            kept=[] if keep_hidden else None,
+            condition_gradients=[None] * len(conditions),
+        )
+        return Run(tuple(copy.copy(block) for block in self._blocks()), context)
+
+    def slab_budget(self, field_bytes: int, device: torch.device) -> int:
+        """Bytes of a slab's temporaries beside a state whose fields take ``field_bytes`` each: the same in every pass."""
+        return self.slab_bytes or default_slab_bytes(device.type, field_bytes)
+
+    def _blocks(self) -> tuple[Block, ...]:
+        return tuple(self.blocks)  # type: ignore[arg-type]
+
+    def _recomputed(
+        self, prev: Tensor, curr: Tensor, conditions: tuple[Tensor, ...], images: bool
+    ) -> tuple[Tensor, Tensor]:
+        if torch._C._are_functorch_transforms_active():
+            raise RuntimeError("torch.func cannot transform a pass that is recomputed; build the sequence with recompute=False")
+        operands = self.operands()
+        counts = [len(part) for part in operands]
+        flat = [tensor for part in operands for tensor in part]
+        return _Recomputed.apply(self, counts, len(conditions), images, prev, curr, *conditions, *flat)
+
+    def _stored(self, prev: Tensor, curr: Tensor, conditions: tuple[Tensor, ...], images: bool) -> tuple[Tensor, Tensor]:
+        grid = self.grid
+        prev, curr = grid.nearest(prev), grid.nearest(curr)
+        for block in self._blocks():
+            if images and getattr(block, "layer", None) is not None and not hasattr(block.layer, "normalised_kernel"):
+                prev, curr = (part.squeeze(2) for part in (prev, curr))
+                prev, curr = (part.unsqueeze(2) for part in block(prev, curr, *conditions, grid=grid))
             else:
-                block.forward_(state, budget)
-                release_freed(state.curr)
-                state.watch_fields_()  # smooth fields grow by sqrt 2 per halved axis
-        self._check_range(state)
-
-    @_same_kernels
-    def inverse_(self, state: State, parameters: Sequence[Tensor]) -> None:
-        budget = self.budget(state.curr)
-        for block in reversed(self.blocks):
-            if isinstance(block, Leapfrog):
-                block.inverse_(state, self._prepare(block, parameters, state.grid), budget)
-            else:
-                block.inverse_(state, budget)
-
-    @_same_kernels
-    def adjoint_(self, state: State, adjoint: State, parameters: Sequence[Tensor], kept: Kept | None = None) -> list[Tensor]:
-        """Undoes the blocks on ``state`` and carries ``adjoint`` (u_prev, u_curr) back, both in place.
-
-        kept: what ``forward_`` put there; emptied on the way. Returns the gradients of ``parameters``.
-        """
-        budget = self.budget(state.curr)
-        gradients: list[Tensor] = [torch.empty(0)] * len(parameters)
-        for block in reversed(self.blocks):
-            if isinstance(block, Leapfrog):
-                hidden = None if kept is None else kept.pop(block.index, None)
-                layer = self._prepare(block, parameters, state.grid)
-                kernel, bias = block.adjoint_(state, adjoint, layer, budget=budget, kept=hidden)
-                gradients[2 * block.index], gradients[2 * block.index + 1] = kernel, bias
-            else:
-                block.inverse_(state, budget)
-                block.adjoint_(adjoint, budget)
-                release_freed(state.curr)
-        return gradients
-
-    def budget(self, field: Tensor) -> int:
-        """Bytes of a slab's temporaries beside a state with such fields: the same on every level and in every pass."""
-        return self.slab_bytes or default_slab_bytes(field.device.type, field.nbytes)
-
-    def pair(self, prev: Tensor, curr: Tensor, grid: Grid) -> State:
-        """Converts (N, C, T, H, W) values -> fields in memory of their own."""
-
-        def field(values: Tensor) -> Tensor:
-            return grid.store(values.permute(0, 2, 3, 4, 1)).clone(memory_format=torch.contiguous_format)
-
-        return State(field(prev), field(curr), grid)
-
-    def values(self, pair: State) -> tuple[Tensor, Tensor]:
-        """Converts fields -> (N, C, T, H, W) values, in channels-last memory."""
-        dtype = torch.float64 if pair.prev.dtype == torch.float64 else torch.float32
-        prev, curr = (pair.grid.load(part, dtype).permute(0, 4, 1, 2, 3) for part in (pair.prev, pair.curr))
+                prev, curr = block(prev, curr, *conditions, grid=grid)
         return prev, curr
 
-    def _prepare(self, block: Leapfrog, parameters: Sequence[Tensor], grid: Grid) -> Layer:
-        kernel, bias = parameters[2 * block.index], parameters[2 * block.index + 1]
-        rank, channels, size = kernel.shape[:3]
-        layout = dispatch.Layout(
-            channels=channels,
-            rank=rank,
-            size=size,
-            convolution_dtype=self.convolution_dtype,
-            grid=grid,
-            adjoint_dtype=self.adjoint_dtype,
-        )
-        if dispatch.usable(kernel.device, layout):
-            return dispatch.prepare(kernel, bias, step_size=self.step_size, unit=grid.unit)
-        kind = WideLayer if is_wide(channels, rank) else PreparedLayer
-        return kind(kernel, bias, step_size=self.step_size, unit=grid.unit, dtype=self.convolution_dtype)
-
-    def _check_range(self, state: State) -> None:
-        if state.range is None:
-            return
-        grid, reached = state.grid, float(state.range) * state.grid.unit
-        if not reached <= grid.limit:  # also true for nan
-            name = str(grid.dtype).removeprefix("torch.")
-            raise OverflowError(
-                f"the state reached {reached:.4g}, beyond +-{grid.limit:.4g}, the range in which {name} states on the "
-                f"grid 2^-{grid.bits} are exact; lower network.step_size (now {self.step_size:g}), "
-                f"network.grid_bits (now {grid.bits}) or network.depth"
+    def _check_inputs(self, prev: Tensor, curr: Tensor, check_size: bool = True) -> None:
+        if prev.shape != curr.shape or curr.dim() not in (4, 5):
+            raise ValueError(
+                f"prev and curr have shapes {tuple(prev.shape)} and {tuple(curr.shape)}; give two of one shape, (N, C, T, H, W) "
+                "or (N, C, H, W)"
+            )
+        size = (1,) * (5 - curr.dim()) + tuple(curr.shape[2:])
+        if check_size and any(extent % multiple for extent, multiple in zip(size, self.multiple, strict=True)):
+            t, h, w = self.multiple
+            raise ValueError(
+                f"the fields are {' x '.join(map(str, curr.shape[2:]))}; this sequence needs T, H and W divisible by {t}, {h} and {w}"
             )
 
 
-class _ReversibleFunction(torch.autograd.Function):
+def _check(blocks: Sequence[Block]) -> tuple[int, int, int]:
+    """Checks that each block can take what the one before hands it; returns the numbers that T, H and W must be divisible by."""
+    channels: int | None = None
+    level, deepest = [0, 0, 0], [0, 0, 0]
+    for number, block in enumerate(blocks):
+        try:
+            channels = block.channels_after(channels)
+        except ValueError as error:
+            raise ValueError(f"block {number} ({type(block).__name__}) does not fit: {error}") from error
+        for axis, moved in enumerate(getattr(block, "axes", ())):
+            level[axis] += (1 if isinstance(block, Coarsen) else -1) * moved
+            deepest[axis] = max(deepest[axis], level[axis])
+    return 1 << deepest[0], 1 << deepest[1], 1 << deepest[2]
+
+
+class _Recomputed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, sequence: ReversibleSequence, prev: Tensor, curr: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, sequence: ReversibleSequence, counts: list[int], conditions: int, images: bool, *tensors: Tensor
+    ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        with torch.autocast(curr.device.type, enabled=False):  # the dtypes are ours: backward must repeat the same bits
-            state = sequence.pair(prev, curr, sequence.grid)
-            sequence.forward_(state, parameters)
-        ctx.sequence, ctx.grid, ctx.dtypes = sequence, state.grid, (prev.dtype, curr.dtype)
+        prev, curr, *rest = tensors
+        state = State.from_pair(prev, curr, sequence.grid)
+        run = sequence.begin(state.curr.nbytes, device=curr.device, conditions=tuple(rest[:conditions]), images=images)
+        ctx.start = state.checksum()
+        run.forward_(state, _split(rest[conditions:], counts))
+        run.context.conditions = ()
+        ctx.run, ctx.grid, ctx.counts, ctx.conditions = run, state.grid, counts, conditions
+        ctx.dtypes = prev.dtype, curr.dtype
         # The fields are saved, not the values that are returned: nothing else refers to them, so backward may undo them in place.
-        ctx.save_for_backward(state.prev, state.curr, *parameters)
-        return sequence.values(state)
+        ctx.save_for_backward(state.partner, state.curr, *rest)
+        return state.pair()
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         if torch.is_grad_enabled():
             # Without this, a second derivative through a loss that is linear in the state would silently be zero.
             raise RuntimeError("the reversible sequence can be differentiated only once; leave out create_graph=True")
-        prev, curr, *parameters = ctx.saved_tensors  # a second backward without retain_graph ends here, with torch's message
-        sequence: ReversibleSequence = ctx.sequence
-        if torch._C._autograd._get_current_graph_task_keep_graph():
-            prev, curr = prev.clone(), curr.clone()  # retain_graph=True: leave the state for the next backward
-        state = State(prev, curr, ctx.grid)
-        with torch.autocast(curr.device.type, enabled=False):
-            adjoint = _output_adjoint(sequence, curr, grads)
-            gradients = sequence.adjoint_(state, adjoint, parameters)
-            u_prev, u_curr = sequence.values(adjoint)
-        inputs = (u_prev.neg_().to(ctx.dtypes[0]), u_curr.to(ctx.dtypes[1]))
-        return None, *inputs, *(g.to(p.dtype) for g, p in zip(gradients, parameters, strict=True))
+        partner, curr, *rest = ctx.saved_tensors  # a second backward without retain_graph ends here, with torch's message
+        keeps = torch._C._autograd._get_current_graph_task_keep_graph()
+        if keeps:
+            partner, curr = partner.clone(), curr.clone()  # retain_graph=True: leave the state for the next backward
+        state, run = State(partner, curr, ctx.grid), ctx.run
+        needs = ctx.needs_input_grad[4:]
+        run.context.conditions = tuple(
+            part.detach().requires_grad_(need) for part, need in zip(rest[: ctx.conditions], needs[2:], strict=False)
+        )
+        run.context.condition_gradients = [None] * ctx.conditions
+        operands = _split(rest[ctx.conditions :], ctx.counts)
+        wanted = _split(needs[2 + ctx.conditions :], ctx.counts)
+        adjoint = run.adjoint_of(curr, grads)
+        to_start = any(needs[: 2 + ctx.conditions])
+        gradients = run.adjoint_(state, adjoint, operands, needs=wanted, to_start=to_start)
+        if run.whole and ctx.start is not None and not torch.equal(state.checksum(), ctx.start):
+            raise RuntimeError(
+                "the backward pass did not return to the state that the forward pass began with: a module of a block gives another "
+                "result when it is computed again (random numbers, running statistics), or weights changed in between"
+            )
+        inputs = _input_gradients(adjoint, ctx.dtypes) if to_start else (None, None)
+        flat = [g for part in gradients for g in part]
+        found = [*(unscaled(g, adjoint) for g in run.context.condition_gradients), *flat]
+        typed = (None if g is None else g.to(p.dtype) for g, p in zip(found, rest, strict=True))
+        return None, None, None, None, *inputs, *typed
 
 
-def _output_adjoint(sequence: ReversibleSequence, like: Tensor, grads: tuple[Tensor | None, ...]) -> State:
-    """Converts (g_prev, g_curr) -> (u_prev, u_curr) = (-g_prev, g_curr); an unused output contributes zeros."""
-    fields = []
-    for grad in grads:
-        field = torch.zeros(like.shape, dtype=sequence.adjoint_dtype, device=like.device)
-        fields.append(field if grad is None else field.copy_(grad.permute(0, 2, 3, 4, 1)))
-    return State(fields[0].neg_(), fields[1], Grid(sequence.adjoint_dtype, None))
+def _split(flat: Sequence[Any], counts: Sequence[int]) -> list[tuple[Any, ...]]:
+    parts, start = [], 0
+    for count in counts:
+        parts.append(tuple(flat[start : start + count]))
+        start += count
+    return parts
+
+
+def _input_gradients(adjoint: State, dtypes: tuple[torch.dtype, torch.dtype]) -> tuple[Tensor, Tensor]:
+    """Converts (u_prev, u_curr) -> (g_prev, g_curr) = (-u_prev, u_curr), values (N, C, T, H, W)."""
+    u_prev, u_curr = (part if adjoint.scale is None else part / adjoint.scale for part in adjoint.pair())
+    return u_prev.neg_().to(dtypes[0]), u_curr.to(dtypes[1])

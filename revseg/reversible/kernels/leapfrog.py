@@ -1,10 +1,10 @@
-"""One step of the recurrence on a slab, in one pass over its memory:
+"""One kick of the recurrence on a slab, in one pass over its memory:
 
-    prev <- 2 curr - prev - round(K^T a)         a: hidden activations, K^T scaled by h^2 / unit
+    exact       partner <- 2 curr - partner - round(K^T a)      a: hidden activations, K^T scaled by h^2 / unit
+    floating    partner <- partner - sign K^T a                 (see ``revseg.reversible.state``)
 
 K^T a is an implicit GEMM with the flipped kernel over the workspace of the hidden kernel; its epilogue
-rounds, updates ``prev`` where it lies and finds the largest magnitude. Adjoints (float32, bfloat16) take the
-same step unrounded.
+rounds, updates ``partner`` where it lies and finds the largest magnitude.
 
 The rounded term must be the same bits forward and backward, and it is: the same code computes it from the
 same a. Contraction of products and sums (FMA) does not matter: all products are made before the rounding, and
@@ -31,9 +31,9 @@ from revseg.reversible.kernels.window import (
 from revseg.reversible.slab import Slab
 
 
-@triton.jit(do_not_specialize=[*EXTENT, "start", "stop"])
+@triton.jit(do_not_specialize=[*EXTENT, "start", "stop", "sign"])
 def _leapfrog_kernel(
-    prev, curr, hidden, weight, magnitude, frames, height, width, start, stop, top, bottom, origin_t,
+    partner, curr, hidden, weight, magnitude, sign, frames, height, width, start, stop, top, bottom, origin_t,
     origin_h, rows, C: tl.constexpr, R: tl.constexpr, BLOCK_C: tl.constexpr, TILE_T: tl.constexpr,
     TILE_H: tl.constexpr, TILE_W: tl.constexpr, EXACT: tl.constexpr, INTERPRETED: tl.constexpr,
 ):  # fmt: skip
@@ -58,8 +58,9 @@ def _leapfrog_kernel(
         force = product(a, taps, force, INTERPRETED)
     keep = ((w < width) & (h < bottom) & (t < stop))[:, None] & (c < C)[None, :]
     at = (((t.to(tl.int64) * height + h) * width + w) * C)[:, None] + c[None, :]
-    before, now = tl.load(prev + at, mask=keep, other=0), tl.load(curr + at, mask=keep, other=0)
+    before = tl.load(partner + at, mask=keep, other=0)
     if EXACT:
+        now = tl.load(curr + at, mask=keep, other=0)
         force = nearest(force)
         if before.dtype == tl.float32:
             following = 2 * now - before - force
@@ -70,29 +71,28 @@ def _leapfrog_kernel(
         size = tl.where(size == size, size, float("inf"))
         tl.store(magnitude + pid, tl.max(tl.max(tl.where(keep, size, 0.0), 1), 0))
     else:
-        now = now.to(tl.float32)
-        following = now + (now - before.to(tl.float32)) - force
+        following = before.to(tl.float32) - sign * force
     if before.dtype == tl.bfloat16:
         following = to_bfloat16(following, INTERPRETED)
-    tl.store(prev + at, following.to(before.dtype), mask=keep)
+    tl.store(partner + at, following.to(before.dtype), mask=keep)
 
 
-def leapfrog_(prev: Tensor, curr: Tensor, hidden: Tensor, weight: Tensor, slab: Slab, tile: Tile,
-              exact: bool) -> Tensor | None:  # fmt: skip
-    """Steps the slab of ``prev`` (T, H, W, C), in place; returns the largest magnitude, 0-d, where ``exact``.
+def leapfrog_(partner: Tensor, curr: Tensor, hidden: Tensor, weight: Tensor, slab: Slab, tile: Tile,
+              exact: bool, sign: int = 1) -> Tensor | None:  # fmt: skip
+    """Kicks the slab of ``partner`` (T, H, W, C), in place; returns the largest magnitude, 0-d, where ``exact``.
 
     The magnitude is reduced in two stages, so it does not depend on the order in which programs end.
     """
-    frames, height, width, channels = prev.shape
+    frames, height, width, channels = partner.shape
     blocks = triton.cdiv(channels, tile.channels)
     programs = (triton.cdiv(width, tile.width) * triton.cdiv(slab.bottom - slab.top, tile.height)
                 * triton.cdiv(slab.stop - slab.start, tile.frames) * blocks)  # fmt: skip
-    magnitude = torch.empty(programs if exact else 1, dtype=torch.float32, device=prev.device)
+    magnitude = torch.empty(programs if exact else 1, dtype=torch.float32, device=partner.device)
     _leapfrog_kernel[(programs,)](
-        prev, curr, hidden, weight, magnitude, frames, height, width, slab.start, slab.stop, slab.top,
+        partner, curr, hidden, weight, magnitude, sign, frames, height, width, slab.start, slab.stop, slab.top,
         slab.bottom, slab.start - 1, slab.top - 1, hidden.shape[1], C=channels, R=hidden.shape[-1],
         BLOCK_C=tile.channels, TILE_T=tile.frames, TILE_H=tile.height, TILE_W=tile.width, EXACT=exact,
-        INTERPRETED=not prev.is_cuda, num_warps=tile.warps, num_stages=tile.stages)  # fmt: skip
+        INTERPRETED=not partner.is_cuda, num_warps=tile.warps, num_stages=tile.stages)  # fmt: skip
     return magnitude.amax() if exact else None
 
 

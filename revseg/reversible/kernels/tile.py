@@ -65,3 +65,8 @@ def channel_block(channels: int, longest: int) -> int:
 def padded_rank(rank: int) -> int:
     """Number of rows of K with the zero rows that fill it: 16, 32 or 64."""
     return max(16, 1 << (rank - 1).bit_length())
+
+
+def workspace_bytes(rank: int) -> int:
+    """Bytes per position of the workspaces of a and d, in bfloat16."""
+    return 2 * padded_rank(rank) * 2

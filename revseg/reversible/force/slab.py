@@ -18,7 +18,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Slab:
-    """Output positions [start, stop) x [top, bottom) of a field of ``frames`` x ``height``; ``radius`` = (k - 1)/2."""
+    """Output positions [start, stop) x [top, bottom) of a field of ``frames`` x ``height``; ``radii``: (k - 1)/2 of each axis."""
 
     start: int
     stop: int
@@ -26,7 +26,7 @@ class Slab:
     bottom: int
     frames: int
     height: int
-    radius: int
+    radii: tuple[int, int, int]
 
     @property
     def splits_time(self) -> bool:
@@ -39,16 +39,16 @@ class Slab:
     @property
     def padding(self) -> tuple[int, int, int]:
         """Zero padding of the convolutions: none where the halo is part of the slab."""
-        return (0 if self.splits_time else self.radius, 0 if self.splits_height else self.radius, self.radius)
+        return (0 if self.splits_time else self.radii[0], 0 if self.splits_height else self.radii[1], self.radii[2])
 
     def core(self, field: Tensor) -> Tensor:
         """Returns a view of the output positions in a whole field (T, H, W, C)."""
         return field[self.start : self.stop, self.top : self.bottom]
 
     def read(self, field: Tensor, dtype: torch.dtype) -> Tensor:
-        """Copies the slab with its halo, zero outside the field: (t [+ 4 radius], h [+ 4 radius], W, C)."""
-        reach = 2 * self.radius if self.splits_time else 0
-        rows = 2 * self.radius if self.splits_height else 0
+        """Copies the slab with its halo, zero outside the field: (t [+ 4 radii], h [+ 4 radii], W, C)."""
+        reach = 2 * self.radii[0] if self.splits_time else 0
+        rows = 2 * self.radii[1] if self.splits_height else 0
         first, last = max(self.start - reach, 0), min(self.stop + reach, self.frames)
         high, low = max(self.top - rows, 0), min(self.bottom + rows, self.height)
         shape = (self.stop - self.start + 2 * reach, self.bottom - self.top + 2 * rows, *field.shape[2:])
@@ -60,18 +60,18 @@ class Slab:
 
     def clear_halo_(self, hidden: Tensor) -> Tensor:
         """Zeroes the hidden positions outside the field: K^T is padded with zeros, not with relu(b)."""
-        reach = self.radius if self.splits_time else 0
-        rows = self.radius if self.splits_height else 0
+        reach = self.radii[0] if self.splits_time else 0
+        rows = self.radii[1] if self.splits_height else 0
         t0, h0 = max(reach - self.start, 0), max(rows - self.top, 0)
         t1 = hidden.shape[0] - max(self.stop + reach - self.frames, 0)
         h1 = hidden.shape[1] - max(self.bottom + rows - self.height, 0)
         return _clear_outside_(hidden, t0=t0, t1=t1, h0=h0, h1=h1)
 
     def inner(self, haloed: Tensor) -> Tensor:
-        """Drops ``radius`` positions at each end of the axes that carry a halo."""
-        r = self.radius
-        inner = haloed[r : haloed.shape[0] - r] if self.splits_time else haloed
-        return inner[:, r : inner.shape[1] - r] if self.splits_height else inner
+        """Drops (k - 1)/2 positions at each end of the axes that carry a halo."""
+        t, h, _ = self.radii
+        inner = haloed[t : haloed.shape[0] - t] if self.splits_time else haloed
+        return inner[:, h : inner.shape[1] - h] if self.splits_height else inner
 
 
 def _clear_outside_(part: Tensor, t0: int, t1: int, h0: int, h1: int) -> Tensor:
@@ -81,10 +81,10 @@ def _clear_outside_(part: Tensor, t0: int, t1: int, h0: int, h1: int) -> Tensor:
     return part
 
 
-def slabs(shape: tuple[int, ...], radius: int, position_bytes: int, budget: int) -> Iterator[Slab]:
+def slabs(shape: tuple[int, ...], radii: tuple[int, int, int], position_bytes: int, budget: int) -> Iterator[Slab]:
     """Yields slabs of a field (T, H, W, C) whose temporaries, ``position_bytes`` per position, take about ``budget`` bytes."""
     frames, height = shape[:2]
-    length, rows = slab_size(shape, radius=radius, position_bytes=position_bytes, budget=budget)
+    length, rows = slab_size(shape, radii=radii, position_bytes=position_bytes, budget=budget)
     for start in range(0, frames, length):
         for top in range(0, height, rows):
             yield Slab(
@@ -94,25 +94,25 @@ def slabs(shape: tuple[int, ...], radius: int, position_bytes: int, budget: int)
                 bottom=min(top + rows, height),
                 frames=frames,
                 height=height,
-                radius=radius,
+                radii=radii,
             )
 
 
-def slab_size(shape: tuple[int, ...], radius: int, position_bytes: int, budget: int) -> tuple[int, int]:
+def slab_size(shape: tuple[int, ...], radii: tuple[int, int, int], position_bytes: int, budget: int) -> tuple[int, int]:
     """Returns the frames and rows of a slab: the size that computes the least halo among those that fit the budget."""
     frames, height, width = shape[:3]
-    halo = 4 * radius
+    halo_t, halo_h = 4 * radii[0], 4 * radii[1]
     best, best_waste = (1, min(height, 8)), float("inf")  # taken even where it does not fit: a slab cannot be much smaller
     count = 1
     while count <= frames:
         length = -(-frames // count)  # equal slabs: of 9 frames in slabs of 8, the last would be nearly all halo
         count = -(-frames // (length - 1)) if length > 1 else frames + 1  # the next that gives another length
-        reach = halo if length < frames else 0
+        reach = halo_t if length < frames else 0
         rows = budget // (width * position_bytes * (length + reach))
-        rows = height if rows >= height else _equal_parts(height, rows - halo)
+        rows = height if rows >= height else _equal_parts(height, rows - halo_h)
         if rows < 1:
             continue
-        waste = (1 + reach / 2 / length) * (1.0 if rows == height else SPLIT_COST * (1 + 2 * radius / rows))
+        waste = (1 + reach / 2 / length) * (1.0 if rows == height else SPLIT_COST * (1 + 2 * radii[1] / rows))
         if waste < best_waste:
             best, best_waste = (length, rows), waste
     return best

@@ -1,0 +1,50 @@
+"""Activations s of a symmetric layer with their derivatives, each a function of the value s(x).
+
+The adjoint needs s'(K y + b) where a = s(K y + b) is at hand. For an invertible s the value tells the derivative, so that
+K y + b itself is never stored:
+
+    relu  a > 0        leaky_relu  1 or 0.1        tanh  1 - a^2        softplus  1 - exp(-a)        identity  1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation of one's own: a monotone function, and its derivative in terms of the function's value."""
+
+    name: str
+    function: Callable[[Tensor], Tensor]
+    """x -> s(x)."""
+    slope: Callable[[Tensor], Tensor]
+    """s(x) -> s'(x)."""
+
+    def gate(self, adjoint: Tensor, value: Tensor) -> Tensor:
+        """Returns s'(x) adjoint, where ``value`` is s(x)."""
+        if self is RELU:
+            return torch.ops.aten.threshold_backward(adjoint, value, 0)
+        return adjoint * self.slope(value)
+
+
+RELU = Activation("relu", torch.relu_, lambda a: (a > 0).to(a.dtype))
+LEAKY_RELU = Activation("leaky_relu", lambda x: F.leaky_relu(x, 0.1), lambda a: torch.where(a > 0, 1.0, 0.1).to(a.dtype))
+TANH = Activation("tanh", torch.tanh, lambda a: 1 - a * a)
+SOFTPLUS = Activation("softplus", F.softplus, lambda a: -torch.expm1(-a))
+IDENTITY = Activation("identity", lambda x: x, torch.ones_like)
+ACTIVATIONS = {activation.name: activation for activation in (RELU, LEAKY_RELU, TANH, SOFTPLUS, IDENTITY)}
+
+
+def activation_of(which: str | Activation) -> Activation:
+    """Returns an activation by its name. Raises ValueError for a name that is none."""
+    if isinstance(which, Activation):
+        return which
+    if which not in ACTIVATIONS:
+        raise ValueError(f"activation is {which}; choose one of {', '.join(ACTIVATIONS)}, or give an Activation")
+    return ACTIVATIONS[which]

@@ -1,0 +1,198 @@
+"""The convolutions of a symmetric layer on one slab, each in the form that is fast on its device.
+
+Slabs are channels-last, (t, h, w, C) contiguous. Convolutions are 'valid' along the padded axes of the slab (its halo is part
+of the input) and zero-padded along the others. Two ways compute the same numbers:
+
+- ``F.conv3d`` on a channels_last_3d view: cuDNN, and oneDNN for bfloat16;
+- ``torch.mkldnn_convolution`` for float32 on CPU: F.conv3d takes a slow path there for few channels (15 times slower).
+
+``revseg.reversible.force.product`` treats fields whose channels outnumber the rank many times.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from revseg.reversible.activation import RELU
+from revseg.reversible.force.force import Fields, Force, Gradients, Layout, total_of
+from revseg.reversible.force.slab import Slab, slab_size, slabs
+from revseg.reversible.grid import Grid
+
+
+def as_field(slab: Tensor) -> Tensor:
+    """(1, C, t, h, w) channels-last -> (t, h, w, C)."""
+    return slab.permute(0, 2, 3, 4, 1)[0]
+
+
+def as_batch(field: Tensor) -> Tensor:
+    """(t, h, w, C) -> (1, C, t, h, w), the same memory, channels_last_3d.
+
+    [None] comes first: the new axis then has the stride by which PyTorch recognises channels-last. Otherwise it copies.
+    """
+    return field[None].permute(0, 4, 1, 2, 3)
+
+
+class Convolution:
+    """Maps y -> K y for a kernel (out, in, k, k, k), in the kernel's dtype.
+
+    padding: zeros added along (T, H, W); an axis with 0 loses k - 1 positions.
+    """
+
+    def __init__(self, kernel: Tensor, bias: Tensor | None = None) -> None:
+        self.kernel = kernel.contiguous(memory_format=torch.channels_last_3d)
+        self.bias = bias
+
+    def __call__(self, field: Tensor, padding: tuple[int, int, int]) -> Tensor:
+        """(t, h, w, in) -> (t', h', w', out)."""
+        kernel = self.kernel
+        batch = as_batch(field)
+        if field.device.type == "cpu" and field.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+            return as_field(torch.mkldnn_convolution(batch, kernel, self.bias, padding, (1, 1, 1), (1, 1, 1), 1))
+        return as_field(F.conv3d(batch, kernel, self.bias, padding=padding))
+
+
+def kernel_gradient(field: Tensor, adjoint: Tensor, size: tuple[int, int, int], padding: tuple[int, int, int]) -> Tensor:
+    """d<adjoint, K field>/dK, float32 (float64 for float64 fields): (t, h, w, C), (t', h', w', rank) -> (rank, C, *size)."""
+    wide = torch.float64 if field.dtype == torch.float64 else torch.float32
+    if field.device.type == "cpu":
+        # One tap along T after another, frames as a batch of images. oneDNN's 3D kernel for bfloat16 writes out of bounds on
+        # wide slabs of few frames (torch 2.15, AMX), and PyTorch's for float32 is 3 times slower than this.
+        taps = [
+            _gradient_of_tap(field, adjoint, size=size[1:], shift=tap - padding[0], padding=padding[1:]) for tap in range(size[0])
+        ]
+        return torch.stack(taps, 2).to(wide)
+    kernel = adjoint.new_empty(()).expand(adjoint.shape[-1], field.shape[-1], *size)  # only its shape is read
+    _, gradient, _ = torch.ops.aten.convolution_backward(
+        as_batch(adjoint), as_batch(field), kernel, None, (1, 1, 1), padding, (1, 1, 1), False, (0, 0, 0), 1, (False, True, False)
+    )
+    return gradient.to(wide)
+
+
+def _gradient_of_tap(field: Tensor, adjoint: Tensor, size: tuple[int, ...], shift: int, padding: tuple[int, ...]) -> Tensor:
+    """Gradient of the kernel at one tap along T, from all t where both adjoint[t] and field[t + shift] exist."""
+    first, last = max(0, -shift), min(len(adjoint), len(field) - shift)
+    if last <= first:
+        return adjoint.new_zeros(adjoint.shape[-1], field.shape[-1], *size)
+    return _gradient_2d(field[first + shift : last + shift], adjoint[first:last], size=size, padding=padding)
+
+
+def _gradient_2d(field: Tensor, adjoint: Tensor, size: tuple[int, ...], padding: tuple[int, ...]) -> Tensor:
+    """Gradient of a 2D kernel, summed over t: (t, h, w, C), (t, h', w', rank) -> (rank, C, *size)."""
+    images, outputs = field.permute(0, 3, 1, 2), adjoint.permute(0, 3, 1, 2)
+    kernel = adjoint.new_empty(()).expand(adjoint.shape[-1], field.shape[-1], *size)
+    _, gradient, _ = torch.ops.aten.convolution_backward(
+        outputs, images, kernel, None, (1, 1), padding, (1, 1), False, (0, 0), 1, (False, True, False)
+    )
+    return gradient
+
+
+class ConvolutionForce(Force):
+    """The force by two convolutions on a slab with its halo.
+
+    K is scaled by the unit, K^T by h^2 / unit:
+
+        hidden(y)     = s(K y + b)             y in grid units, hidden in values
+        transposed(a) = h^2 K^T a / unit       in grid units
+    """
+
+    def __init__(self, kernel: Tensor, bias: Tensor, step_size: float, layout: Layout) -> None:
+        super().__init__(kernel, bias, step_size=step_size, layout=layout)
+        self.dtype = dtype = layout.convolution_dtype
+        # K^T as an ordinary convolution with the flipped, transposed kernel: F.conv_transpose3d is 10 times slower on CPU.
+        flipped = kernel.flip(2, 3, 4).transpose(0, 1)
+        self._forward = Convolution((kernel * self.unit).to(dtype), bias.to(dtype))
+        self._linear = Convolution(self._forward.kernel)
+        self._transposed = Convolution((flipped * (step_size**2 / self.unit)).to(dtype))
+
+    def kick_sample_(self, fields: Fields, grid: Grid, *, budget: int, sign: int, keep: list[Tensor] | None) -> list[Tensor]:
+        reached = []
+        for slab in self._slabs(fields[1], budget):
+            hidden = slab.clear_halo_(self.hidden(slab.read(fields[1], self.dtype), slab.padding))
+            if keep is not None:
+                keep.append(hidden)
+            force = self.transposed(hidden, slab.padding)
+            reached.append(grid.kick_(slab.core(fields[0]), slab.core(fields[1]), force, sign=sign))
+        return [magnitude for magnitude in reached if magnitude is not None]
+
+    def adjoint_sample_(
+        self,
+        fields: Fields,
+        adjoint: Fields,
+        *,
+        grids: tuple[Grid, Grid],
+        budget: int,
+        kept: list[Tensor] | None,
+        needs: tuple[bool, ...],
+    ) -> Gradients:
+        kernel, bias = None, None
+        for number, slab in enumerate(self._slabs(fields[1], budget)):
+            parts = self._adjoint_slab(
+                slab, fields=fields, adjoint=adjoint, grids=grids, kept=kept[number] if kept else None, needs=needs
+            )
+            kernel, bias = total_of(kernel, parts[0]), total_of(bias, parts[1])
+        scale = -(self.step_size**2)
+        return None if kernel is None else kernel.mul_(scale), None if bias is None else bias.mul_(scale / self.unit)
+
+    def _adjoint_slab(
+        self,
+        slab: Slab,
+        *,
+        fields: Fields,
+        adjoint: Fields,
+        grids: tuple[Grid, Grid],
+        kept: Tensor | None,
+        needs: tuple[bool, ...],
+    ) -> Gradients:
+        padding, activation = slab.padding, self.layout.activation
+        y = slab.read(fields[1], self.dtype)
+        a = slab.clear_halo_(self.hidden(y, padding)) if kept is None else kept
+        # The same call on the same input as in kick_sample_: the same bits, so the inverse is exact.
+        grids[0].kick_(slab.core(fields[0]), slab.core(fields[1]), self.transposed(a, padding), sign=-1)
+        u = slab.read(adjoint[1], self.dtype)
+        d = activation.gate(self.linear(u, padding), a)
+        if activation is not RELU:  # relu' is zero wherever a is, so the halo outside the field is zero already
+            slab.clear_halo_(d)
+        grids[1].kick_(slab.core(adjoint[0]), slab.core(adjoint[1]), self.transposed(d, padding))
+        # The loss contains f as -<u, h^2 K^T s(K y + b)>, and K twice: through K^T and through K. d carries the grid's
+        # unit: y, in grid units, cancels it; b does not.
+        a, d, kernel = slab.inner(a), slab.inner(d), None
+        if needs[0]:
+            size = self.layout.kernel_size
+            kernel = kernel_gradient(slab.inner(u), a, size=size, padding=padding)
+            kernel += kernel_gradient(slab.inner(y), d, size=size, padding=padding)
+        wide = torch.float64 if d.dtype == torch.float64 else torch.float32
+        return kernel, d.sum((0, 1, 2), dtype=wide) if needs[1] else None
+
+    def hidden(self, field: Tensor, padding: tuple[int, int, int]) -> Tensor:
+        """s(K y + b): (t, h, w, C) -> (t', h', w', rank)."""
+        return self.layout.activation.function(self._forward(field, padding))
+
+    def linear(self, field: Tensor, padding: tuple[int, int, int]) -> Tensor:
+        """K y, without bias."""
+        return self._linear(field, padding)
+
+    def transposed(self, hidden: Tensor, padding: tuple[int, int, int]) -> Tensor:
+        """h^2 K^T a / unit: (t, h, w, rank) -> (t', h', w', C)."""
+        return self._transposed(hidden, padding)
+
+    def _slabs(self, field: Tensor, budget: int) -> list[Slab]:
+        return list(slabs(tuple(field.shape), radii=self.layout.radii, position_bytes=position_bytes(self.layout), budget=budget))
+
+
+def position_bytes(layout: Layout) -> int:
+    """Bytes of a slab's temporaries per position, at their peak in the backward pass."""
+    item = layout.convolution_dtype.itemsize
+    wide = 0 if layout.grid.dtype.is_floating_point else 8  # floating-point copy of curr
+    return layout.channels * (3 * item + wide) + layout.rank * 3 * item
+
+
+def temporary_bytes(layout: Layout, shape: tuple[int, ...], budget: int) -> int:
+    """Bytes of the temporaries of the largest slab of a field (T, H, W, C)."""
+    frames, height, width = shape[:3]
+    per_position = position_bytes(layout)
+    length, rows = slab_size(shape, radii=layout.radii, position_bytes=per_position, budget=budget)
+    long = length + (4 * layout.radii[0] if length < frames else 0)
+    high = rows + (4 * layout.radii[1] if rows < height else 0)
+    return long * high * width * per_position

@@ -1,0 +1,116 @@
+"""An upper bound of the norm of a convolution, by its Fourier transform.
+
+K maps C to ``rank`` channels with taps K_d. On an infinite grid ||K|| is the supremum over frequencies w of the largest singular value
+of the rank x C matrix
+
+    K^(w) = sum over d of K_d exp(-i w d);
+
+zero padding restricts K to a part of that grid, so its norm is no larger. The supremum is bounded from samples, 4 k + 4 along an axis of
+2 k + 1 taps (8 for the usual 3):
+
+    sigma(w)   <= (tr G^16)^(1/32),  G = K^(w) K^(w)^H        Schatten norm: at most rank^(1/32) too large, 1.09 for 16
+    ||K||      <= max over samples of sigma / cos(pi k / n)   for each axis: 1.082, in 3D 1.268
+
+because <u, K^(w) v> is a trigonometric polynomial of degree k in each frequency (Ehlich and Zeller, "Schwankung von Polynomen
+zwischen Gitterpunkten", 1964).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from revseg.reversible.force.product import product
+
+# G is squared so often.
+SQUARINGS = 3
+# Bounds are rounded up to multiples of it: sums in another order, as with another number of threads, give the same bits.
+QUANTUM = 2.0**-12
+
+
+def operator_bound(kernel: Tensor) -> Tensor:
+    """Returns a number of at least ||K||, 0-d, for a kernel (rank, C, k, k, k); differentiable.
+
+    In float32 the same bits whatever the number of threads.
+    """
+    with torch.autocast(kernel.device.type, enabled=False):
+        wide = kernel if kernel.dtype == torch.float64 else kernel.float()
+        size = tuple(kernel.shape[2:])
+        frequencies, slack = _samples(size)
+        with torch.no_grad():
+            worst = _schatten(_gram(wide, frequencies)).argmax()
+        angles = (frequencies @ _positions(size).t()).to(wide.device)[worst]
+        taps = wide.double().flatten(2)
+        real, imaginary = (taps * angles.cos()).sum(-1), (taps * angles.sin()).sum(-1)
+        if real.shape[0] > real.shape[1]:
+            real, imaginary = real.t(), imaginary.t()
+        across = imaginary @ real.t()
+        gram = torch.complex(real @ real.t() + imaginary @ imaginary.t(), across - across.t())
+        bound = slack * _schatten(gram[None])[0].sqrt()
+        if wide.dtype == torch.float64:
+            return bound
+        rounded = (bound.detach() / QUANTUM).ceil() * QUANTUM
+        return (bound + (rounded - bound.detach())).float()
+
+
+def _schatten(gram: Tensor) -> Tensor:
+    """Bounds the largest eigenvalue of matrices (M, m, m), Hermitian, from above: (tr G^p)^(1/p), p = 2^(SQUARINGS + 1)."""
+    # Scaled, so that powers stay in range; a matrix that is nothing but round-off stays small. nan reaches the bound, and the range
+    # check of the state reports it.
+    trace = gram.detach().diagonal(dim1=1, dim2=2).real.sum(1)
+    scale = torch.maximum(trace, trace.amax() * 1e-6).clamp(min=1e-30)
+    power = gram / scale[:, None, None]
+    for _ in range(SQUARINGS):
+        power = power @ power
+    return scale * (power.real.square() + power.imag.square()).sum((1, 2)) ** (0.5 ** (SQUARINGS + 1))
+
+
+def _gram(kernel: Tensor, frequencies: Tensor) -> Tensor:
+    """K^(w) K^(w)^H, or K^(w)^H K^(w) where that is smaller, at all frequencies: (M, m, m), complex.
+
+    Products of taps are formed once, T_e = sum of K_d K_d'^T over d - d' = e, and weighed with the phase of each frequency;
+    T_-e is the transpose of T_e.
+    """
+    rank, channels = kernel.shape[:2]
+    size = tuple(kernel.shape[2:])
+    taps = kernel.permute(2, 3, 4, 0, 1) if rank <= channels else kernel.permute(2, 3, 4, 1, 0)
+    m, rows = taps.shape[3], taps.reshape(-1, taps.shape[4])
+    rows = rows if rows.device.type == "cpu" else rows.double()  # not in TF32
+    merged = product(rows, rows.t().contiguous()).view(*size, m, *size, m).permute(0, 4, 1, 5, 2, 6, 3, 7)
+    for count in size:  # d and d' of one axis after another become e
+        merged = torch.tensordot(_differences(count).to(merged), merged, dims=([1, 2], [0, 1])).movedim(0, -1)
+    products = merged.reshape(m, m, -1).permute(2, 0, 1)
+    half = len(products) // 2
+    centre, later = products[half], products[half + 1 :]
+    mirrored = later.transpose(1, 2)
+    differences = tuple(2 * count - 1 for count in size)
+    angles = (frequencies @ _positions(differences).t())[:, half + 1 :].to(products)
+    real = angles.cos() @ (later + mirrored).flatten(1) + centre.flatten()
+    imaginary = angles.sin() @ (mirrored - later).flatten(1)
+    return torch.complex(real, imaginary).view(-1, m, m)
+
+
+@cache
+def _samples(size: tuple[int, ...]) -> tuple[Tensor, float]:
+    """Frequencies (M, 3), one of each pair w and -w, and by what factor a maximum over them may fall short of the supremum."""
+    counts = [1 if taps == 1 else 2 * taps + 2 for taps in size]
+    axes = [torch.arange(count, dtype=torch.float64) * (2 * math.pi / count) for count in counts]
+    axes[-1] = axes[-1][: counts[-1] // 2 + 1]
+    slack = math.prod(1 / math.cos(math.pi * (taps // 2) / count) for taps, count in zip(size, counts, strict=True))
+    return torch.cartesian_prod(*axes), slack
+
+
+def _positions(counts: tuple[int, ...]) -> Tensor:
+    """Positions of ``counts`` taps along each axis around the centre: (taps, 3) float64."""
+    return torch.cartesian_prod(*(torch.arange(count, dtype=torch.float64) - count // 2 for count in counts))
+
+
+@cache
+def _differences(count: int) -> Tensor:
+    """1 where d - d' = e, else 0: (2 count - 1, count, count)."""
+    d = torch.arange(count)
+    e = torch.arange(1 - count, count)
+    return (d[:, None] - d == e[:, None, None]).float()
