@@ -84,9 +84,9 @@ def training_step(
         gradients = run.adjoint_(state, adjoint, fixed, needs=needs, to_start=opens, start=run.leading)
         pairs = [pair for own in zip(operands, gradients, strict=True) for pair in zip(*own, strict=True)]
         trained = [(part, gradient) for part, gradient in pairs if gradient is not None]
-        torch.autograd.backward(*([list(side) for side in zip(*trained, strict=True)] or [[], []]))
+        torch.autograd.backward([part for part, _ in trained], [gradient for _, gradient in trained])
         inverted = _close(net, volume, placement, run=run, state=state, adjoint=adjoint) if run.whole else None
-    return StepResult(value, statistics, reached, inverted)
+    return StepResult(value, statistics, state_range=reached, inverted=inverted)
 
 
 class _Labelled:
@@ -170,7 +170,7 @@ def _close(net: RevSegNet, volume: Tensor, placement: Placement, *, run: Run, st
     y = run.close_(state.curr, grid) if exact else None
     gradient = run.close_(adjoint.partner, adjoint.grid)
     trains = any(part.requires_grad for part in net.opening.parameters())
-    for start, stop in frames_of_opening(net, volume, placement, grid):
+    for start, stop in frames_of_opening(net, volume, placement, grid=grid):
         opening = net.opening(opening_inputs(net, volume, placement, start=start, stop=stop))
         if y is not None and back is not None:
             back &= (grid.store(opening.detach()) == y[:, start:stop]).all()

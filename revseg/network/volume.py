@@ -60,7 +60,7 @@ def opening_inputs(net: RevSegNet, volume: Tensor, placement: Placement, start: 
 def opened(net: RevSegNet, volume: Tensor, placement: Placement, grid: Grid) -> Tensor:
     """Returns y = opening(volume), stored on the grid, (N, T', H', W', C), built a few frames at a time."""
     fields = torch.empty(len(volume), *placement.padded, net.config.channels, dtype=grid.dtype, device=net.device)
-    for start, stop in frames_of_opening(net, volume, placement, grid):
+    for start, stop in frames_of_opening(net, volume, placement, grid=grid):
         fields[:, start:stop] = grid.store(net.opening(opening_inputs(net, volume, placement, start=start, stop=stop)))
     return fields
 

@@ -106,7 +106,9 @@ class Run:
         with self.context.same_kernels():
             for index in reversed(range(first, len(self.blocks))):
                 block = self.blocks[index]
-                gradients[index] = block.adjoint_(state, adjoint, operands[index], self.context, needs=needs[index])
+                gradients[index] = block.adjoint_(
+                    state, adjoint, operands=operands[index], context=self.context, needs=needs[index]
+                )
                 release_freed(state.curr)
         self.whole = first == start
         return [tuple(unscaled(part, adjoint) for part in own) for own in gradients]

@@ -212,7 +212,8 @@ class _Recomputed(torch.autograd.Function):
         adjoint = run.adjoint_of(curr, grads)
         to_start = any(needs[: 2 + ctx.conditions])
         gradients = run.adjoint_(state, adjoint, operands, needs=wanted, to_start=to_start)
-        if run.whole and ctx.start is not None and not torch.equal(state.checksum(), ctx.start):
+        end = state.checksum() if run.whole else None
+        if end is not None and not torch.equal(end, ctx.start):
             raise RuntimeError(
                 "the backward pass did not return to the state that the forward pass began with: a module of a block gives another "
                 "result when it is computed again (random numbers, running statistics), or weights changed in between"

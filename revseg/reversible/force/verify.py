@@ -53,7 +53,8 @@ def verify_layer(device: torch.device, layout: Layout) -> str:
             return "the inverse of a step does not return the same bits"
         if max(float(size) for size in sizes if size is not None) != float(kicked.double().abs().amax()):
             return "the largest magnitude of a step is wrong"
-    found = (kicked, velocity, sum(g[0] for g in gradients), sum(g[1] for g in gradients))
+    totals = (sum(part for part in parts if part is not None) for parts in zip(*gradients, strict=True))
+    found = (kicked, velocity, *totals)
     names = ("step", "adjoint", "kernel gradient", "bias gradient")
     for name, value, truth in zip(names, found, expected, strict=True):
         error = (torch.as_tensor(value).double() - truth).abs().amax() / truth.abs().amax()

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from revseg.reversible.kernels.tile import Tile
 from revseg.reversible.kernels.window import EXTENT, load_window, product, tile_positions, to_bfloat16
-from revseg.reversible.slab import Slab
+from revseg.reversible.force.slab import Slab
 
 
 @triton.jit(do_not_specialize=[*EXTENT, "first", "last"])

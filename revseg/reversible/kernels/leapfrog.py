@@ -28,7 +28,7 @@ from revseg.reversible.kernels.window import (
     tile_positions,
     to_bfloat16,
 )
-from revseg.reversible.slab import Slab
+from revseg.reversible.force.slab import Slab
 
 
 @triton.jit(do_not_specialize=[*EXTENT, "start", "stop", "sign"])
