@@ -5,6 +5,7 @@ It shares no code with the package. Tensors are (N, C, T, H, W) and nothing is i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -14,27 +15,44 @@ from torch import Tensor
 ROOT_HALF = 0.5**0.5
 
 
-def haar(x: Tensor, halve_time: bool) -> Tensor:
-    """Channel ((dt 2 + dh) 2 + dw) C + c, where 0 is low = (a + b)/sqrt 2 and 1 is high = (b - a)/sqrt 2."""
-    for axis in (4, 3, 2) if halve_time else (4, 3):
+def haar(x: Tensor, axes: tuple[bool, bool, bool]) -> Tensor:
+    """Channel ((dt 2 + dh) 2 + dw) C + c, where 0 is low = (a + b)/sqrt 2 and 1 is high = (b - a)/sqrt 2.
+
+    axes: which of T, H and W are halved; the others have no digit.
+    """
+    for axis in [axis for axis in (4, 3, 2) if axes[axis - 2]]:
         a, b = x.unflatten(axis, (-1, 2)).unbind(axis + 1)
         x = torch.stack([(a + b) * ROOT_HALF, (b - a) * ROOT_HALF], 1).flatten(1, 2)
     return x
 
 
-def haar_inverse(x: Tensor, halve_time: bool) -> Tensor:
-    for axis in (2, 3, 4) if halve_time else (3, 4):
+def haar_inverse(x: Tensor, axes: tuple[bool, bool, bool]) -> Tensor:
+    for axis in [axis for axis in (2, 3, 4) if axes[axis - 2]]:
         low, high = x.unflatten(1, (2, -1)).unbind(1)
         x = torch.stack([(low - high) * ROOT_HALF, (low + high) * ROOT_HALF], axis + 1).flatten(axis, axis + 1)
     return x
 
 
+def norm_bound(kernel: Tensor) -> Tensor:
+    """A number of at least the norm of K as an operator on fields, from the singular values of its Fourier transform.
+
+    At 4 k + 4 frequencies along an axis of 2 k + 1 taps (1 where there is one tap), the Schatten norm of order 32; between these
+    samples a trigonometric polynomial of degree k is larger by 1 / cos(pi k / n) at most, for each axis.
+    """
+    taps = kernel.shape[2:]
+    counts = [1 if count == 1 else 2 * count + 2 for count in taps]
+    transform = torch.fft.fftn(kernel, s=counts, dim=(2, 3, 4)).permute(2, 3, 4, 0, 1)
+    schatten = torch.linalg.svdvals(transform).pow(32).sum(-1).pow(1 / 32)
+    slack = math.prod(1 / math.cos(math.pi * (tap // 2) / count) for tap, count in zip(taps, counts, strict=True))
+    return schatten.amax() * slack
+
+
 def force(y: Tensor, kernel: Tensor, bias: Tensor, step_size: float) -> Tensor:
-    """h^2 K^T relu(K y + b) with K / max(1, spectral norm)."""
-    sigma = torch.linalg.svdvals(kernel.flatten(1))[0]
-    kernel, radius = kernel / sigma.clamp(min=1), kernel.shape[-1] // 2
-    hidden = F.conv3d(y, kernel, bias, padding=radius).relu()
-    return step_size**2 * F.conv_transpose3d(hidden, kernel, padding=radius)
+    """h^2 K^T relu(K y + b) with K / max(1, bound of its norm)."""
+    kernel = kernel / norm_bound(kernel).clamp(min=1)
+    padding = [size // 2 for size in kernel.shape[2:]]
+    hidden = F.conv3d(y, kernel, bias, padding=padding).relu()
+    return step_size**2 * F.conv_transpose3d(hidden, kernel, padding=padding)
 
 
 def sequence(
@@ -57,11 +75,13 @@ def sequence(
     state = (prev, curr)
     for level, halve_time in enumerate(halves_time):
         prev, curr = blocks(state, depths[level])
-        state = (haar(prev, halve_time), haar(curr, halve_time))
+        axes = (halve_time, True, True)
+        state = (haar(prev, axes), haar(curr, axes))
     state = blocks(state, depths[-1])
     for level in reversed(range(len(halves_time))):
         prev, curr = state
-        state = blocks((haar_inverse(prev, halves_time[level]), haar_inverse(curr, halves_time[level])), depths[level])
+        axes = (halves_time[level], True, True)
+        state = blocks((haar_inverse(prev, axes), haar_inverse(curr, axes)), depths[level])
     assert next(remaining, None) is None
     return state
 

@@ -27,37 +27,43 @@ def build(
     """Down and up the levels, ``depths[l]`` blocks on each way; random biases and kernels of norm above 1."""
     torch.manual_seed(0)
     halves_time = halves_time or (True,) * (len(depths) - 1)
-    blocks, layers, width = [], [], channels
+    blocks, width = [], channels
 
     def leapfrogs(count):
-        for _ in range(count):
-            blocks.append(Leapfrog(len(layers)))
-            layers.append(SymmetricLayer(width, rank, size))
+        blocks.extend(Leapfrog(SymmetricLayer(width, rank, size), step_size) for _ in range(count))
 
     for level, halve_time in enumerate(halves_time):
         leapfrogs(depths[level])
-        blocks.append(Coarsen(halve_time))
+        blocks.append(Coarsen((halve_time, True, True)))
         width *= 8 if halve_time else 4
     leapfrogs(depths[-1])
     for level in reversed(range(len(halves_time))):
-        blocks.append(Refine(halves_time[level]))
+        blocks.append(Refine((halves_time[level], True, True)))
         width //= 8 if halves_time[level] else 4
         leapfrogs(depths[level])
     adjoint = adjoint or (torch.float64 if grid.dtype == torch.float64 else torch.float32)
     sequence = ReversibleSequence(
         blocks,
-        layers,
-        step_size=step_size,
         grid=grid,
         convolution_dtype=convolution,
         adjoint_dtype=adjoint,
         slab_bytes=slab_bytes,
     )
     with torch.no_grad():
-        for layer in sequence.layers:
+        for layer in layers_of(sequence):
             layer.kernel.mul_(scale)
             layer.bias.normal_(std=0.1)
     return sequence.double() if grid.dtype == torch.float64 else sequence
+
+
+def layers_of(sequence):
+    """The symmetric layers in the order in which they are applied."""
+    return [block.layer for block in sequence.blocks if isinstance(block, Leapfrog)]
+
+
+def begun(sequence, curr, **settings):
+    """A pass over a state with fields (N, C, T, H, W) like ``curr``."""
+    return sequence.begin(curr.numel() * sequence.grid.dtype.itemsize, device=curr.device, **settings)
 
 
 def exact(container):
@@ -74,7 +80,7 @@ def start(sequence, shape, seed=1, dtype=None):
 
 
 def plain(sequence, prev, curr, depths, halves_time, step_size=0.5):
-    layers = [(layer.kernel, layer.bias) for layer in sequence.layers]
+    layers = [(layer.kernel, layer.bias) for layer in layers_of(sequence)]
     return plain_network.sequence(prev, curr, layers, depths, halves_time, step_size)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from revseg.reversible.grid import DEFAULT_BITS, LARGEST_INTEGER, PIECE, Grid, _pieces
+from revseg.reversible.grid import DEFAULT_BITS, LARGEST_INTEGER, PIECE, Grid, pieces
 
 CONTAINERS = [torch.float32, torch.int32, torch.int16]
 FLOATING = [torch.float32, torch.float64]
@@ -35,24 +35,24 @@ def test_store_of_known_values():
 
 
 @pytest.mark.parametrize("dtype", CONTAINERS)
-def test_leapfrog_is_undone_bit_for_bit_over_the_whole_range(dtype):
+def test_kick_is_undone_bit_for_bit_over_the_whole_range(dtype):
     grid, generator = exact(dtype), torch.Generator().manual_seed(1)
     largest = LARGEST_INTEGER[dtype] // 8
     prev, curr = (torch.randint(-largest, largest + 1, (5, 4, 5, 5), generator=generator).to(dtype) for _ in range(2))
     force = torch.randn(5, 4, 5, 5, generator=generator) * largest
     state = prev.clone()
-    grid.leapfrog_(state, curr, force.clone())
+    grid.kick_(state, curr, force.clone())
     expected = 2 * curr.double() - prev.double() - torch.round(force).double()
     assert torch.equal(state.double(), expected)
-    grid.leapfrog_(state, curr, force.clone())  # symmetric in time
+    grid.kick_(state, curr, force.clone())  # symmetric in time
     assert torch.equal(state, prev)
 
 
 @pytest.mark.parametrize("dtype", CONTAINERS)
 @pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
-def test_leapfrog_returns_the_largest_magnitude(dtype, convolution):
+def test_kick_returns_the_largest_magnitude(dtype, convolution):
     prev, curr = field([0, 1, -3], dtype), field([0, 2, 1], dtype)
-    reached = exact(dtype).leapfrog_(prev, curr, field([0.4, 0.6, 12.0], convolution))
+    reached = exact(dtype).kick_(prev, curr, field([0.4, 0.6, 12.0], convolution))
     assert prev.flatten().tolist() == [0, 2, -7]
     assert reached.shape == ()
     assert reached == 7
@@ -61,7 +61,7 @@ def test_leapfrog_returns_the_largest_magnitude(dtype, convolution):
 @pytest.mark.parametrize("dtype", CONTAINERS)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), 1e30])
 def test_a_force_out_of_range_is_seen(dtype, bad):
-    reached = exact(dtype).leapfrog_(field([0] * 3, dtype), field([0] * 3, dtype), field([0.0, bad, 0.0], torch.float32))
+    reached = exact(dtype).kick_(field([0] * 3, dtype), field([0] * 3, dtype), field([0.0, bad, 0.0], torch.float32))
     assert not reached <= LARGEST_INTEGER[dtype]
 
 
@@ -83,13 +83,37 @@ def test_the_limit_itself_is_stored_exactly_and_accepted(dtype):
 @pytest.mark.parametrize("dtype", FLOATING)
 def test_floating_point_has_no_grid(dtype):
     grid = Grid(dtype, None)
-    prev, curr, force = torch.randn(3, 2, 5, 1, 5, dtype=dtype, generator=torch.Generator().manual_seed(2)).unbind()
-    following = prev.clone()
-    assert grid.leapfrog_(following, curr, force.clone()) is None
-    assert torch.allclose(following, 2 * curr - prev - force, rtol=0, atol=8 * torch.finfo(dtype).eps)
+    velocity, curr, force = torch.randn(3, 2, 5, 1, 5, dtype=dtype, generator=torch.Generator().manual_seed(2)).unbind()
+    kicked = velocity.clone()
+    assert grid.kick_(kicked, curr, force.clone()) is None
+    assert torch.equal(kicked, velocity - force)
+    assert grid.kick_(kicked, curr, force.clone(), sign=-1) is None  # takes it back, up to rounding
+    assert torch.allclose(kicked, velocity, rtol=0, atol=8 * torch.finfo(dtype).eps)
     assert grid.unit == 1.0
     assert grid.limit == float("inf")
-    assert torch.equal(grid.load(grid.store(prev), dtype), prev)
+    assert torch.equal(grid.load(grid.store(curr), dtype), curr)
+
+
+@pytest.mark.parametrize("grid", [*map(exact, CONTAINERS), Grid(torch.float32, None)], ids=str)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_batch_is_kicked_sample_by_sample(grid, sign):
+    generator = torch.Generator().manual_seed(4)
+    partner, curr = ((torch.randn(3, 2, 5, 4, 3, generator=generator) * 100).to(grid.dtype) for _ in range(2))
+    force = torch.randn(3, 2, 5, 4, 3, generator=generator) * 100
+    together = partner.clone()
+    reached = grid.kick_batch_(together, curr, force.clone(), sign=sign)
+    each = [grid.kick_(*sample, sign=sign) for sample in zip(partner, curr, force, strict=True)]
+    assert torch.equal(together, partner)
+    assert reached is None if not grid.exact else reached == max(each)
+
+
+@pytest.mark.parametrize("grid", [*map(exact, CONTAINERS), Grid(torch.float32, None), Grid(torch.float64, None)], ids=str)
+def test_nearest_is_what_store_rounds_to_and_passes_gradients_through(grid):
+    values = torch.randn(1000, generator=torch.Generator().manual_seed(5), dtype=torch.float64).requires_grad_()
+    nearest = grid.nearest(values)
+    assert torch.equal(nearest.detach().to(grid.dtype), grid.load(grid.store(values.detach()), torch.float64).to(grid.dtype))
+    (gradient,) = torch.autograd.grad(nearest.square().sum() / 2, values)
+    assert torch.equal(gradient, nearest.detach())
 
 
 SIZE = (5, 6, 4, 3)  # 12 elements a row, 72 a frame
@@ -102,11 +126,11 @@ def test_pieces_cover_each_position_once_and_keep_to_their_size(part, piece, mon
     """Of whole fields and, as slabs have them, of some rows."""
     monkeypatch.setattr("revseg.reversible.grid.PIECE", piece)
     fields = [torch.zeros(SIZE)[:, part] for _ in range(3)]
-    parts = list(_pieces(*fields))
-    for pieces in parts:
-        assert len({tuple(one.shape) for one in pieces}) == 1
-        assert 0 < pieces[0].numel() <= max(piece, 12)
-        for one in pieces:
+    parts = list(pieces(*fields))
+    for some in parts:
+        assert len({tuple(one.shape) for one in some}) == 1
+        assert 0 < some[0].numel() <= max(piece, 12)
+        for one in some:
             one.add_(1)
     assert all(torch.equal(field, torch.ones_like(field)) for field in fields)
     assert (len(parts) == 1) == (piece >= fields[0].numel())
@@ -115,16 +139,16 @@ def test_pieces_cover_each_position_once_and_keep_to_their_size(part, piece, mon
 def test_a_piece_is_a_few_rows_or_frames():
     """What the processor's cache holds, in float32: 1 MiB of each field."""
     assert PIECE * 4 == 1 << 20
-    assert len(list(_pieces(torch.empty(8, 64, 64, 4)))) == 1
-    assert len(list(_pieces(torch.empty(9, 256, 256, 4)))) == 9
-    assert [part.shape[1] for (part,) in _pieces(torch.empty(1, 480, 512, 4))] == [128, 128, 128, 96]
+    assert len(list(pieces(torch.empty(8, 64, 64, 4)))) == 1
+    assert len(list(pieces(torch.empty(9, 256, 256, 4)))) == 9
+    assert [part.shape[1] for (part,) in pieces(torch.empty(1, 480, 512, 4))] == [128, 128, 128, 96]
 
 
 @pytest.mark.parametrize("piece", PIECES)
 @pytest.mark.parametrize("part", [slice(None), slice(1, 5)])
 @pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("grid", [*map(exact, CONTAINERS), Grid(torch.float32, None)], ids=str)
-def test_leapfrog_gives_the_same_bits_whatever_the_pieces(grid, convolution, part, piece, monkeypatch):
+def test_kick_gives_the_same_bits_whatever_the_pieces(grid, convolution, part, piece, monkeypatch):
     generator, size = torch.Generator().manual_seed(3), 3000 if grid.exact else 1
     prev, curr = ((torch.randn(SIZE, generator=generator) * size).to(grid.dtype) for _ in range(2))
     force = (torch.randn(SIZE, generator=generator) * size).to(convolution)
@@ -132,7 +156,7 @@ def test_leapfrog_gives_the_same_bits_whatever_the_pieces(grid, convolution, par
     for some in (1 << 30, piece):
         monkeypatch.setattr("revseg.reversible.grid.PIECE", some)
         state, beside, term = prev.clone(), curr.clone(), force.clone()
-        reached = grid.leapfrog_(state[:, part], beside[:, part], term[:, part])
+        reached = grid.kick_(state[:, part], beside[:, part], term[:, part])
         assert torch.equal(beside, curr)
         found.append((state, reached))
     (expected, magnitude), (state, reached) = found
@@ -156,7 +180,7 @@ def test_the_largest_magnitude_is_that_of_all_pieces(at, dtype, piece, monkeypat
     for value in (-77.0, 77.0, float("nan"), float("inf"), -1e30):
         force = torch.ones(SIZE)
         force.view(-1)[at] = value
-        reached = grid.leapfrog_(torch.zeros(SIZE, dtype=dtype), torch.zeros(SIZE, dtype=dtype), force)
+        reached = grid.kick_(torch.zeros(SIZE, dtype=dtype), torch.zeros(SIZE, dtype=dtype), force)
         if abs(value) == 77:
             assert reached == 77
         else:
