@@ -179,6 +179,9 @@ def report(trainer: Trainer, result: Result, folder: RunFolder, *, phases: Phase
     """Writes metrics.json, and says what came out."""
     progress, peak = trainer.progress, peak_memory(trainer.device)
     facts = {"steps": progress.step, "seconds": progress.seconds, "phases": phases.seconds, "peak_memory_bytes": peak}
+    if trainer.net.sequence.grid.exact:
+        facts["inverted_exactly"] = f"{progress.inverted} of {progress.step} steps"
+        LOG.info(f"inverted exactly: {facts['inverted_exactly']}")
     folder.write_metrics({**result.metrics, **facts, "device": str(trainer.device)})
     for name, value in result.metrics.items():
         if isinstance(value, float):

@@ -27,6 +27,8 @@ class NetworkConfig:
     """Step size h of the leapfrog. 1 learns faster; with dozens of blocks keep to 0.5, or the state outgrows its range."""
     kernel_size: int = 3
     """Side of K's kernel, odd."""
+    output_level: int = 0
+    """Level on whose grid the classes are told: 0 is that of the pixels, 1 has cells of 2 x 2 x 2, and so on. The way up ends there."""
     coarsen_time: Any = True
     """Whether a coarsening also halves T: one value, or one per coarsening, finest first."""
     arithmetic: str = "exact"
@@ -61,6 +63,12 @@ class NetworkConfig:
             raise ValueError(f"network.kernel_size is {self.kernel_size}; give an odd number, so that K keeps the size")
         if self.slab_bytes is not None and self.slab_bytes <= 0:
             raise ValueError(f"network.slab_bytes is {self.slab_bytes}; give a positive number, or null")
+        if not isinstance(self.output_level, int) or not 0 <= self.output_level <= self.levels:
+            raise ValueError(f"network.output_level is {self.output_level}; give a level from 0 to network.levels={self.levels}")
+        if self.output_level and self.evidence:
+            raise ValueError(
+                f"network.output_level is {self.output_level}, but evidence is told for every pixel: set evidence=none, or output_level=0"
+            )
         self._spread("depth", self.levels + 1, 0)
         self._spread("rank", self.levels + 1, 1)
         self._spread("coarsen_time", self.levels, 0)

@@ -51,15 +51,14 @@ def _probabilities(net: RevSegNet, volume: Tensor, offset: Offset) -> Iterator[t
     own_dtypes = torch.autocast(net.device.type, enabled=False)
     with own_dtypes:
         state = _last_state(net, batch, placement)
-    channels = net.head.in_features + net.config.outputs
+    channels = net.features + net.config.outputs
     count = frames_at_once(placement, channels=channels, batch=1, budget=net.sequence.slab_budget(state.curr.nbytes, net.device))
     frames = volume.shape[1]
     for start in range(0, frames, count):
         stop = min(start + count, frames)
         with own_dtypes:  # not around the yield, where it would reach into the caller's code
-            part = (
-                net.head(features(net, state, batch, placement=placement, start=start, stop=stop))[0].softmax(-1).movedim(-1, 0)
-            )
+            cells = net.head(features(net, state, batch, placement=placement, start=start, stop=stop)).softmax(-1)
+            part = placement.expand(cells, start, stop)[0].movedim(-1, 0)
         yield start, part
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from revseg.network.config import NetworkConfig
-from revseg.network.plan import blocks_of, multiple_of, padded_size
+from revseg.network.plan import blocks_of, level_channels, multiple_of, output_stride, padded_size
 from revseg.reversible.block import Block, Coarsen, Leapfrog, Refine
 from revseg.reversible.grid import DEFAULT_BITS, Grid
 from revseg.reversible.layer import SymmetricLayer
@@ -41,17 +41,18 @@ class RevSegNet(nn.Module):
         self.multiple = multiple_of(config)
         self.opening = nn.Linear(config.inputs, config.channels)
         self.sequence = _sequence(config)
-        self.head = nn.Linear(2 * config.channels + config.inputs - 3, config.outputs)
+        self.features = 2 * level_channels(config)[config.output_level] + config.inputs - 3
+        self.head = nn.Linear(self.features, config.outputs)
         # Near zero: the first loss is log(classes), and the first gradients change the state only a little.
         nn.init.normal_(self.head.weight, std=1e-2)
         nn.init.zeros_(self.head.bias)
         if config.evidence:  # the first prediction is what the evidence says
             nn.init.normal_(self.head.weight, std=1e-4)
-            nn.init.eye_(self.head.weight[:, 2 * config.channels :])
+            nn.init.eye_(self.head.weight[:, self.features - config.inputs + 3 :])
 
     @property
     def device(self) -> torch.device:
-        return self.head.weight.device
+        return self.opening.weight.device
 
     def hold_states_(self, config: NetworkConfig) -> None:
         """Changes the containers of the states to those of ``config``, which differs in nothing else (``widened``)."""
@@ -65,9 +66,12 @@ class RevSegNet(nn.Module):
         inputs = normalise(volume.movedim(1, -1), self.opening.weight.dtype)
         inputs = F.pad(inputs, (0, 0, *(p for axis in (2, 1, 0) for p in (0, padded[axis] - size[axis]))))
         y = self.opening(inputs).movedim(-1, 1)
-        fields = [*self.sequence(y, y), inputs[..., 3:].movedim(-1, 1)]
-        features = torch.cat(fields, 1)[:, :, : size[0], : size[1], : size[2]]
-        return self.head(features.movedim(1, -1).to(self.head.weight.dtype)).movedim(-1, 1)
+        fields = [part.movedim(1, -1) for part in self.sequence(y, y)]
+        evidence = [inputs[..., 3:]] if self.config.evidence else []
+        cells = self.head(torch.cat([*fields, *evidence], -1).to(inputs.dtype))
+        for axis, repeats in enumerate(output_stride(self.config)):
+            cells = cells.repeat_interleave(repeats, axis + 1) if repeats > 1 else cells
+        return cells[:, : size[0], : size[1], : size[2]].movedim(-1, 1)
 
 
 def normalise(volume: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

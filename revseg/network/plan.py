@@ -21,7 +21,7 @@ class BlockPlan:
 
 
 def blocks_of(config: NetworkConfig) -> tuple[BlockPlan, ...]:
-    """Returns the blocks: ``levels`` times down and up again, ``depth[l]`` blocks at level l on each way.
+    """Returns the blocks: ``levels`` times down, and up again to ``output_level``; ``depth[l]`` blocks at level l on each way.
 
     The coarsest level is visited once.
     """
@@ -38,7 +38,8 @@ def blocks_of(config: NetworkConfig) -> tuple[BlockPlan, ...]:
     up: list[BlockPlan] = []
     for level in range(config.levels):
         down += [*leapfrogs(level), change("coarsen", level)]
-        up = [change("refine", level), *leapfrogs(level), *up]
+        if level >= config.output_level:
+            up = [change("refine", level), *leapfrogs(level), *up]
     return (*down, *leapfrogs(config.levels), *up)
 
 
@@ -47,6 +48,12 @@ def level_channels(config: NetworkConfig) -> tuple[int, ...]:
     for halve_time in config.halves_time:
         channels.append(channels[-1] * (8 if halve_time else 4))
     return tuple(channels)
+
+
+def output_stride(config: NetworkConfig) -> tuple[int, int, int]:
+    """Returns how many pixels along T, H and W a cell of the output has."""
+    level = config.output_level
+    return 2 ** sum(config.halves_time[:level]), 2**level, 2**level
 
 
 def multiple_of(config: NetworkConfig) -> tuple[int, int, int]:

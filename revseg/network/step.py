@@ -98,7 +98,7 @@ class _Labelled:
         self.net, self.state, self.volume, self.placement, self.labels = net, state, volume, placement, labels
         budget = net.sequence.slab_budget(state.curr.nbytes, net.device)
         self.count = frames_at_once(
-            placement, channels=net.head.in_features + net.config.outputs, batch=len(labels), budget=budget
+            placement, channels=net.features + net.config.outputs, batch=len(labels), budget=budget
         )
         self.frames = frames
 
@@ -135,8 +135,12 @@ class _Labelled:
         return torch.cat(parts, 1)
 
     def _statistics(self, loss: Loss, inputs: Tensor, run: range) -> Tensor:
-        logits = self.net.head(inputs)
-        return loss.statistics(logits.flatten(0, -2), self.labels[:, run.start : run.stop].to(self.net.device).flatten().long())
+        cells = self.net.head(inputs)
+        frames = [self.frames[i] for i in run]
+        expand = self.placement.expand
+        logits = torch.cat([expand(cells[:, i : i + 1], frame, frame + 1) for i, frame in enumerate(frames)], 1)
+        labels = self.labels[:, run.start : run.stop].to(self.net.device)
+        return loss.statistics(logits.flatten(0, -2), labels.flatten().long())
 
     def _zero_adjoint(self) -> State:
         dtype = self.net.sequence.adjoint_dtype
@@ -146,7 +150,7 @@ class _Labelled:
     def _add(self, adjoint: State, inputs: Tensor, run: range) -> None:
         """Adds the gradient of the features to (velocity, u) = (g_prev + g_curr, g_curr)."""
         assert inputs.grad is not None
-        gradient = inputs.grad[..., : 2 * self.net.config.channels]
+        gradient = inputs.grad[..., : 2 * self.state.curr.shape[-1]]
         if adjoint.curr.dtype == torch.float16:
             if adjoint.scale is None:  # the frames that follow are of the same size
                 adjoint.scale = scale_of(gradient.abs().amax())

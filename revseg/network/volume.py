@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from revseg.network.network import RevSegNet, normalise
-from revseg.network.plan import padded_size
+from revseg.network.plan import output_stride, padded_size
 from revseg.reversible.grid import Grid
 from revseg.reversible.state import State
 
@@ -24,18 +24,32 @@ class Placement:
     size: tuple[int, int, int]
     offset: tuple[int, int, int]
     padded: tuple[int, int, int]
+    stride: tuple[int, int, int] = (1, 1, 1)
+    """Pixels along each axis of a cell that the head sees."""
 
     @classmethod
     def of(cls, net: RevSegNet, volume: Tensor, offset: tuple[int, int, int]) -> Placement:
         """Returns the placement of a volume (N, I, T, H, W)."""
         frames, height, width = volume.shape[2:]
         size = (frames, height, width)
-        return cls(size, offset, padded_size(net.config, size, offset))
+        return cls(size, offset, padded_size(net.config, size, offset), stride=output_stride(net.config))
 
     def crop(self, fields: Tensor, start: int, stop: int) -> Tensor:
-        """Returns a view of the real pixels of the video's frames [start, stop): (N, T', H', W', C) -> (N, t, H, W, C)."""
-        (t, h, w), (_, height, width) = self.offset, self.size
-        return fields[:, t + start : t + stop, h : h + height, w : w + width]
+        """Returns a view of the cells that hold the video's frames [start, stop): (N, T', H', W', C) -> (N, t, h, w, C)."""
+        (_, height, width), (t, h, w) = self.size, self.stride
+        o_t, o_h, o_w = self.offset
+        times = slice((o_t + start) // t, -(-(o_t + stop) // t))
+        return fields[:, times, o_h // h : -(-(o_h + height) // h), o_w // w : -(-(o_w + width) // w)]
+
+    def expand(self, cells: Tensor, start: int, stop: int) -> Tensor:
+        """Gives each pixel of the frames [start, stop) the values of its cell: (N, t, h, w, O) -> (N, stop - start, H, W, O)."""
+        if self.stride == (1, 1, 1):
+            return cells
+        firsts, counts = (start, 0, 0), (stop - start, *self.size[1:])
+        for axis, (first, count, offset, step) in enumerate(zip(firsts, counts, self.offset, self.stride, strict=True)):
+            pixels = torch.arange(offset + first, offset + first + count, device=cells.device)
+            cells = cells.index_select(axis + 1, pixels // step - (offset + first) // step)
+        return cells
 
 
 def frames_at_once(placement: Placement, channels: int, batch: int, budget: int) -> int:
@@ -76,8 +90,8 @@ def frames_of_opening(net: RevSegNet, volume: Tensor, placement: Placement, grid
 
 
 def features(net: RevSegNet, state: State, volume: Tensor, placement: Placement, start: int, stop: int) -> Tensor:
-    """Returns the head's input for the video's frames [start, stop): values (N, t, H, W, 2C), then any evidence."""
-    dtype = net.head.weight.dtype
+    """Returns the head's input for the cells of the video's frames [start, stop): values (N, t, h, w, 2C), then any evidence."""
+    dtype = net.opening.weight.dtype
     parts = [part for part in state.values(dtype, lambda fields: placement.crop(fields, start, stop))]
     if net.config.evidence:
         parts.append(normalise(volume[:, 3:, start:stop].to(net.device, non_blocking=True).movedim(1, -1), dtype))

@@ -43,8 +43,8 @@ def operator_bound(kernel: Tensor) -> Tensor:
         with torch.no_grad():
             worst = _schatten(_gram(wide, frequencies)).argmax()
         angles = (frequencies @ _positions(size).t()).to(wide.device)[worst]
-        taps = wide.double().flatten(2)
-        real, imaginary = (taps * angles.cos()).sum(-1), (taps * angles.sin()).sum(-1)
+        transform = torch.stack([angles.cos(), angles.sin()], 1).to(wide.dtype)
+        real, imaginary = (wide.flatten(2) @ transform).double().unbind(2)
         if real.shape[0] > real.shape[1]:
             real, imaginary = real.t(), imaginary.t()
         across = imaginary @ real.t()

@@ -22,7 +22,7 @@ from revseg.network.config import NetworkConfig
 from revseg.network.network import RevSegNet
 from revseg.runs.atomic import replacing
 
-FORMAT, VERSION = "revseg checkpoint", 3
+FORMAT, VERSION = "revseg checkpoint", 4
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Checkpoint:
     """How many labelled frames of the one video that was trained on; None: many videos were."""
     end: int | None = None
     """The last step, where the training is ended early."""
+    inverted: int = 0
+    """Steps whose backward pass came back to the opening bit for bit."""
     losses: list[float] = field(default_factory=list)
     """Losses of the last steps, as far as early stopping looks at them."""
     recipe: dict[str, Any] = field(default_factory=dict)

@@ -23,6 +23,8 @@ class Progress:
     seconds: float = 0.0
     end: int | None = None
     """The last step of a training that is ended early; what is left of the schedule is run through until then."""
+    inverted: int = 0
+    """Steps whose backward pass came back to the opening bit for bit, of those with exact arithmetic."""
 
     @property
     def fraction(self) -> float:

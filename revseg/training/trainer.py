@@ -85,6 +85,7 @@ class Trainer:
         self.net.load_state_dict(saved.weights)
         self.optimizer.load_state_dict(saved.optimizer)
         self.progress.step, self.progress.seconds, self.progress.end = saved.step, saved.seconds, saved.end
+        self.progress.inverted = saved.inverted
         self.losses = list(saved.losses)
         return True
 
@@ -100,6 +101,7 @@ class Trainer:
         loss = sum(result.loss.item() for result in results) / len(results)
         norm = self._clip(len(results))
         self._require_finite(loss, norm)
+        self._require_inverted(results)
         factor = one_cycle(self.progress.fraction)
         self.optimizer.step(factor)
         self.progress.step += 1
@@ -187,6 +189,16 @@ class Trainer:
             "training.optimizer.kernel_rate, training.optimizer.rate or network.step_size"
         )
 
+    def _require_inverted(self, results: list[StepResult]) -> None:
+        """Before the update: gradients are those of the forward pass only where the backward pass undid it."""
+        if any(result.inverted is False for result in results):
+            raise ArithmeticError(
+                f"step {self.progress.step + 1}: the backward pass did not come back to the opening bit for bit, so its gradients "
+                f"are not to be trusted; the weights were not changed, and the last checkpoint in {self.folder.path} is good: "
+                "check this machine's memory, or report it with run.json"
+            )
+        self.progress.inverted += all(result.inverted for result in results)
+
     def _due(self, every: int | None) -> bool:
         """Whether it is time; at the end everything is saved and measured in any case."""
         return every is not None and self.progress.step % every == 0 and not self.progress.finished
@@ -201,6 +213,7 @@ class Trainer:
             height=self.height,
             label_count=self.task.label_count,
             end=self.progress.end,
+            inverted=self.progress.inverted,
             losses=self.losses,
             recipe=self.recipe,
         )
