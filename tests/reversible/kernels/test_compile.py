@@ -5,7 +5,9 @@ import importlib.util
 import pytest
 import torch
 
-from revseg.reversible.slab import Slab
+from revseg.reversible.force.slab import Slab
+from revseg.reversible.grid import Grid
+from tests.reversible.force.forces import layout_of
 from tests.reversible.kernels.conftest import INTERPRETED
 
 pytestmark = [
@@ -50,13 +52,16 @@ def compiled(monkeypatch):
     driver._active = None  # found anew where it is next asked for
 
 
-def test_kernels_compile_for_hopper(compiled):
-    from revseg.reversible.kernels.fused import FusedLayer
+@pytest.mark.parametrize("adjoint", [torch.bfloat16, torch.float16])
+def test_kernels_compile_for_hopper(compiled, adjoint):
+    from revseg.reversible.force.fused import FusedForce
     from revseg.reversible.kernels.haar import coarsen_group_
 
-    layer = FusedLayer(torch.randn(16, 32, 3, 3, 3), torch.zeros(16), 1.0, 2.0**-8)
-    fields = [torch.zeros(2, 4, 16, 32, dtype=dtype) for dtype in (torch.int16,) * 2 + (torch.bfloat16,) * 2]
-    layer.adjoint_slab_(*fields, Slab(0, 2, 0, 4, 2, 4, 1), True)
+    kernel = torch.randn(16, 32, 3, 3, 3)
+    layout = layout_of(kernel, dtype=torch.bfloat16, grid=Grid(torch.int16, 8), adjoint=adjoint)
+    force = FusedForce(kernel, torch.zeros(16), 1.0, layout)
+    fields, adjoints = ([torch.zeros(2, 4, 16, 32, dtype=dtype) for _ in range(2)] for dtype in (torch.int16, adjoint))
+    force.adjoint_slab_(fields, adjoints, slab=Slab(0, 2, 0, 4, 2, 4, (1, 1, 1)), exact=True)
     coarsen_group_(torch.zeros(2, 4, 8, 4), torch.zeros(1, 2, 4, 32), True, True)
 
     assert len(compiled) == 6

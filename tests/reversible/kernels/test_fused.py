@@ -4,10 +4,13 @@ import pytest
 import torch
 
 from revseg.reversible.block import Coarsen, Leapfrog, Refine
+from revseg.reversible.force import choice
 from revseg.reversible.grid import Grid
 from revseg.reversible.kernels import dispatch
 from revseg.reversible.layer import SymmetricLayer
 from revseg.reversible.sequence import ReversibleSequence
+from revseg.reversible.state import State
+from tests.reversible.force.forces import layout_of
 
 pytestmark = pytest.mark.slow
 
@@ -16,18 +19,17 @@ pytestmark = pytest.mark.slow
 def fused(device, monkeypatch):
     """The kernels as the sequence's path, on CPU too where they are interpreted."""
     monkeypatch.setattr(dispatch, "available", lambda _: True)
-    monkeypatch.setattr(dispatch, "_agrees", lambda *_, **__: True)
+    monkeypatch.setattr(choice, "_agrees", lambda *_, **__: True)
     monkeypatch.setattr(dispatch, "_haar_agrees", lambda *_, **__: True)
     return device
 
 
 def sequence(device: torch.device, grid: Grid, adjoint: torch.dtype, slab_bytes: int) -> ReversibleSequence:
     torch.manual_seed(0)
-    layers = [SymmetricLayer(32, 16, 3)]
-    torch.nn.init.normal_(layers[0].bias, std=0.1)
-    blocks = [Coarsen(True), Leapfrog(0), Refine(True)]
-    net = ReversibleSequence(blocks, layers, step_size=0.7, grid=grid, convolution_dtype=torch.bfloat16,
-                             adjoint_dtype=adjoint, slab_bytes=slab_bytes)  # fmt: skip
+    layer = SymmetricLayer(32, 16)
+    torch.nn.init.normal_(layer.bias, std=0.1)
+    blocks = [Coarsen(), Leapfrog(layer, 0.7), Refine()]
+    net = ReversibleSequence(blocks, grid=grid, convolution_dtype=torch.bfloat16, adjoint_dtype=adjoint, slab_bytes=slab_bytes)
     return net.to(device)
 
 
@@ -37,25 +39,26 @@ def run(net: ReversibleSequence, device: torch.device) -> tuple[torch.Tensor, ..
     outputs = net(prev.requires_grad_(), curr.requires_grad_())
     weight = torch.linspace(-1, 1, prev.numel(), device=device).view_as(prev)
     loss = sum((part * weight).sum() for part in outputs)
-    kernel, bias = net.layers[0].kernel, net.layers[0].bias
-    return *outputs, *torch.autograd.grad(loss, (prev, curr, kernel, bias))
+    return *outputs, *torch.autograd.grad(loss, (prev, curr, *net.parameters()))
 
 
-def test_inverse_is_exact_and_slabs_do_not_change_a_bit(fused):
-    from revseg.reversible.kernels.fused import FusedLayer
-
+def test_inverse_is_exact_and_slabs_do_not_change_a_bit(fused, monkeypatch):
     whole = sequence(fused, Grid(torch.int16, 8), torch.bfloat16, 1 << 24)
-    assert isinstance(whole._prepare(whole.blocks[1], whole.detached(), whole.grid), FusedLayer)
-    start = whole.values(whole.pair(*torch.randn(2, 1, 4, 4, 8, 20, device=fused), whole.grid))
+    start = State.from_pair(*torch.randn(2, 1, 4, 4, 8, 20, device=fused), whole.grid).pair()
+    begin, kinds = ReversibleSequence.begin, []
+    monkeypatch.setattr(ReversibleSequence, "begin", lambda *a, **k: kinds.append(begin(*a, **k)) or kinds[-1])
     end = whole(*start)
+    assert [*kinds[0].context.kinds.values()] == ["fused"]
     assert all(torch.equal(a, b) for a, b in zip(start, whole.inverse(*end), strict=True))
 
     parts = sequence(fused, Grid(torch.int16, 8), torch.bfloat16, 2000)
     assert all(torch.equal(a, b) for a, b in zip(end, parts(*start), strict=True))
 
 
-def test_states_and_gradients_are_close_to_those_of_pytorch(fused):
-    net = sequence(fused, Grid(torch.float32, 12), torch.float32, 1 << 24)
+@pytest.mark.parametrize("adjoint", [torch.float32, torch.float16])
+@pytest.mark.parametrize("bits", [12, None])
+def test_states_and_gradients_are_close_to_those_of_pytorch(fused, bits, adjoint):
+    net = sequence(fused, Grid(torch.float32, bits), adjoint, 1 << 24)
     found = run(net, fused)
     dispatch.enable(False)
     try:
@@ -67,11 +70,41 @@ def test_states_and_gradients_are_close_to_those_of_pytorch(fused):
         assert difference.item() < 1e-2  # PyTorch rounds the force to bfloat16 before the grid does
 
 
-def test_own_check_of_a_layout_passes(device):
-    from revseg.reversible.kernels.verify import verify_layer
+@pytest.mark.parametrize(
+    ("grid", "adjoint"),
+    [(Grid(torch.int32, 12), torch.bfloat16), (Grid(torch.int16, 6), torch.float16), (Grid(torch.float32, None), torch.float32)],
+)
+def test_own_check_of_a_layout_passes(grid, adjoint, device):
+    from revseg.reversible.force.verify import verify_layer
 
-    layout = dispatch.Layout(4, 12, 3, torch.bfloat16, Grid(torch.int32, 12), torch.bfloat16)
+    layout = layout_of(torch.empty(12, 4, 3, 3, 3), dtype=torch.bfloat16, grid=grid, adjoint=adjoint)
     assert verify_layer(device, layout) == ""
+
+
+@pytest.mark.parametrize(
+    ("what", "found"),
+    [("kick_slab_", "step"), ("adjoint_slab_", "inverse"), ("gradient", "kernel gradient"), ("bias", "bias gradient")],
+)
+def test_own_check_of_a_layout_notices_what_is_wrong(what, found, device, monkeypatch):
+    from revseg.reversible.force import verify
+    from revseg.reversible.force.fused import FusedForce
+
+    class Wrong(FusedForce):
+        def kick_slab_(self, fields, slab, exact, sign=1):
+            reached = super().kick_slab_(fields, slab, exact, sign)
+            if what == "kick_slab_":
+                slab.core(fields[0]).add_(300)
+            return reached
+
+        def adjoint_slab_(self, fields, adjoint, **settings):
+            kernel, bias = super().adjoint_slab_(fields, adjoint, **settings)
+            if what == "adjoint_slab_":
+                fields[0][0, 0, 0, 0] += 1
+            return kernel * (1.1 if what == "gradient" else 1), bias * (1.1 if what == "bias" else 1)
+
+    monkeypatch.setattr(verify, "FusedForce", Wrong)
+    layout = layout_of(torch.empty(12, 4, 3, 3, 3), dtype=torch.bfloat16, grid=Grid(torch.int32, 12))
+    assert found in verify.verify_layer(device, layout)
 
 
 def test_own_check_notices_a_wrong_bit(device, monkeypatch):

@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch.nn.grad import conv3d_weight
 
-from revseg.reversible.slab import Slab
+from revseg.reversible.force.slab import Slab
 
 pytestmark = pytest.mark.slow
 
 SHAPE = (3, 6, 18)
-PARTS = [Slab(0, 2, 0, 6, 3, 6, 1), Slab(2, 3, 0, 4, 3, 6, 1), Slab(2, 3, 4, 6, 3, 6, 1)]
+RADII = (1, 1, 1)
+PARTS = [Slab(0, 2, 0, 6, 3, 6, RADII), Slab(2, 3, 0, 4, 3, 6, RADII), Slab(2, 3, 4, 6, 3, 6, RADII)]
 
 
 def around(field: torch.Tensor, slab: Slab) -> torch.Tensor:

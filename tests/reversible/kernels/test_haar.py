@@ -20,7 +20,7 @@ def test_exact_transform_has_the_bits_of_pytorch(dtype, largest, halve_time, dev
     from revseg.reversible.kernels.haar import coarsen_group_, refine_group_
 
     fine = random_field(dtype, 4, largest)
-    expected = haar.coarsen_(fine.clone(), halve_time, Grid(dtype, 8), 1 << 20)
+    expected = haar.coarsen_(fine.clone(), (halve_time, True, True), Grid(dtype, 8), 1 << 20)
     memory = fine.to(device)
     coarse = memory.view(expected.shape)  # in place
     coarsen_group_(memory, coarse, halve_time, True)
@@ -29,18 +29,18 @@ def test_exact_transform_has_the_bits_of_pytorch(dtype, largest, halve_time, dev
     assert torch.equal(memory.cpu(), fine)
 
 
-@pytest.mark.parametrize(("dtype", "channels"), [(torch.float32, 3), (torch.bfloat16, 32)])
+@pytest.mark.parametrize(("dtype", "channels"), [(torch.float32, 3), (torch.bfloat16, 32), (torch.float16, 4)])
 def test_floating_point_transform(dtype, channels, device):
     from revseg.reversible.kernels.haar import coarsen_group_, refine_group_
 
     fine = random_field(torch.float32, channels, 100).to(dtype)
-    expected = haar.coarsen_(fine.clone(), True, Grid(torch.float32, None), 1 << 20)
+    expected = haar.coarsen_(fine.clone(), (True, True, True), Grid(torch.float32, None), 1 << 20)
     coarse = torch.empty(expected.shape, dtype=dtype, device=device)
     coarsen_group_(fine.to(device), coarse, True, False)
     torch.testing.assert_close(coarse.cpu(), expected)
     refined = torch.empty(fine.shape, dtype=dtype, device=device)
     refine_group_(coarse, refined, True, False)
-    expected = haar.refine_(expected, True, Grid(torch.float32, None), 1 << 20)
+    expected = haar.refine_(expected, (True, True, True), Grid(torch.float32, None), 1 << 20)
     torch.testing.assert_close(refined.cpu(), expected)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from revseg.reversible.slab import Slab
+from revseg.reversible.force.slab import Slab
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def test_hidden_and_gated(channels, rank, dtype, device):
     from revseg.reversible.kernels.hidden import forward_weight, gated, hidden
     from revseg.reversible.kernels.tile import tile_of
 
-    slab = Slab(1, 3, 2, 4, *SHAPE[:2], 1)
+    slab = Slab(1, 3, 2, 4, *SHAPE[:2], (1, 1, 1))
     generator = torch.Generator().manual_seed(0)
     kernel = torch.randn(rank, channels, 3, 3, 3, generator=generator).bfloat16().to(device)
     bias = torch.linspace(-50, 50, rank).bfloat16().to(device)
@@ -52,5 +52,5 @@ def test_nan_is_not_swallowed_by_relu(device):
     y[..., 3] = torch.nan
     weight = forward_weight(torch.ones(16, 16, 3, 3, 3, device=device), 16)
     bias = torch.zeros(16, dtype=torch.bfloat16, device=device)
-    a = hidden(y, weight, bias, Slab(0, 1, 0, 1, 1, 1, 1), tile_of("hidden", 16, 16))
+    a = hidden(y, weight, bias, Slab(0, 1, 0, 1, 1, 1, (1, 1, 1)), tile_of("hidden", 16, 16))
     assert bool(a[1, 1].isnan().all())

@@ -1,14 +1,14 @@
-"""prev <- 2 curr - prev - round(K^T a): rounding, range and containers."""
+"""The kick, partner <- 2 curr - partner - round(K^T a) or partner -+ K^T a: rounding, range and containers."""
 
 import pytest
 import torch
 
 from revseg.reversible.grid import Grid
-from revseg.reversible.slab import Slab
+from revseg.reversible.force.slab import Slab
 
 pytestmark = pytest.mark.slow
 
-WHOLE = Slab(0, 2, 0, 3, 2, 3, 1)
+WHOLE = Slab(0, 2, 0, 3, 2, 3, (1, 1, 1))
 
 
 def one_to_one(device: torch.device) -> torch.Tensor:
@@ -25,12 +25,13 @@ def workspace(force: torch.Tensor) -> torch.Tensor:
     return hidden
 
 
-def step_(prev, curr, force, exact):
+def kick_(partner, curr, force, exact, sign=1):
     from revseg.reversible.kernels.leapfrog import leapfrog_, transposed_weight
     from revseg.reversible.kernels.tile import tile_of
 
-    weight = transposed_weight(one_to_one(prev.device), 16)
-    return leapfrog_(prev, curr, workspace(force), weight, WHOLE, tile_of("leapfrog", 16, 16), exact)
+    weight = transposed_weight(one_to_one(partner.device), 16)
+    tile = tile_of("leapfrog", 16, 16)
+    return leapfrog_(partner, curr, workspace(force), weight, WHOLE, tile, exact, sign)
 
 
 def integers(dtype: torch.dtype, seed: int, device: torch.device) -> torch.Tensor:
@@ -45,14 +46,14 @@ def test_rounds_half_to_even_and_gives_the_bits_of_the_grid(dtype, device):
     halves = torch.arange(2 * 3 * 5 * 16, device=device).view(2, 3, 5, 16).remainder(41) - 20
     force = halves.float() / 2  # ..., -1.5, -1, -0.5, 0, 0.5, ...
     expected = prev.clone()
-    reached = grid.leapfrog_(expected, curr, force.clone())
+    reached = grid.kick_(expected, curr, force.clone())
 
     before = prev.clone()
-    magnitude = step_(prev, curr, force, True)
+    magnitude = kick_(prev, curr, force, True)
     assert torch.equal(prev, expected)
     assert float(magnitude) == float(reached)
 
-    step_(prev, curr, force, True)
+    kick_(prev, curr, force, True)
     assert torch.equal(prev, before)
 
 
@@ -62,21 +63,32 @@ def test_a_force_out_of_range_is_reported(dtype, bad, device):
     force = torch.zeros(2, 3, 5, 16, device=device)
     force[1, 2, 4, 15] = bad
     prev, curr = integers(dtype, 0, device), integers(dtype, 1, device)
-    assert not float(step_(prev, curr, force, True)) <= Grid(dtype, 8).limit / Grid(dtype, 8).unit
+    assert not float(kick_(prev, curr, force, True)) <= Grid(dtype, 8).limit / Grid(dtype, 8).unit
 
 
 def test_int16_reports_what_would_wrap(device):
     prev, curr = torch.zeros(2, 3, 5, 16, dtype=torch.int16, device=device), integers(torch.int16, 0, device)
     curr[0, 0, 0, 0] = 20000
-    assert float(step_(prev, curr, torch.zeros(2, 3, 5, 16, device=device), True)) == 40000
+    assert float(kick_(prev, curr, torch.zeros(2, 3, 5, 16, device=device), True)) == 40000
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_adjoints_are_not_rounded_to_a_grid(dtype, device):
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_velocities_are_not_rounded_to_a_grid(dtype, sign, device):
+    """Nor do they look at curr: velocity -+ force."""
     fields = torch.randn(3, 2, 3, 5, 16, generator=torch.Generator().manual_seed(0))
-    prev, curr, force = fields.bfloat16().to(device)
-    prev, curr = prev.to(dtype), curr.to(dtype)
-    expected = (2 * curr.double() - prev.double() - force.double()).to(dtype)
-    assert step_(prev, curr, force.float(), False) is None
-    rtol = 1e-6 if dtype == torch.float32 else 2**-8
-    torch.testing.assert_close(prev, expected, rtol=rtol, atol=1e-6)
+    velocity, curr, force = fields.bfloat16().to(device)
+    velocity, curr = velocity.to(dtype), curr.to(dtype).fill_(torch.nan)
+    expected = (velocity.double() - sign * force.double()).to(dtype)
+    assert kick_(velocity, curr, force.float(), False, sign) is None
+    rtol = {torch.float32: 1e-6, torch.float16: 2**-10, torch.bfloat16: 2**-8}[dtype]
+    torch.testing.assert_close(velocity, expected, rtol=rtol, atol=1e-6)
+
+
+def test_exact_kicks_are_their_own_inverse_whatever_the_sign(device):
+    partner, curr = integers(torch.int16, 0, device), integers(torch.int16, 1, device)
+    force, before = torch.full((2, 3, 5, 16), 7.0, device=device), partner.clone()
+    kick_(partner, curr, force, True)
+    assert not torch.equal(partner, before)
+    kick_(partner, curr, force, True, -1)
+    assert torch.equal(partner, before)
