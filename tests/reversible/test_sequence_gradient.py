@@ -1,13 +1,17 @@
 """Gradients of the sequence: those of plain autograd, and in exact arithmetic those of stored states."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
-from revseg.reversible.block import Leapfrog, State
+from revseg.reversible.block import Leapfrog
+from revseg.reversible.force.product import is_wide
 from revseg.reversible.grid import Grid
-from revseg.reversible.wide import is_wide
-from tests.reversible.sequences import build, exact, gradients, loss_of, plain, start
+from revseg.reversible.run import unscaled
+from revseg.reversible.state import State
+from tests.reversible.sequences import begun, build, exact, gradients, layers_of, loss_of, plain, start
 
 
 @pytest.mark.parametrize("slab_bytes", [1, 30_000, 1 << 30])
@@ -19,12 +23,14 @@ from tests.reversible.sequences import build, exact, gradients, loss_of, plain, 
         ((0, 1, 2), (False, True), 3, 3),
         ((2,), (), 5, 3),
         ((1, 1), (True,), 1, 3),
+        ((1, 1), (True,), (1, 3, 3), 3),
+        ((2,), (), (3, 1, 5), 3),
         ((0, 0), (True,), 3, 3),
     ],
 )
 def test_gradients_equal_plain_autograd(depths, halves_time, size, rank, slab_bytes):
     sequence = build(depths, rank=rank, size=size, halves_time=halves_time, slab_bytes=slab_bytes)
-    assert (rank == 2) == any(is_wide(layer.kernel.shape[1], rank) for layer in sequence.layers)
+    assert (rank == 2) == any(is_wide(layer.channels, rank) for layer in layers_of(sequence))
     inputs = [part.requires_grad_() for part in start(sequence, (2, 2, 4, 12, 8))]
     outputs, expected_outputs = sequence(*inputs), plain(sequence, *inputs, depths, halves_time)
     for got, expected in zip(outputs, expected_outputs, strict=True):
@@ -52,7 +58,7 @@ def test_taylor_remainder_is_of_second_order(what):
     """|L(p + e v) - L(p) - e <g, v>| = O(e^2): the slope of its logarithm over log e."""
     sequence = build((1, 1, 1))
     state = dict(zip(("prev", "curr"), start(sequence, (1, 2, 4, 8, 8)), strict=True))
-    place = state[what].requires_grad_() if what in state else getattr(sequence.layers[2], what)
+    place = state[what].requires_grad_() if what in state else getattr(layers_of(sequence)[2], what)
     loss = loss_of(*sequence(**state))
     (gradient,) = torch.autograd.grad(loss, place)
     direction, base = torch.randn_like(place), place.detach().clone()
@@ -68,34 +74,28 @@ def test_taylor_remainder_is_of_second_order(what):
 
 def with_stored_states(sequence, state, grads):
     """Gradients of a version that keeps every state: each adjoint step gets the one that forward had."""
-    parameters, budget = sequence.detached(), sequence.budget(state[0])
-    pair, stored = sequence.pair(*state, sequence.grid), []
-    for block in sequence.blocks:
-        stored.append((pair.prev.clone(), pair.curr.clone()))
+    operands, run, stored = sequence.detached(), begun(sequence, state[0]), []
+    pair, context = State.from_pair(*state, sequence.grid), run.context
+    for block, own in zip(sequence.blocks, operands, strict=True):
+        stored.append((pair.partner.clone(), pair.curr.clone()))
+        block.forward_(pair, own, context)
+    adjoint, result = run.adjoint_of(pair.curr, grads), []
+    for block, own in zip(reversed(sequence.blocks), reversed(operands), strict=True):
+        partner, curr = stored.pop()
         if isinstance(block, Leapfrog):
-            block.forward_(pair, sequence._prepare(block, parameters, sequence.grid), budget)
+            # Of the state after the step the adjoint needs curr before it alone; what it recovers is thrown away.
+            after = State(curr.clone(), torch.full_like(partner, 3), sequence.grid)
         else:
-            block.forward_(pair, budget)
-    adjoint = sequence.pair(-grads[0], grads[1], Grid(sequence.adjoint_dtype, None))
-    result = [torch.empty(0)] * len(parameters)
-    for block in reversed(sequence.blocks):
-        prev, curr = stored.pop()
-        if isinstance(block, Leapfrog):
-            # Of the state after the step the adjoint needs curr alone; what it recovers is thrown away.
-            after = State(curr, torch.full_like(prev, 3), sequence.grid)
-            layer = sequence._prepare(block, parameters, sequence.grid)
-            result[2 * block.index], result[2 * block.index + 1] = block.adjoint_(after, adjoint, layer, budget)
-            block.inverse_(pair, layer, budget)
-        else:
-            block.adjoint_(adjoint, budget)
-            block.inverse_(pair, budget)
-        assert torch.equal(pair.prev, prev)
+            after = State(pair.partner.clone(), pair.curr.clone(), sequence.grid)
+        result.append([unscaled(part, adjoint) for part in block.adjoint_(after, adjoint, own, context, needs=(True,) * len(own))])
+        block.inverse_(pair, own, context)
+        assert torch.equal(pair.partner, partner)
         assert torch.equal(pair.curr, curr)
-    u_prev, u_curr = sequence.values(adjoint)
-    return [-u_prev, u_curr, *result]
+    u_prev, u_curr = (unscaled(part, adjoint) for part in adjoint.pair())
+    return [-u_prev, u_curr, *itertools.chain(*reversed(result))]
 
 
-@pytest.mark.parametrize("adjoint", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("adjoint", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("container", [torch.float32, torch.int16])
 @pytest.mark.parametrize("convolution", [torch.bfloat16, torch.float32])
 def test_exact_gradients_are_those_of_stored_states_bit_for_bit(convolution, container, adjoint):
@@ -103,13 +103,12 @@ def test_exact_gradients_are_those_of_stored_states_bit_for_bit(convolution, con
     inputs = [part.requires_grad_() for part in start(sequence, (1, 2, 8, 16, 16))]
     outputs = sequence(*inputs)
     grads = [torch.randn_like(part) for part in outputs]
-    parameters = sequence.parameters_of_layers()
-    function = type(outputs[0].grad_fn)
-    assert "Reversible" in function.__name__
+    operands = sequence.operands()
+    assert "Recomputed" in type(outputs[0].grad_fn).__name__
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sequence, "parameters_of_layers", lambda: parameters)
+        patch.setattr(sequence, "operands", lambda: operands)
         outputs = sequence(*inputs)
-    got = torch.autograd.grad(outputs, (*inputs, *parameters), grads)
+    got = torch.autograd.grad(outputs, (*inputs, *itertools.chain(*operands)), grads)
     detached = [part.detach() for part in inputs]
     for one, other in zip(got, with_stored_states(sequence, detached, grads), strict=True):
         assert one.abs().max() > 0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.reversible.sequences import build, exact, start
+from tests.reversible.sequences import build, exact, layers_of, start
 
 
 @pytest.mark.parametrize("container", [torch.float32, torch.int32, torch.int16])
@@ -13,7 +13,7 @@ def test_a_start_out_of_range_stops(depths, value, container):
     sequence = build(depths, grid=exact(container), convolution=torch.float32)
     state = start(sequence, (1, 2, 2, 2, 2))
     state[1][0, 0, 1, 1, 1] = sequence.grid.limit * 1.01 if value == "beyond" else value
-    with pytest.raises(OverflowError, match=r"lower network.step_size .* network.grid_bits .* or network.depth"):
+    with pytest.raises(OverflowError, match=r"lower network.step_size, network.grid_bits .* or network.depth"):
         sequence(*state)
 
 
@@ -23,7 +23,7 @@ def test_growth_out_of_range_stops_with_what_to_lower(container):
     sequence = build((40,), grid=exact(container), convolution=torch.float32, step_size=0.25, scale=0.0)
     prev, curr = (torch.full((1, 2, 2, 2, 2), sequence.grid.limit * part) for part in (0.1, 0.15))
     name = str(container).removeprefix("torch.")
-    with pytest.raises(OverflowError, match=rf"state reached .* beyond .* {name} .*step_size \(now 0.25\)"):
+    with pytest.raises(OverflowError, match=rf"state reached .* beyond .* {name} .*; lower network.step_size, network.grid_bits \(now {sequence.grid.bits}\)"):
         sequence(prev, curr)
 
 
@@ -43,12 +43,27 @@ def test_a_change_of_level_out_of_range_stops(container):
 def test_weights_that_are_not_finite_stop(name, container):
     sequence = build((0, 1), grid=exact(container), convolution=torch.float32)
     with torch.no_grad():
-        getattr(sequence.layers[0], name)[0] = float("nan")
+        getattr(layers_of(sequence)[0], name)[0] = float("nan")
     with pytest.raises(OverflowError, match="the state reached"):
         sequence(*start(sequence, (1, 2, 2, 2, 2)))
 
 
-def test_sizes_that_do_not_divide_are_refused():
-    sequence = build((1, 1))
-    with pytest.raises(ValueError, match="cannot be halved"):
-        sequence(*start(sequence, (1, 2, 3, 4, 4)))
+@pytest.mark.parametrize("container", [torch.float32, torch.int32, torch.int16])
+@pytest.mark.parametrize("depths", [(40,), (0, 0, 0)])
+def test_an_inverse_out_of_range_stops(depths, container):
+    """A state that drifts the other way; constant fields that the undoing of a refinement makes larger."""
+    sequence = build(depths, grid=exact(container), convolution=torch.float32, scale=0.0)
+    prev, curr = (torch.full((1, 2, 4, 4, 4), sequence.grid.limit * share) for share in (0.3, 0.25))
+    with pytest.raises(OverflowError, match="the state reached .*, beyond"):
+        sequence.inverse(prev, curr)
+
+
+@pytest.mark.parametrize("size", [(3, 4, 4), (4, 3, 4), (4, 4, 3)])
+@pytest.mark.parametrize("depths", [(1, 1), (1, 1, 1)])
+def test_sizes_that_do_not_divide_are_refused(size, depths):
+    """Before anything is computed: the sizes that a sequence needs are known when it is built."""
+    sequence = build(depths)
+    multiple = 2 ** (len(depths) - 1)
+    sentence = f"{' x '.join(map(str, size))}; this sequence needs T, H and W divisible by {multiple}, {multiple} and {multiple}"
+    with pytest.raises(ValueError, match=sentence):
+        sequence(*start(sequence, (1, 2, *size)))
