@@ -124,7 +124,7 @@ def largest(config: NetworkConfig, size: Size, memory: int, axis: int, **setting
 def parameters(config: NetworkConfig) -> int:
     """Number of weights of the network."""
     blocks = sum(b.rank * (b.channels * config.kernel_size**3 + 1) for b in blocks_of(config) if b.kind == "leapfrog")
-    opening, evidence = config.channels * (config.inputs + 1), config.inputs - 3
+    opening, evidence = config.channels * (config.inputs + 1), config.evidence_channels
     return blocks + opening + config.outputs * (2 * config.channels + evidence + 1)
 
 
@@ -146,7 +146,7 @@ def _resolved(config: NetworkConfig, device: str) -> NetworkConfig:
 def _temporaries(config: NetworkConfig, padded: Size, budget: int, device: str, training: bool) -> int:
     """Bytes of the largest temporaries: a leapfrog's slab, a change of level, or a few frames of opening, head and loss."""
     whole_frame = padded[1] * padded[2]
-    head = 16 * (2 * config.channels + config.inputs - 3 + config.outputs) * whole_frame
+    head = 16 * (2 * config.channels + config.evidence_channels + config.outputs) * whole_frame
     needs = [max(head, min(budget, head * padded[0]))]
     needs += [
         _slab_bytes(config, block, shape, budget=budget, device=device, training=training)

@@ -16,7 +16,7 @@ from revseg.reversible.grid import DEFAULT_BITS, Grid
 from revseg.reversible.layer import SymmetricLayer
 from revseg.reversible.sequence import Block, ReversibleSequence
 
-# uint8 RGB -> about zero mean and unit variance.
+# uint8 -> about zero mean and unit variance.
 PIXEL_MEAN, PIXEL_STD = 114.75, 57.375
 
 
@@ -25,12 +25,12 @@ class RevSegNet(nn.Module):
 
         state = (y, y),  y = opening(volume);   state <- sequence(state);   logits = head(state)
 
-    With ``evidence`` the volume has evidence after RGB, and the head sees it too: logits = head(state, evidence).
+    With ``evidence`` the volume has evidence after the channels of the video, and the head sees it too: logits = head(state, evidence).
 
     Settings: see ``NetworkConfig``; given as keywords. ``config`` holds them.
 
         net = RevSegNet(channels=4, classes=2, levels=3, depth=(0, 2, 2, 2), rank=16)
-        logits = net(volume)              # (N, 3, T, H, W) -> (N, classes, T, H, W)
+        logits = net(volume)              # (N, in_channels, T, H, W) -> (N, classes, T, H, W)
 
     A uint8 volume is normalised by the network, a float volume is taken as normalised. T, H, W may be of any size.
     """
@@ -41,7 +41,7 @@ class RevSegNet(nn.Module):
         self.multiple = multiple_of(config)
         self.opening = nn.Linear(config.inputs, config.channels)
         self.sequence = _sequence(config)
-        self.head = nn.Linear(2 * config.channels + config.inputs - 3, config.outputs)
+        self.head = nn.Linear(2 * config.channels + config.evidence_channels, config.outputs)
         # Near zero: the first loss is log(classes), and the first gradients change the state only a little.
         nn.init.normal_(self.head.weight, std=1e-2)
         nn.init.zeros_(self.head.bias)
@@ -58,14 +58,14 @@ class RevSegNet(nn.Module):
         self.config, self.sequence.grid = config, grid_of(config)
 
     def forward(self, volume: Tensor) -> Tensor:
-        """Computes (N, 3, T, H, W) -> logits (N, classes, T, H, W), under autograd."""
+        """Computes (N, inputs, T, H, W) -> logits (N, classes, T, H, W), under autograd."""
         check_volume(volume, self.config.inputs)
         size = tuple(volume.shape[2:])
         padded = padded_size(self.config, size)  # type: ignore[arg-type]
         inputs = normalise(volume.movedim(1, -1), self.opening.weight.dtype)
         inputs = F.pad(inputs, (0, 0, *(p for axis in (2, 1, 0) for p in (0, padded[axis] - size[axis]))))
         y = self.opening(inputs).movedim(-1, 1)
-        fields = [*self.sequence(y, y), inputs[..., 3:].movedim(-1, 1)]
+        fields = [*self.sequence(y, y), inputs[..., self.config.video_channels :].movedim(-1, 1)]
         features = torch.cat(fields, 1)[:, :, : size[0], : size[1], : size[2]]
         return self.head(features.movedim(1, -1).to(self.head.weight.dtype)).movedim(-1, 1)
 

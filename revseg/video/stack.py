@@ -1,4 +1,4 @@
-"""Decodes pictures of several frames in one file that FFmpeg cannot: TIFF stacks and animated WebP."""
+"""Decodes pictures of several frames in one file that FFmpeg cannot: TIFF stacks of 8 bits and animated WebP."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from revseg.video.frame import Frame, Losses, resized
+from revseg.video.pages import PICTURES
+from revseg.video.resize import resize_picture
 
 SUFFIXES = (".tif", ".tiff", ".webp")
-MODES = ("1", "L", "P", "RGB", "RGBA", "PA", "LA")
-"""Kinds of pixels of 8 bits or fewer. 16 bits would come out white: they are refused until they can be scaled."""
 FRAME_RATE = Fraction(25)
 """Rate of a stack that has no times of its own."""
 
@@ -36,8 +36,7 @@ def decode_stack(path: Path, *, height: int | None, losses: Losses, threads: int
                 raise ValueError(f"frame {index} of {path} has another size than those before: give all frames one size")
             new_size = resized(size, height)
             if new_size != size:
-                kind = Image.Resampling.BOX if new_size[0] < size[0] else Image.Resampling.BILINEAR
-                picture = np.asarray(Image.fromarray(picture).resize(new_size[::-1], kind))
+                picture = resize_picture(picture, new_size)
             yield Frame(f"{index:05d}", index * step, picture, native_size=size)
 
 
@@ -48,8 +47,8 @@ def frame_rate_of(path: Path) -> Fraction:
             image.load()  # WebP has its times only then
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a readable picture ({error}): get a whole copy, or convert it with ffmpeg") from error
-    if image.mode not in MODES:
-        raise ValueError(f"{path} has pixels of kind {image.mode}, with more than 8 bits: convert it to 8 bits a channel")
+    if image.mode not in PICTURES:  # deeper TIFF files are volumes (slices.py)
+        raise ValueError(f"{path} has pixels of kind {image.mode}: convert it to 8 bits a channel")
     milliseconds = image.info.get("duration")
     return Fraction(1000) / Fraction(milliseconds).limit_denominator(1000) if milliseconds else FRAME_RATE
 
