@@ -25,7 +25,7 @@ class RevSegNet(nn.Module):
 
         state = (y, y),  y = opening(volume);   state <- sequence(state);   logits = head(state)
 
-    With ``evidence`` the volume has evidence after the channels of the video, and the head sees it too: logits = head(state, evidence).
+    With ``evidence`` the volume has evidence after the video, and the head sees it too: logits = head(state, evidence).
 
     Settings: see ``NetworkConfig``; given as keywords. ``config`` holds them.
 

@@ -73,5 +73,6 @@ def features(net: RevSegNet, state: State, volume: Tensor, placement: Placement,
     dtype = net.head.weight.dtype
     parts = [state.grid.load(placement.crop(fields, start, stop), dtype) for fields in (state.prev, state.curr)]
     if net.config.evidence:
-        parts.append(normalise(volume[:, net.config.video_channels :, start:stop].to(net.device, non_blocking=True).movedim(1, -1), dtype))
+        evidence = volume[:, net.config.video_channels :, start:stop]
+        parts.append(normalise(evidence.to(net.device, non_blocking=True).movedim(1, -1), dtype))
     return torch.cat(parts, -1)

@@ -225,7 +225,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _frames(names: Iterator[str] | set[str]) -> tuple[str, ...]:
-    return tuple(sorted(Path(name).stem for name in names))
+    return tuple(sorted(Path(name).stem if name.endswith(".png") else name for name in names))  # volumes of labels: whole
 
 
 def _read(run_json: Path) -> dict[str, Any]:

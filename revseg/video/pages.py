@@ -23,7 +23,7 @@ class Pages:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._image: Image.Image | None = Image.open(path)  # stays open: to find a page, all those before it are walked through
+            self._image: Image.Image | None = Image.open(path)  # kept open: a page is found through those before
             self.mode, self._count = self._image.mode, getattr(self._image, "n_frames", 1)
         except FileNotFoundError as error:
             raise ValueError(f"volume {path} does not exist: check the path") from error

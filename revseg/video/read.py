@@ -59,7 +59,7 @@ class Probe:
     frame_rate: Fraction
     channels: int = 3
     frames: int | None = None
-    """Of a volume; None: only decoding tells."""
+    """How many a volume has; None: only decoding tells."""
 
 
 def read_video(
@@ -86,15 +86,17 @@ def read_video(
             raise ValueError(f"{name} is {value}: give 1 or more, or none for all there is")
     path, pile = Path(path), _Pile()
     losses, slices = Losses(path, on_error), opened(path, axes, scale)
-    names, times, native_size, used = [], [], (0, 0), None
-    if slices is not None:
-        used = scale_of(slices, min(len(slices.names), max_frames or len(slices.names)), given=scale)
-        logging.getLogger(__name__).info(sentence(slices, used))
-        decoded, count = _decode(slices, used, height), min(len(slices.names), max_frames or len(slices.names))
+    names, times, native_size = [], [], (0, 0)
+    if slices is None:
+        total, used, rate = _count(path, max_frames), None, _frame_rate(path)
+        frames = _frames(path, height=height, losses=losses, threads=threads)
     else:
-        decoded, count = _frames(path, height=height, losses=losses, threads=threads), _count(path, max_frames)
-    with phase("decoding", total=count) if show else nullcontext() as bar:
-        for frame in islice(decoded, max_frames):
+        count = min(len(slices.names), max_frames or len(slices.names))
+        total, used, rate = count, scale_of(slices, count, given=scale), VOLUME_RATE
+        logging.getLogger(__name__).info(sentence(slices, used))
+        frames = _decode(slices, used, height)
+    with phase("decoding", total=total) if show else nullcontext() as bar:
+        for frame in islice(frames, max_frames):
             pile.add(frame.pixels)
             names.append(frame.name)
             times.append(frame.time)
@@ -105,7 +107,7 @@ def read_video(
         raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
     return Video(
         pile.volume(),
-        frame_rate=VOLUME_RATE if slices else _frame_rate(path),
+        frame_rate=rate,
         native_size=native_size,
         timestamps=tuple(times),
         names=tuple(names),
@@ -127,7 +129,7 @@ def iterate_frames(
     if slices is not None:
         used = scale_of(slices, len(slices.names), given=scale)
         for index, frame in enumerate(_decode(slices, used, height=None)):
-            yield index, frame.time, picture_of(np.moveaxis(frame.pixels, -1, 0))
+            yield index, frame.time, picture_of(list(np.moveaxis(frame.pixels, -1, 0)))
         return
     for index, frame in enumerate(_frames(path, height=None, losses=Losses(path, on_error), threads=threads)):
         yield index, frame.time, frame.pixels
@@ -138,7 +140,7 @@ def probe(path: str | Path, axes: str | None = None) -> Probe:
     path = Path(path)
     if (slices := opened(path, axes)) is not None:
         height, width, channels = slices.shape
-        return Probe((height, width), VOLUME_RATE, channels, len(slices.names))
+        return Probe((height, width), VOLUME_RATE, channels, frames=len(slices.names))
     for frame in _frames(path, height=None, losses=Losses(path, "skip"), threads=None):
         return Probe(frame.native_size, _frame_rate(path))
     raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
@@ -151,7 +153,7 @@ def opened(path: Path, axes: str | None = None, scale: Any = None) -> Slices | N
         return open_slices(path, axes)
     for name, value in (("axes", axes), ("scale", scale)):
         if value is not None:
-            raise ValueError(f"data.{name}={value} is about arrays and deep TIFF files, but {path} is a video of RGB: give a volume")
+            raise ValueError(f"data.{name} is about arrays and TIFF files of more than 8 bits: leave it out for {path}")
     return None
 
 

@@ -65,7 +65,7 @@ def open_slices(path: Path, axes: str | None = None, *, labels: bool = False) ->
 def _array(path: Path, axes: str | None) -> Slices:
     array = _ordered(_load(path), path, axes=axes, time="T")
     names = tuple(f"{index:05d}" for index in range(len(array)))
-    return Slices(path, names, array.shape[1:], array.dtype, lambda index: array[index])
+    return Slices(path, names, array.shape[1:], dtype=array.dtype, read=lambda index: array[index])
 
 
 def _array_files(folder: Path, axes: str | None) -> Slices:
@@ -75,7 +75,7 @@ def _array_files(folder: Path, axes: str | None) -> Slices:
         return _ordered(_load(files[index]), files[index], axes=axes, time="")
 
     first = read(0)
-    return Slices(folder, _stems(files), first.shape, first.dtype, _alike(read, files, first))
+    return Slices(folder, _stems(files), first.shape, dtype=first.dtype, read=_alike(read, files, first))
 
 
 def _load(path: Path) -> Slice:
@@ -112,7 +112,7 @@ def _pages(path: Path, labels: bool) -> Slices:
     pages = Pages(path)
     read = pages.values if labels else pages.picture
     first, names = read(0), tuple(f"{index:05d}" for index in range(len(pages)))
-    return Slices(path, names, first.shape, first.dtype, _alike(read, [path] * len(pages), first))
+    return Slices(path, names, first.shape, dtype=first.dtype, read=_alike(read, [path] * len(pages), first))
 
 
 def _pages_in_folder(folder: Path) -> Slices:
@@ -125,7 +125,7 @@ def _pages_in_folder(folder: Path) -> Slices:
         return pages.picture(0)
 
     first = read(0)
-    return Slices(folder, _stems(files), first.shape, first.dtype, _alike(read, files, first))
+    return Slices(folder, _stems(files), first.shape, dtype=first.dtype, read=_alike(read, files, first))
 
 
 def _alike(read: Callable[[int], Slice], files: list[Path], first: Slice) -> Callable[[int], Slice]:

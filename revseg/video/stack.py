@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -67,3 +67,19 @@ def _pictures(file: Any, path: Path, losses: Losses) -> Iterator[NDArray[np.uint
             return
         yield np.asarray(picture, np.uint8)
         count += 1
+
+
+def write_array(path: Path, slices: Iterable[NDArray[np.uint8]], count: int) -> None:
+    """Writes slices (H, W) as a .npy array (T, H, W), one in memory at a time. path: of any name."""
+    with path.open("wb") as file:
+        for index, each in enumerate(slices):
+            if not index:
+                header = {"descr": "|u1", "fortran_order": False, "shape": (count, *each.shape)}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(each).tobytes())
+
+
+def write_pages(path: Path, slices: Iterable[NDArray[np.uint8]]) -> None:
+    """Writes slices (H, W) as the pages of a TIFF file of 8 bits. path: of any name."""
+    first, *others = map(Image.fromarray, slices)
+    first.save(path, format="TIFF", save_all=True, append_images=others, compression="tiff_lzw")
