@@ -89,7 +89,7 @@ def observe(
         whole = video.select(video.whole_frames)
         if not whole.labelled_frames:
             raise ValueError(
-                f"no frame of {video.source} has labels on most of its pixels, which optical flow could carry along; set "
+                f"no frame of {video.source} has labels on half of its pixels, which optical flow could carry along; set "
                 "experiment=volume or evidence=none, or label a whole frame"
             )
         carried = carry(whole, classes, flow=flow, config=config, shares=shares, cache=cache)

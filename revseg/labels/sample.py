@@ -58,7 +58,7 @@ class Sample:
 
     @cached_property
     def whole_frames(self) -> tuple[int, ...]:
-        """Those of the labelled frames in which most pixels have a label, up to void along contours. Of others, a few points,
+        """Those of the labelled frames in which at least half of the pixels have a label. Of others, with a few points,
         scribbles or boreholes, the labels tell nothing of the rest of the frame."""
         return tuple(frame for frame, mask in zip(self.labelled_frames, self.masks, strict=True) if _is_whole(mask))
 
@@ -95,4 +95,4 @@ class Sample:
 
 
 def _is_whole(mask: Tensor) -> bool:
-    return 2 * int((mask != VOID).sum()) > mask.numel()
+    return 2 * int((mask != VOID).sum()) >= mask.numel()

@@ -47,7 +47,8 @@ def claim(folder: Path, video: Path) -> None:
         raise ValueError(f"{video} lies where the prediction goes; choose another folder with output=")
     theirs = [masks] if masks.is_dir() and any(masks.iterdir()) else [path for path in volumes if path.exists()]
     if theirs and not (folder / MARK).exists():
-        raise ValueError(f"{theirs[0]} holds what revseg did not write; choose another folder with output=")
+        what = "holds files" if theirs[0].is_dir() else "is a file"
+        raise ValueError(f"{theirs[0]} {what} that revseg did not write; choose another folder with output=")
     try:
         masks.mkdir(parents=True, exist_ok=True)
     except OSError as error:
