@@ -41,25 +41,24 @@ def smooth_noise(random: np.random.Generator, shape: tuple[int, ...], width: flo
     return ((found - found.mean()) / found.std()).astype(np.float32)
 
 
-def seismic(seed: int = 0, size: tuple[int, int, int] = (64, 96, 96)) -> tuple[Volume, Labels, Labels]:
+def seismic(seed: int = 0, size: tuple[int, int, int] = (32, 64, 64)) -> tuple[Volume, Labels, Labels]:
     """Returns a cube (T, H, W), H the depth, its classes, and what is known along eight boreholes of 3 x 3 voxels.
 
     Folded layers of two packages, thin and thick, that faults displace as blocks, and a salt body without layers. Reflectivity
     along the depth is convolved with a Ricker wavelet; noise is added.
     """
     random = np.random.default_rng(seed)
-    t, h, w = np.meshgrid(*map(np.arange, size), indexing="ij")
-    fold = 5 * np.sin(2 * np.pi * (w / 80 + t / 150)) + 3 * np.cos(2 * np.pi * (t / 60 - w / 200))
-    throw = 7.0 * (w + 0.4 * t + 0.15 * h > 62) - 5.0 * (w - 0.3 * t - 0.2 * h < 8) + 4.0 * (t - 0.2 * w + 0.1 * h > 45)
-    strata = h + fold + throw + 20
-    border = 72
-    thin, thick = (random.normal(size=len(range(0, 160, step))).repeat(step)[:160] for step in (2, 7))
-    impedance = np.where(np.arange(160) < border, thin, 0.8 * thick)
-    picked = impedance[np.clip(strata, 0, 159).astype(int)]
+    t, h, w = (axis / n for axis, n in zip(np.meshgrid(*map(np.arange, size), indexing="ij"), size, strict=True))
+    fold = 0.05 * np.sin(2 * np.pi * (1.2 * w + 0.4 * t)) + 0.03 * np.cos(2 * np.pi * (t - 0.5 * w))
+    throw = 0.07 * (w + 0.3 * t + 0.15 * h > 0.65) - 0.05 * (w - 0.2 * t - 0.2 * h < 0.08) + 0.04 * (t - 0.2 * w > 0.6)
+    strata = ((h + fold + throw + 0.2) * size[1]).clip(0, 159).astype(int)
+    border = int(0.75 * size[1])
+    thin, thick = (random.normal(size=-(-160 // step)).repeat(step)[:160] for step in (2, 6))
+    impedance = np.where(np.arange(160) < border, thin, 0.8 * thick)[strata]
     classes = (strata >= border).astype(np.uint8)
-    radius = np.sqrt(((t - 36) / 20) ** 2 + ((w - 50) / 22) ** 2 + ((h - 80) / 38) ** 2) + 0.06 * smooth_noise(random, size, 5)
-    salt = radius < 1
-    picked = np.where(salt, 1.5 + 0.35 * smooth_noise(random, size, 1.2), picked)
+    radius = np.sqrt(((t - 0.55) / 0.31) ** 2 + ((w - 0.52) / 0.23) ** 2 + ((h - 0.84) / 0.4) ** 2)
+    salt = radius + 0.06 * smooth_noise(random, size, 4) < 1
+    picked = np.where(salt, 1.5 + 0.35 * smooth_noise(random, size, 1.2), impedance)
     classes[salt] = 2
     reflectivity = np.diff(picked, axis=1, prepend=picked[:, :1])
     x = (np.pi * 0.16 * np.arange(-8, 9)) ** 2
@@ -67,8 +66,9 @@ def seismic(seed: int = 0, size: tuple[int, int, int] = (64, 96, 96)) -> tuple[V
     cube = np.apply_along_axis(np.convolve, 1, reflectivity, ricker, mode="same")
     cube = cube / cube.std() + 0.3 * random.normal(size=size)
     known = np.full(size, UNKNOWN, np.uint8)
-    for at in ((8, 12), (10, 50), (12, 84), (32, 30), (36, 58), (34, 88), (54, 14), (56, 66)):
-        around = slice(at[0] - 1, at[0] + 2), slice(None), slice(at[1] - 1, at[1] + 2)
+    for at in ((0.12, 0.12), (0.15, 0.52), (0.18, 0.87), (0.5, 0.32), (0.56, 0.6), (0.53, 0.92), (0.85, 0.15), (0.88, 0.69)):
+        row, column = (round(share * n) for share, n in zip(at, (size[0], size[2]), strict=True))
+        around = slice(row - 1, row + 2), slice(None), slice(column - 1, column + 2)
         known[around] = classes[around]
     return cube.astype(np.float32), classes, known
 
