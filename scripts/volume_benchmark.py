@@ -28,7 +28,6 @@ from revseg.video.read import read_video
 
 FOLDER, UNKNOWN = ROOT / "runs" / "volumes", 255
 NAMES = {"seismic": ("upper layers", "lower layers", "salt"), "bands": ("material 0", "material 1", "material 2", "material 3")}
-SETTINGS = {"seismic": (), "bands": ("network.channels=8", "network.rank=32")}
 Volume = NDArray[np.float32]
 Labels = NDArray[np.uint8]
 
@@ -131,7 +130,7 @@ def measured(name: str, overrides: list[str]) -> list[list[str]]:
     for key, array in files.items():
         np.save(folder / f"{key}.npy", array)
     given = [f"data.{key}={folder / key}.npy" for key in files] + [f"run_dir={folder / 'run'}", "device=cpu"]
-    reply = run(trained, ["experiment=volume", *SETTINGS[name], *given, *overrides], log=folder / "train.txt", device="cpu")
+    reply = run(trained, ["experiment=volume", *given, *overrides], log=folder / "train.txt", device="cpu")
     if "error" in reply:
         raise SystemExit(f"volume_benchmark: {name}: {reply['error']}")
     places = np.stack(np.meshgrid(*map(np.arange, known.shape), indexing="ij"), -1)
