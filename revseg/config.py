@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from revseg.evidence.config import EvidenceConfig
 from revseg.network.config import NetworkConfig
 from revseg.runs.verbosity import check_verbosity
-from revseg.tasks.config import DataConfig, GuidanceConfig
+from revseg.tasks.config import DataConfig, GuidanceConfig, check_scale
 from revseg.training.config import AugmentConfig, TrainingConfig
 
 TASKS = ("one_video", "dataset")
@@ -51,9 +52,13 @@ class PredictDataConfig:
     """Which video is segmented, and what is known of it."""
 
     video: str = "???"
-    """The video: a file, or a folder of frames; may be given without data.video=."""
+    """The video or volume: a file, or a folder; may be given without data.video=."""
     masks: str | None = None
-    """Folder with masks of some of its frames, 00012.png labels frame 12; null: none are known."""
+    """Folder with masks of some of its frames, 00012.png labels frame 12, or a volume of labels; null: none are known."""
+    axes: str | None = None
+    """Order of the axes of a .npy volume: null: THW or THWC; CTHW: channels first. In a folder of .npy files without T."""
+    scale: Any = None
+    """Which values of a volume become 0 and 255, as in the training; null: the same as there."""
     encoding: str = "davis2017"
     """How masks are written: davis2016 (0 and 255 = object) or davis2017 (object ids, 255 = void)."""
     height: int | None = None
@@ -70,6 +75,7 @@ class PredictDataConfig:
                 raise ValueError(f"data.{name} is {value}; give a positive number, or null")
         if self.on_error not in ("stop", "skip"):
             raise ValueError(f"data.on_error is {self.on_error}; choose stop or skip")
+        check_scale(self.scale)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
     size = size_of(config.data)
     asked = config.network.evidence
     sees_evidence = config.evidence.source != "none" if asked is None else asked
-    network = replace(config.network, evidence=sees_evidence)
+    channels = config.network.in_channels or probe(path_of(config.data), config.data.axes).channels
+    network = replace(config.network, evidence=sees_evidence, in_channels=channels)
     small = replace(network, arithmetic="exact", state_dtype="int16", adjoint_dtype="bfloat16")
     print(f"{size[0]} frames of {size[2]} x {size[1]}, {device.type}")
     for name, arrangement in (("as configured", network), ("network.state_dtype=int16 network.adjoint_dtype=bfloat16", small)):
@@ -59,13 +60,19 @@ def path_of(data: DataConfig) -> Path:
 def size_of(data: DataConfig) -> Size:
     """(T, H, W) that the network would see; frames are counted by decoding."""
     path = path_of(data)
-    native_height, native_width = probe(path).native_size
+    found = probe(path, data.axes)
+    native_height, native_width = found.native_size
+    frames = _counted(path, data) if found.frames is None else min(found.frames, data.max_frames or found.frames)
+    height = data.height or native_height
+    return frames, height, max(1, round(native_width * height / native_height))
+
+
+def _counted(path: Path, data: DataConfig) -> int:
     frames = 0
     for frames, _ in enumerate(iterate_frames(path, on_error=data.on_error), 1):
         if frames == data.max_frames:
             break
-    height = data.height or native_height
-    return frames, height, max(1, round(native_width * height / native_height))
+    return frames
 
 
 def print_forecast(training: Forecast, prediction: Forecast) -> None:

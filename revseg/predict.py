@@ -2,7 +2,7 @@
 
     revseg-predict VIDEO [data.masks=DIR] [checkpoint=RUN] [output=DIR] [placements=8] [data.height=96]
 
-VIDEO: a file, or a folder of frames. Writes masks/00000.png, ... (palette PNG at the video's own size), and overlay.mp4.
+VIDEO: a file, a folder of frames, a volume. Writes masks/00000.png, ... (palette PNG at the video's own size), and overlay.mp4.
 data.masks: of some of its frames, for a network that sees evidence; without them one that was trained on a dataset is shown
 what moves by itself, and one that was trained on a single video predicts from the pictures alone.
 """
@@ -20,7 +20,6 @@ from revseg.cli.settings import covers, leaves, updated
 from revseg.config import PredictConfig, PredictDataConfig
 from revseg.device import choose_device
 from revseg.evidence.cache import EvidenceCache
-from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
 from revseg.labels.dataset import load_own, load_unlabelled
@@ -32,7 +31,7 @@ from revseg.runs.folder import checkpoint_at, newest_checkpoint
 from revseg.runs.lock import locked
 from revseg.segment.expectation import least_sure
 from revseg.segment.segmenter import Segmenter
-from revseg.tasks.measures import check_classes
+from revseg.tasks.measures import check_channels, check_classes
 from revseg.training.checkpoint import Checkpoint, load, network_from
 from revseg.video.read import probe
 
@@ -49,7 +48,9 @@ def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
     net = network_from(checkpoint, device)
     if config.data.masks is not None and not net.config.evidence:
         raise ValueError(f"data.masks={config.data.masks} is of no use to {path}, whose network sees no evidence; leave it out")
-    video = load_video(config.data, config.evidence)
+    found = probe(config.data.video, config.data.axes)
+    check_channels(config.data.video, found.channels, net.config.video_channels)
+    video = load_video(config.data, height_of_evidence(config.evidence, config.data.height, found.native_size[0]))
     check_classes(video, net.config.outputs)
     output = Path(config.output) if config.output else Path("predictions") / Path(config.data.video).stem
     claim(output, Path(config.data.video))
@@ -63,9 +64,10 @@ def as_trained(config: PredictConfig, checkpoint: Checkpoint, given: Collection[
     """The settings, those that are not given taken from the training."""
     recipe = checkpoint.recipe
     known = {f"evidence.{key}": value for key, value in flat(recipe.get("evidence", {})).items()}
-    known |= {"placements": recipe.get("placements", 1), "data.height": checkpoint.height}
+    known |= {"placements": recipe.get("placements", 1), "data.height": checkpoint.height, "data.scale": recipe.get("scale")}
     names = {setting.key for setting in leaves(PredictConfig)}
-    null = {name for name, value in (("placements", config.placements), ("data.height", config.data.height)) if value is None}
+    own = (("placements", config.placements), ("data.height", config.data.height), ("data.scale", config.data.scale))
+    null = {name for name, value in own if value is None}
     return updated(config, {key: known[key] for key in known if key in null or (key in names and not covers(given, key))})
 
 
@@ -77,11 +79,11 @@ def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
     return found
 
 
-def load_video(data: PredictDataConfig, evidence: EvidenceConfig) -> Sample:
-    """The video at the height of its evidence, with the masks that are given."""
-    height = height_of_evidence(evidence, data.height, probe(data.video).native_size[0])
+def load_video(data: PredictDataConfig, height: int | None) -> Sample:
+    """The video at a height, with the masks that are given."""
     load_it = load_unlabelled if data.masks is None else partial(load_own, masks=data.masks, encoding=data.encoding)
-    return load_it(data.video, height=height, max_frames=data.max_frames, on_error=data.on_error)
+    given = {"max_frames": data.max_frames, "on_error": data.on_error, "axes": data.axes, "scale": data.scale}
+    return load_it(data.video, height=height, **given)
 
 
 def observed_video(video: Sample, config: PredictConfig, checkpoint: Checkpoint, *, net: RevSegNet, output: Path) -> Observation:
@@ -106,7 +108,9 @@ def write(
     # A network of many videos has learned from no label of this one: it counts as one that saw a single frame.
     segmenter = Segmenter(observed, config.evidence, label_count=checkpoint.label_count or 1)
     note = {"checkpoint": str(path), "placements": placements, "height": video.height, "labelled_frames": list(observed.fixed)}
-    source = Source(video.source, video.frame_rate, video.frame_names, on_error=config.data.on_error)
+    note["scale"] = video.scale
+    data = config.data
+    source = Source(video.source, video.frame_rate, video.frame_names, on_error=data.on_error, axes=data.axes, scale=video.scale)
     expected = write_prediction(segmenter.segment(net, placements), source, output, note=note)
     LOG.info(f"{len(video.frame_names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
     if net.config.evidence and (label_next := [video.frame_names[frame] for frame in least_sure(expected, observed.fixed)]):

@@ -136,6 +136,7 @@ def open_task(config: TrainConfig, folder: RunFolder, *, store: FlowStore, cache
         evidence=config.evidence,
         guidance=config.guidance,
         classes=config.network.classes,
+        channels=config.network.in_channels,
         sees_evidence=sees,
         placements=config.placements,
         seed=config.seed,
@@ -147,7 +148,7 @@ def new_network(
 ) -> RevSegNet:
     """Returns a network with initial weights, arranged so that it fits the memory."""
     size, labelled_frames = task.largest()
-    asked = replace(config.network, classes=task.classes, evidence=task.sees_evidence)
+    asked = replace(config.network, classes=task.classes, in_channels=task.channels, evidence=task.sees_evidence)
     network, forecast = arrange(
         asked, size, labelled_frames=labelled_frames, training=config.training, device=device, saved=saved
     )
@@ -171,7 +172,7 @@ def new_trainer(config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFo
         augmentation=config.augment,
         seed=config.seed,
         height=config.data.height,
-        recipe={"placements": config.placements, "evidence": asdict(config.evidence)},
+        recipe={"placements": config.placements, "evidence": asdict(config.evidence), "scale": task.scale},
     )
 
 

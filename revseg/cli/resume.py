@@ -16,12 +16,12 @@ from revseg.runs.folder import RunFolder
 OF_THE_COMMAND = {"run_dir", "device", "verbosity"}
 # What changes the course of a training that has begun. Paths may change: what lies there may not (run.json).
 FIXED = ("task", "seed", "data", "evidence", "guidance", "augment")
-PATHS = {"data.video", "data.masks", "data.root"}
+PATHS = {"data.video", "data.masks", "data.truth", "data.root"}
 
 
 def absolute(config: TrainConfig) -> TrainConfig:
     """The settings with whole paths, so that a run can be resumed from another working directory."""
-    paths = {name: getattr(config.data, name) for name in ("video", "masks", "root")}
+    paths = {name: getattr(config.data, name) for name in ("video", "masks", "truth", "root")}
     whole = {name: None if path is None else str(Path(path).absolute()) for name, path in paths.items()}
     return replace(config, data=replace(config.data, **whole))  # type: ignore[arg-type]
 

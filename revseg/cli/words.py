@@ -130,8 +130,8 @@ class Translation:
             return word
         if setting.is_text:
             return self._text(f"{key}=", value, sweeps=sweeps)
-        # A list may be written 0,2,2,2 or (0,2,2,2) as well as [0,2,2,2]; bare commas are a sweep to Hydra.
-        bare = "," in value and not sweeps and not value.startswith("{")
+        # A list may be written 0,2,2,2 or (0,2,2,2) as well as [0,2,2,2]; bare commas are a sweep to Hydra. [[0,1],[2,3]] is one.
+        bare = "," in value and not sweeps and not value.startswith(("{", "[["))
         return _in_grammar(f"{key}=[{value.strip('()[]')}]" if bare else word)
 
     def _text(self, start: str, text: str, *, sweeps: bool = False) -> str:

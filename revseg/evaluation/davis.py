@@ -130,7 +130,7 @@ def _pair_frames(prediction: Path, annotation: Path, protocol: str) -> list[tupl
 
 def _objects(annotation: Path, encoding: str) -> list[int]:
     """Returns the ids in any annotated frame. The masks are read again later: this needs less memory than keeping them."""
-    found = set().union(*(_ids(read_mask(path, encoding)) for path in _frames(annotation))) - {0, VOID}
+    found = set().union(*(_ids(read_mask(path, encoding, ids=True)) for path in _frames(annotation))) - {0, VOID}
     if not found:
         raise ValueError(f"no object in {annotation}: if the masks hold 0 and 255, set encoding=davis2016")
     return sorted(found)
@@ -139,7 +139,7 @@ def _objects(annotation: Path, encoding: str) -> list[int]:
 def _read_pair(
     prediction: Path, annotation: Path, prediction_encoding: str, encoding: str, object_ids: Sequence[int]
 ) -> tuple[Labels, Labels]:
-    predicted, labels = read_mask(prediction, prediction_encoding), read_mask(annotation, encoding)
+    predicted, labels = read_mask(prediction, prediction_encoding), read_mask(annotation, encoding, ids=True)
     if predicted.shape != labels.shape:
         sizes = ["{1} x {0}".format(*image.shape) for image in (predicted, labels)]
         raise ValueError(

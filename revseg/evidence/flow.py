@@ -25,6 +25,7 @@ from revseg.evidence.cache import digest
 from revseg.evidence.config import FlowConfig
 from revseg.evidence.store import Displacement, FlowRecords, FlowStore
 from revseg.runs.phases import phase
+from revseg.video.picture import picture_of
 
 VERSION = 1
 """Version of the flow; another one whenever this file finds another flow for the same settings."""
@@ -44,7 +45,7 @@ Image = NDArray[np.uint8]
 
 
 class Flow:
-    """Optical flow between any two frames of a video (3, T, H, W) uint8 on the CPU; from several threads at a time.
+    """Optical flow between any two frames of a video (C, T, H, W) uint8 on the CPU; from several threads at a time.
 
     Nothing is computed, and no file opened, before it is asked for. store: for what is needed again.
     threads: on how many frames ``pool`` works at a time, of large frames fewer; None: as many as PyTorch has threads.
@@ -171,7 +172,7 @@ class Flow:
 
     def _picture(self, frame: int) -> Image:
         """Made anew each time, in no time: a second copy of the video would lie in memory."""
-        return cv2.merge(list(self._volume[:, frame].numpy()))
+        return picture_of(list(self._volume[:, frame].numpy()))
 
 
 def look_up(image: NDArray, position: Field, interpolation: int) -> NDArray:

@@ -23,25 +23,32 @@ class Observation:
     """A video with what is known of it."""
 
     video: Sample
-    """At the size of the network; its labelled frames are those whose labels are given."""
+    """At the size of the network; its labelled frames are those some of whose pixels have a label that is given."""
     flow: Flow | None = None
     """Along which predictions are smoothed."""
     evidence: Evidence | None = None
-    """What the labels say, at the size of the flow; None where no labels are carried."""
+    """What the labels of whole frames say, at the size of the flow; None where no labels are carried."""
     seen: Evidence | None = None
     """What the network sees of evidence, at its size; None for one that sees pictures alone."""
     returned: tuple[Evidence, ...] = ()
-    """What comes back to each labelled frame, at the size of the network; the T axis are the shares."""
+    """What comes back to each whole labelled frame, at the size of the network; the T axis are the shares."""
 
     @property
     def inputs(self) -> Tensor:
-        """What the network sees: (3, T, H, W) uint8, or (3 + classes + 1, T, H, W) with evidence."""
+        """What the network sees: (C, T, H, W) uint8, or (C + classes + 1, T, H, W) with evidence."""
         return self.video.volume if self.seen is None else torch.cat([self.video.volume, self.seen.planes()])
 
     @property
     def fixed(self) -> tuple[int, ...]:
-        """Frames whose masks are their labels."""
-        return () if self.evidence is None else self.video.labelled_frames
+        """Frames whose masks are their labels; where these are void, the network says what is there."""
+        return () if self.evidence is None else self.video.whole_frames
+
+    @property
+    def sparse(self) -> tuple[int, ...]:
+        """Frames of which some pixels have labels, which nothing is carried from; their masks keep them."""
+        if self.evidence is None:
+            return ()
+        return tuple(frame for frame in self.video.labelled_frames if frame not in self.video.whole_frames)
 
 
 def height_of_evidence(config: EvidenceConfig, height: int | None, native: int) -> int | None:
@@ -78,7 +85,14 @@ def observe(
     if config.source == "none":
         return Observation(small, flow)
     if video.labelled_frames:
-        carried = carry(video, classes, flow=flow, config=config, shares=shares, cache=cache)
+        # A few labelled pixels are no evidence of a frame: shown those it is asked for, a network would learn to copy them.
+        whole = video.select(video.whole_frames)
+        if not whole.labelled_frames:
+            raise ValueError(
+                f"no frame of {video.source} has labels on half of its pixels, which optical flow could carry along; set "
+                "experiment=volume or evidence=none, or label a whole frame"
+            )
+        carried = carry(whole, classes, flow=flow, config=config, shares=shares, cache=cache)
         returned = tuple(one.resized(size) for one in carried.returned)
         return Observation(small, flow, carried.evidence, seen=carried.evidence.resized(size), returned=returned)
     if unlabelled == "motion":

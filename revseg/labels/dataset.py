@@ -2,13 +2,16 @@
 
 import difflib
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from revseg.labels.masks import check_encoding, read_mask
 from revseg.labels.palette import VOID
+from revseg.labels.read import Frames, read_labels
 from revseg.labels.sample import Sample
 from revseg.video.folder import image_files
 from revseg.video.frame import resized
@@ -96,33 +99,31 @@ def load_own(
     height: int | None = None,
     max_frames: int | None = None,
     on_error: str = "stop",
+    axes: str | None = None,
+    scale: Any = None,
 ) -> Sample:
-    """Returns a video file or a folder of frames, with a folder of masks for some of them.
+    """Returns a video or a volume (``read_video``), with labels of some of its frames (``read_labels``).
 
     The mask `00012.png` labels frame 12 of a file, counted from 0, and the frame `00012.jpg` of a folder.
     """
     check_encoding(encoding)
     source = Path(video)
-    content = read_video(source, height=height, max_frames=max_frames, on_error=on_error, show=True)
+    content = read_video(source, height=height, max_frames=max_frames, on_error=on_error, show=True, axes=axes, scale=scale)
     return _sample(source.stem, source, content, masks=Path(masks), encoding=encoding, max_frames=max_frames)
 
 
 def load_unlabelled(
-    video: str | Path, height: int | None = None, max_frames: int | None = None, on_error: str = "stop"
+    video: str | Path,
+    height: int | None = None,
+    max_frames: int | None = None,
+    on_error: str = "stop",
+    axes: str | None = None,
+    scale: Any = None,
 ) -> Sample:
-    """Returns a video file or a folder of frames, with no label."""
+    """Returns a video or a volume, with no label."""
     source = Path(video)
-    content = read_video(source, height=height, max_frames=max_frames, on_error=on_error, show=True)
-    return Sample(
-        name=source.stem,
-        volume=content.volume,
-        masks=torch.empty(0, *content.native_size, dtype=torch.uint8),
-        labelled_frames=(),
-        native_size=content.native_size,
-        frame_rate=content.frame_rate,
-        source=source,
-        frame_names=content.names,
-    )
+    content = read_video(source, height=height, max_frames=max_frames, on_error=on_error, show=True, axes=axes, scale=scale)
+    return _unlabelled(source.stem, source, content, max_frames=max_frames)
 
 
 def evenly_spaced(frames: int, count: int) -> tuple[int, ...]:
@@ -146,63 +147,30 @@ def objects_in(labels: Tensor) -> list[int]:
 
 def _sample(name: str, source: Path, video: Video, masks: Path, encoding: str, max_frames: int | None) -> Sample:
     """A video with its masks."""
-    files = _masks_by_frame(masks, video, source, max_frames=max_frames)
-    native = torch.empty(len(files), *video.native_size, dtype=torch.uint8)
-    for row, path in zip(native, files.values(), strict=True):
-        mask = read_mask(path, encoding)
-        if mask.shape != video.native_size:
-            raise ValueError(
-                f"mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, but its frame in {source} is "
-                f"{video.native_size[1]} x {video.native_size[0]}: save it at the size of the frame"
-            )
-        row.copy_(torch.from_numpy(mask))
+    sample = _unlabelled(name, source, video, max_frames=max_frames)
+    found, frames = read_labels(masks, frames_of(sample), encoding)
+    return replace(sample, masks=found, labelled_frames=frames)
+
+
+def _unlabelled(name: str, source: Path, video: Video, max_frames: int | None) -> Sample:
     return Sample(
         name=name,
         volume=video.volume,
-        masks=native,
-        labelled_frames=tuple(files),
+        masks=torch.empty(0, *video.native_size, dtype=torch.uint8),
+        labelled_frames=(),
         native_size=video.native_size,
         frame_rate=video.frame_rate,
         source=source,
         frame_names=video.names,
+        lost_names=video.lost,
+        cut=len(video.names) == max_frames,
+        scale=video.scale,
     )
 
 
-def _masks_by_frame(masks: Path, video: Video, source: Path, max_frames: int | None) -> dict[int, Path]:
-    """Returns the position in the volume and the mask of each labelled frame, in order."""
-    if not masks.is_dir():
-        raise ValueError(f"folder of masks {masks} does not exist: make it, with a PNG per labelled frame")
-    positions = {_key(name): position for position, name in enumerate(video.names)}
-    cut = len(video.names) == max_frames
-    found: dict[int, Path] = {}
-    for path in sorted(masks.glob("*.png")):
-        key = _key(path.stem)
-        if key in positions:
-            if positions[key] in found:
-                raise ValueError(f"{path} and {found[positions[key]]} are masks of one frame: remove one")
-            found[positions[key]] = path
-        elif key not in map(_key, video.lost) and not (cut and _follows(key, video.names[-1])):
-            raise ValueError(
-                f"mask {path} is for a frame that does not exist: {source} has frames {video.names[0]} to "
-                f"{video.names[-1]}, and a mask has the name of its frame; rename or remove it"
-            )
-    if not found:
-        raise ValueError(
-            f"no labelled frame: {masks} has no PNG for any of the frames {video.names[0]} to "
-            f"{video.names[-1]} of {source}; save the mask of the first as {video.names[0]}.png"
-        )
-    return dict(sorted(found.items()))
-
-
-def _key(name: str) -> int | str:
-    """12.png is the mask of frame 00012."""
-    return int(name) if name.isdecimal() else name
-
-
-def _follows(key: int | str, last: str) -> bool:
-    """Whether a mask may belong to a frame after the last that was read."""
-    end = _key(last)
-    return not (isinstance(key, int) and isinstance(end, int)) or key > end
+def frames_of(sample: Sample) -> Frames:
+    """Returns what labels of a video have to fit."""
+    return Frames(sample.source, sample.frame_names, sample.native_size, lost=sample.lost_names, cut=sample.cut)
 
 
 def _suggest(name: str, there: list[str]) -> str:

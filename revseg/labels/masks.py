@@ -22,8 +22,11 @@ Labels = NDArray[np.uint8]
 ENCODINGS = ("davis2016", "davis2017")
 
 
-def read_mask(path: str | Path, encoding: str) -> Labels:
-    """Labels (H, W) of a mask image. Raises ValueError if the image contradicts its encoding."""
+def read_mask(path: str | Path, encoding: str, *, ids: bool = False) -> Labels:
+    """Labels (H, W) of a mask image. Raises ValueError if the image contradicts its encoding.
+
+    ids: whether other masks show that values are object ids: 0 and 255 alone are then background and void.
+    """
     check_encoding(encoding)
     try:
         with Image.open(path) as image:
@@ -36,7 +39,7 @@ def read_mask(path: str | Path, encoding: str) -> Labels:
         Image.DecompressionBombError,
     ) as error:  # SyntaxError: a PNG with a broken chunk
         raise ValueError(f"mask {path} is not a readable image ({error}): save it again as an 8-bit PNG") from error
-    return _binary(image, path) if encoding == "davis2016" else _object_ids(image, path)
+    return _binary(image, path) if encoding == "davis2016" else _object_ids(image, path, ids)
 
 
 def check_encoding(encoding: str) -> None:
@@ -56,7 +59,7 @@ def _binary(image: Image.Image, path: str | Path) -> Labels:
     return (grey == 255).astype(np.uint8)
 
 
-def _object_ids(image: Image.Image, path: str | Path) -> Labels:
+def _object_ids(image: Image.Image, path: str | Path, ids: bool) -> Labels:
     if image.mode not in ("P", "L", "1"):
         raise ValueError(
             f"mask {path} is a {image.mode} image, but encoding davis2017 needs object ids: save it as an "
@@ -64,7 +67,7 @@ def _object_ids(image: Image.Image, path: str | Path) -> Labels:
         )
     binary = image.mode != "P" or _white(image) == VOID
     labels = np.array(image.convert("L") if image.mode == "1" else image)
-    if binary and (labels == VOID).any() and np.isin(labels, (0, VOID)).all():
+    if not ids and binary and (labels == VOID).any() and np.isin(labels, (0, VOID)).all():
         raise ValueError(
             f"mask {path} holds only 0 and 255, which is void in encoding davis2017: set the encoding to "
             "davis2016 if 255 marks the object"
@@ -91,3 +94,13 @@ def resize_mask(mask: Labels, height: int, width: int) -> Labels:
     """Nearest label at the pixel centres of a (height, width) image."""
     rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip((height, width), mask.shape, strict=True))
     return mask[rows[:, None], columns]
+
+
+def resize_sparse(mask: Labels, height: int, width: int) -> Labels:
+    """The nearest label, but void only where no pixel of the area has a label: a point that is labelled is not lost."""
+    result = resize_mask(mask, height, width)
+    rows, columns = np.nonzero(mask != VOID)
+    at = rows * height // mask.shape[0], columns * width // mask.shape[1]
+    missing = result[at] == VOID
+    result[at[0][missing], at[1][missing]] = mask[rows[missing], columns[missing]]
+    return result

@@ -11,9 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from revseg.labels.masks import resize_mask
+from revseg.labels.masks import resize_mask, resize_sparse
+from revseg.labels.palette import VOID
 from revseg.video.frame import resized
 from revseg.video.resize import resize_volume
+from revseg.video.scale import Scale
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Sample:
 
     name: str
     volume: Tensor
-    """(3, T, H, W) uint8, RGB."""
+    """(C, T, H, W) uint8: RGB, or the channels of a volume."""
     masks: Tensor
     """(L, H, W) uint8 at the video's own size, of the labelled frames only: 0 background, 1, 2, ... objects, 255 void."""
     labelled_frames: tuple[int, ...]
@@ -34,6 +36,12 @@ class Sample:
     """The video file or the folder of frames."""
     frame_names: tuple[str, ...] = ()
     """What each of the T frames is called in the source, and so its mask: "00012"."""
+    lost_names: tuple[str, ...] = ()
+    """Names of frames that could not be decoded."""
+    cut: bool = False
+    """Whether the source may have more frames than were read."""
+    scale: Scale | None = None
+    """How the values of a volume became bytes; None: they were bytes."""
 
     def __post_init__(self) -> None:
         assert self.masks.shape == (len(self.labelled_frames), *self.native_size), self.masks.shape
@@ -44,8 +52,15 @@ class Sample:
         """(L, H, W) uint8 at the size of the volume: the nearest pixel of each mask."""
         labels = torch.empty(len(self.masks), self.height, self.width, dtype=torch.uint8)
         for row, mask in zip(labels, self.masks, strict=True):
-            row.copy_(torch.from_numpy(resize_mask(mask.numpy(), self.height, self.width)))
+            resize = resize_mask if _is_whole(mask) else resize_sparse
+            row.copy_(torch.from_numpy(resize(mask.numpy(), self.height, self.width)))
         return labels
+
+    @cached_property
+    def whole_frames(self) -> tuple[int, ...]:
+        """Those of the labelled frames in which at least half of the pixels have a label. Of others, with a few points,
+        scribbles or boreholes, the labels tell nothing of the rest of the frame."""
+        return tuple(frame for frame, mask in zip(self.labelled_frames, self.masks, strict=True) if _is_whole(mask))
 
     @property
     def frames(self) -> int:
@@ -77,3 +92,7 @@ class Sample:
         if size == (self.height, self.width):
             return self
         return replace(self, volume=resize_volume(self.volume, size))
+
+
+def _is_whole(mask: Tensor) -> bool:
+    return 2 * int((mask != VOID).sum()) >= mask.numel()

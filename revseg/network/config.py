@@ -15,8 +15,10 @@ class NetworkConfig:
     classes: int | None = None
     """Classes of the segmentation, background included; null: as many as the labels need (in Python: 2)."""
     evidence: bool | None = None
-    """Whether the volume has evidence after RGB: the probability of every class and the confidence in them, 0 to 255. Opening and
-    head see it; where it is 0 throughout, nothing is known. null: as evidence.source says (in Python: no)."""
+    """Whether the volume has evidence after the video's channels: the probability of every class and the confidence in them, 0 to
+    255. Opening and head see it; where it is 0 throughout, nothing is known. null: as evidence.source says (in Python: no)."""
+    in_channels: int | None = None
+    """Channels of the video; null: as many as it has (in Python: 3)."""
     levels: int = 3
     """Coarsenings; the network goes down so many levels and up again."""
     depth: Any = (0, 2, 2, 2)
@@ -51,9 +53,9 @@ class NetworkConfig:
     32 to 256 MiB. Fewer bytes take longer, because more halos are computed."""
 
     def __post_init__(self) -> None:
-        for name, least in (("channels", 1), ("classes", 2), ("levels", 0), ("kernel_size", 1)):
+        for name, least in (("channels", 1), ("classes", 2), ("in_channels", 1), ("levels", 0), ("kernel_size", 1)):
             value = getattr(self, name)
-            if name == "classes" and value is None:
+            if name in ("classes", "in_channels") and value is None:
                 continue
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"network.{name} is {value}; give a whole number of at least {least}")
@@ -80,9 +82,19 @@ class NetworkConfig:
         return self.classes or 2
 
     @property
+    def video_channels(self) -> int:
+        """Number of channels of the video, which come first in the volume."""
+        return self.in_channels or 3
+
+    @property
+    def evidence_channels(self) -> int:
+        """Number of channels of the evidence, which come after them."""
+        return self.outputs + 1 if self.evidence else 0
+
+    @property
     def inputs(self) -> int:
         """Number of channels of the volume."""
-        return 3 + (self.outputs + 1 if self.evidence else 0)
+        return self.video_channels + self.evidence_channels
 
     @property
     def depths(self) -> tuple[int, ...]:

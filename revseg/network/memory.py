@@ -128,7 +128,7 @@ def parameters(config: NetworkConfig) -> int:
 
 def _features(config: NetworkConfig) -> int:
     """Number of features that the head sees of a cell."""
-    return 2 * level_channels(config)[config.output_level] + config.inputs - 3
+    return 2 * level_channels(config)[config.output_level] + config.evidence_channels
 
 
 def convolution_operations(config: NetworkConfig, padded: Size) -> float:

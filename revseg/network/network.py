@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from revseg.reversible.grid import DEFAULT_BITS, Grid
 from revseg.reversible.layer import SymmetricLayer
 from revseg.reversible.sequence import ReversibleSequence
 
-# uint8 RGB -> about zero mean and unit variance.
+# uint8 -> about zero mean and unit variance.
 PIXEL_MEAN, PIXEL_STD = 114.75, 57.375
 
 
@@ -25,30 +25,49 @@ class RevSegNet(nn.Module):
 
         state = (y, y),  y = opening(volume);   state <- sequence(state);   logits = head(state)
 
-    With ``evidence`` the volume has evidence after RGB, and the head sees it too: logits = head(state, evidence).
+    With ``evidence`` the volume has evidence after the video, and the head sees it too: logits = head(state, evidence).
 
-    Settings: see ``NetworkConfig``; given as keywords. ``config`` holds them.
+    Settings: see ``NetworkConfig``, which ``config`` holds. head: any module from (..., features) to (..., classes) that treats each
+    position by itself; None: a linear one.
 
         net = RevSegNet(channels=4, classes=2, levels=3, depth=(0, 2, 2, 2), rank=16)
-        logits = net(volume)              # (N, 3, T, H, W) -> (N, classes, T, H, W)
+        logits = net(volume)              # (N, in_channels, T, H, W) -> (N, classes, T, H, W)
 
     A uint8 volume is normalised by the network, a float volume is taken as normalised. T, H, W may be of any size.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int = 4,
+        classes: int | None = None,
+        evidence: bool | None = None,
+        in_channels: int | None = None,
+        levels: int = 3,
+        output_level: int = 0,
+        depth: int | Sequence[int] = (0, 2, 2, 2),
+        rank: int | Sequence[int] = 16,
+        step_size: float = 0.5,
+        kernel_size: int = 3,
+        coarsen_time: bool | Sequence[bool] = True,
+        arithmetic: str = "exact",
+        convolution_dtype: str = "auto",
+        state_dtype: str = "float32",
+        adjoint_dtype: str = "float32",
+        grid_bits: int | None = None,
+        keep_hidden: bool = False,
+        slab_bytes: int | None = None,
+        head: nn.Module | None = None,
+    ) -> None:
+        given = locals()
         super().__init__()
-        self.config = config = NetworkConfig(**settings)
+        self.config = config = NetworkConfig(**{each.name: given[each.name] for each in fields(NetworkConfig)})
         self.multiple = multiple_of(config)
         self.opening = nn.Linear(config.inputs, config.channels)
         self.sequence = _sequence(config)
-        self.features = 2 * level_channels(config)[config.output_level] + config.inputs - 3
-        self.head = nn.Linear(self.features, config.outputs)
-        # Near zero: the first loss is log(classes), and the first gradients change the state only a little.
-        nn.init.normal_(self.head.weight, std=1e-2)
-        nn.init.zeros_(self.head.bias)
-        if config.evidence:  # the first prediction is what the evidence says
-            nn.init.normal_(self.head.weight, std=1e-4)
-            nn.init.eye_(self.head.weight[:, self.features - config.inputs + 3 :])
+        self.features = 2 * level_channels(config)[config.output_level] + config.evidence_channels
+        """Number of features of a cell that the head sees."""
+        self.head = _new_head(config, self.features) if head is None else head
 
     @property
     def device(self) -> torch.device:
@@ -59,16 +78,16 @@ class RevSegNet(nn.Module):
         self.config, self.sequence.grid = config, grid_of(config)
 
     def forward(self, volume: Tensor) -> Tensor:
-        """Computes (N, 3, T, H, W) -> logits (N, classes, T, H, W), under autograd."""
+        """Computes (N, inputs, T, H, W) -> logits (N, classes, T, H, W), under autograd."""
         check_volume(volume, self.config.inputs)
         size = tuple(volume.shape[2:])
         padded = padded_size(self.config, size)  # type: ignore[arg-type]
         inputs = normalise(volume.movedim(1, -1), self.opening.weight.dtype)
         inputs = F.pad(inputs, (0, 0, *(p for axis in (2, 1, 0) for p in (0, padded[axis] - size[axis]))))
         y = self.opening(inputs).movedim(-1, 1)
-        fields = [part.movedim(1, -1) for part in self.sequence(y, y)]
-        evidence = [inputs[..., 3:]] if self.config.evidence else []
-        cells = self.head(torch.cat([*fields, *evidence], -1).to(inputs.dtype))
+        state = [part.movedim(1, -1) for part in self.sequence(y, y)]
+        evidence = [inputs[..., self.config.video_channels :]] if self.config.evidence else []
+        cells = self.head(torch.cat([*state, *evidence], -1).to(inputs.dtype))
         for axis, repeats in enumerate(output_stride(self.config)):
             cells = cells.repeat_interleave(repeats, axis + 1) if repeats > 1 else cells
         return cells[:, : size[0], : size[1], : size[2]].movedim(-1, 1)
@@ -92,6 +111,17 @@ def fast_convolution_dtype() -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return torch.bfloat16 if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else torch.float32
+
+
+def _new_head(config: NetworkConfig, features: int) -> nn.Linear:
+    head = nn.Linear(features, config.outputs)
+    # Near zero: the first loss is log(classes), and the first gradients change the state only a little.
+    nn.init.normal_(head.weight, std=1e-2)
+    nn.init.zeros_(head.bias)
+    if config.evidence:  # the first prediction is what the evidence says
+        nn.init.normal_(head.weight, std=1e-4)
+        nn.init.eye_(head.weight[:, features - config.evidence_channels :])
+    return head
 
 
 def _sequence(config: NetworkConfig) -> ReversibleSequence:

@@ -94,5 +94,6 @@ def features(net: RevSegNet, state: State, volume: Tensor, placement: Placement,
     dtype = net.opening.weight.dtype
     parts = [part for part in state.values(dtype, lambda fields: placement.crop(fields, start, stop))]
     if net.config.evidence:
-        parts.append(normalise(volume[:, 3:, start:stop].to(net.device, non_blocking=True).movedim(1, -1), dtype))
+        evidence = volume[:, net.config.video_channels :, start:stop]
+        parts.append(normalise(evidence.to(net.device, non_blocking=True).movedim(1, -1), dtype))
     return torch.cat(parts, -1)

@@ -3,18 +3,22 @@
 <folder>/masks/00000.png ...     8-bit palette, the video's own size, named like the frames
         /overlay.mp4             the video with the masks on it: same size, frames and timestamps
         /preview.gif             a few frames of the overlay, small
+        /masks.npy, masks.tif    all masks as one volume (T, H, W), where the video is one in NumPy's format or in TIFF
         /prediction.json         how it was made, and the J expected of each frame; marks the folder as ours
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from revseg.labels.masks import read_mask, write_mask
 from revseg.output.overlay import overlay
@@ -23,6 +27,9 @@ from revseg.runs.atomic import replacing
 from revseg.runs.phases import phase
 from revseg.segment.segmenter import Segmented
 from revseg.video.read import iterate_frames
+from revseg.video.scale import Scale
+from revseg.video.slices import format_of
+from revseg.video.stack import write_array, write_pages
 from revseg.video.write import VideoWriter
 
 MARK = "prediction.json"
@@ -34,11 +41,14 @@ def claim(folder: Path, video: Path) -> None:
     Hand-made labels in a folder `masks` look just like ours: they must not be overwritten, nor the video
     itself.
     """
-    masks = folder / "masks"
-    if video.exists() and any(path.exists() and path.samefile(video) for path in (masks, folder / "overlay.mp4")):
+    masks, volumes = folder / "masks", [folder / f"masks.{kind}" for kind in ("npy", "tif")]
+    ours = [masks, folder / "overlay.mp4", *volumes]
+    if video.exists() and any(path.exists() and path.samefile(video) for path in ours):
         raise ValueError(f"{video} lies where the prediction goes; choose another folder with output=")
-    if masks.is_dir() and any(masks.iterdir()) and not (folder / MARK).exists():
-        raise ValueError(f"{masks} holds files that revseg did not write; choose another folder with output=")
+    theirs = [masks] if masks.is_dir() and any(masks.iterdir()) else [path for path in volumes if path.exists()]
+    if theirs and not (folder / MARK).exists():
+        what = "holds files" if theirs[0].is_dir() else "is a file"
+        raise ValueError(f"{theirs[0]} {what} that revseg did not write; choose another folder with output=")
     try:
         masks.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -55,6 +65,9 @@ class Source:
     names: Sequence[str]
     """Names of the frames, and so of their masks."""
     on_error: str = "stop"
+    axes: str | None = None
+    scale: Scale | None = None
+    """How the values of a volume became bytes."""
 
 
 def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, *, note: dict[str, Any]) -> list[float]:
@@ -71,13 +84,14 @@ def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, 
             bar.advance()
     _remove_others(folder, source.names)
     _write_overlay(source, folder)
+    _write_volume(source, folder)
     facts = {"video": str(source.path), "complete": True, "frames": len(source.names), **note}
     _write_note(folder, facts | {"expected_J": expected})
     return expected
 
 
 def _write_overlay(source: Source, folder: Path) -> None:
-    frames = islice(iterate_frames(source.path, on_error=source.on_error), len(source.names))
+    frames = islice(_pictures(source), len(source.names))
     preview = Preview(len(source.names), source.frame_rate)
     with phase("writing", total=len(source.names)) as bar, VideoWriter(folder / "overlay.mp4", source.frame_rate) as writer:
         for index, seconds, frame in frames:
@@ -87,6 +101,25 @@ def _write_overlay(source: Source, folder: Path) -> None:
             preview.add(index, drawn)
             bar.advance()
     preview.write(folder / "preview.gif")
+
+
+def _pictures(source: Source) -> Iterator[tuple[int, Fraction, NDArray[np.uint8]]]:
+    return iterate_frames(source.path, on_error=source.on_error, axes=source.axes, scale=source.scale)
+
+
+def _write_volume(source: Source, folder: Path) -> None:
+    """Writes the masks once more, as a volume in the format of the video."""
+    kind = format_of(source.path)
+    for other in {"npy", "tif"} - {kind}:
+        (folder / f"masks.{other}").unlink(missing_ok=True)
+    if kind is None:
+        return
+    masks = (read_mask(_mask_file(folder, name), "davis2017") for name in source.names)
+    with replacing(folder / f"masks.{kind}") as temporary:
+        if kind == "npy":
+            write_array(temporary, masks, count=len(source.names))
+        else:
+            write_pages(temporary, masks)
 
 
 def _mask_file(folder: Path, name: str) -> Path:

@@ -31,6 +31,9 @@ PACKAGES = {
 }
 """Names in run.json, and the distributions that may carry them."""
 
+VOLUMES = (".npy", ".tif", ".tiff")
+"""Endings of files that label a whole volume, not a frame."""
+
 NAMED = 5
 """Frames that a sentence names at most."""
 
@@ -78,7 +81,8 @@ class Changes:
             (self.removed, "was removed", "were removed"),
         ):
             if len(frames) == 1:
-                told.append(f"the label of frame {frames[0]} {one} since the run last read it")
+                what = "the volume of labels" if frames[0].endswith(VOLUMES) else "the label of frame"
+                told.append(f"{what} {frames[0]} {one} since the run last read it")
             elif frames:
                 named = ", ".join(frames[:NAMED]) + (f" and {len(frames) - NAMED} more" if len(frames) > NAMED else "")
                 told.append(f"the labels of frames {named} {several} since the run last read them")
@@ -225,7 +229,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _frames(names: Iterator[str] | set[str]) -> tuple[str, ...]:
-    return tuple(sorted(Path(name).stem for name in names))
+    return tuple(sorted(name if name.endswith(VOLUMES) else Path(name).stem for name in names))
 
 
 def _read(run_json: Path) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.evidence import Evidence
 from revseg.evidence.observation import Observation
 from revseg.evidence.smoothing import Given, Smoothing
+from revseg.labels.masks import resize_sparse
+from revseg.labels.palette import VOID
 from revseg.network.inference import predict_probabilities, spread_placements
 from revseg.network.network import RevSegNet
 from revseg.segment.expectation import expected_similarity
@@ -59,6 +61,7 @@ class Segmenter:
         if flow is not None and smoothing.sweeps:
             smooth = Smoothing(flow, smoothing, fixed=self.observation.fixed)
             probabilities = map(torch.from_numpy, smooth(self._given(probabilities, flow.size)))
+        probabilities = self._labelled(probabilities)
         for found in probabilities:
             whole = resized(found, size)  # probabilities, not masks: contours stay smooth
             classes = whole.max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
@@ -76,16 +79,28 @@ class Segmenter:
                     yield refine(net, found, seen=seen, evidence=evidence, frame=frame, config=self.config.refine)
 
     def _pooled(self, probabilities: Iterator[Tensor], evidence: Evidence) -> Iterator[Tensor]:
-        """The same with the evidence; labelled frames keep their labels."""
-        video = self.observation.video
+        """The same with the evidence; whole labelled frames keep their labels."""
+        video, fixed = self.observation.video, self.observation.fixed
         for frame, found in enumerate(probabilities):
             known, _ = evidence.frame(frame)
             network = resized(found.to(known.device), evidence.size)
-            if frame in video.labelled_frames:  # where the label is void, nobody else knows
+            if frame in fixed:  # where the label is void, nobody else knows
                 yield torch.where(known.sum(0) > 0, known, network)
             else:
                 seen = video.height, video.width
                 yield pool(network, known, label_count=self.label_count, seen=seen, config=self.config.pool)
+
+    def _labelled(self, probabilities: Iterator[Tensor]) -> Iterator[Tensor]:
+        """The same with the labels of frames that have a few."""
+        video, sparse = self.observation.video, self.observation.sparse
+        for frame, found in enumerate(probabilities):
+            if frame in sparse:
+                mask = video.masks[video.labelled_frames.index(frame)].numpy()
+                labels = torch.from_numpy(resize_sparse(mask, *found.shape[1:])).to(found.device)
+                classes = torch.arange(len(found), device=found.device).view(-1, 1, 1)
+                yield torch.where(labels == VOID, found, (labels == classes).to(found.dtype))
+            else:
+                yield found
 
     def _given(self, probabilities: Iterator[Tensor], size: tuple[int, int]) -> Iterator[Given]:
         """At the size (W, H) of the flow, with the confidence of the evidence."""

@@ -11,9 +11,16 @@ class DataConfig:
     """Which videos and labels, and at what size."""
 
     video: str | None = None
-    """Your video: a file, or a folder of frames."""
+    """Your video: a file, or a folder of frames. Or a volume: a .npy file, a TIFF stack of any depth, or a folder of either."""
     masks: str | None = None
-    """Folder of its masks: 00012.png labels frame 12."""
+    """Folder of its masks: 00012.png labels frame 12. Or a .npy or TIFF file (T, H, W) of labels, 255 where they are unknown."""
+    truth: str | None = None
+    """Labels that only tell how good it is, written like data.masks. Pixels that are trained on are left out of them."""
+    axes: str | None = None
+    """Order of the axes of a .npy volume: null: THW or THWC; CTHW: channels first. In a folder of .npy files without T."""
+    scale: Any = None
+    """Which values of a volume become 0 and 255: [low, high], or such a pair for each channel. null: percentiles 0.1 and 99.9
+    of each channel; 8-bit values stay as they are."""
     root: str | None = None
     """Folder of a dataset laid out like DAVIS (JPEGImages, Annotations, ImageSets); see data/README.md."""
     sequence: str | None = None
@@ -47,6 +54,18 @@ class DataConfig:
                 raise ValueError(f"data.{name} is {value}; give a positive number, or null")
         if self.on_error not in ("stop", "skip"):
             raise ValueError(f"data.on_error is {self.on_error}; choose stop or skip")
+        check_scale(self.scale)
+
+
+def check_scale(scale: Any) -> None:
+    """Raises ValueError where a scale is not [low, high], nor a list of such pairs."""
+    if scale is None:
+        return
+    pairs = scale if isinstance(scale, (list, tuple)) and scale and isinstance(scale[0], (list, tuple)) else [scale]
+    for pair in pairs:
+        numbers = isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(part, (int, float)) for part in pair)
+        if not (numbers and -float("inf") < pair[0] < pair[1] < float("inf")):
+            raise ValueError(f"data.scale has {pair}: give [low, high] with low < high, or such a pair for each channel")
 
 
 @dataclass(frozen=True)

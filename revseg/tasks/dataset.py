@@ -65,6 +65,16 @@ class DatasetTask:
         return None
 
     @property
+    def channels(self) -> int:
+        """How many channels the videos have."""
+        return 3
+
+    @property
+    def scale(self) -> None:
+        """Pictures are bytes already."""
+        return None
+
+    @property
     def sees_evidence(self) -> bool:
         """Whether the network sees evidence."""
         return self.evidence.source != "none"

@@ -26,8 +26,8 @@ class Guidance:
 
     @property
     def one(self) -> bool:
-        """Whether there is but one labelled frame."""
-        return len(self.observation.video.labelled_frames) == 1
+        """Whether there is but one labelled frame that labels are carried from."""
+        return len(self.observation.video.whole_frames) == 1
 
     @property
     def pseudo_frames(self) -> int:
@@ -48,8 +48,9 @@ class Guidance:
         if draws[0, -1] < self.config.blind:
             return Evidence.blank(seen.classes, seen.frames, seen.size)
         probabilities, confidence = seen.probabilities.clone(), seen.confidence.clone()
-        rows = zip(video.labelled_frames, self.observation.returned, draws.t()[:-1].tolist(), strict=True)
-        for frame, returned, (chance, which) in rows:
+        of_frame = dict(zip(video.labelled_frames, draws.t()[:-1].tolist(), strict=True))
+        for frame, returned in zip(video.whole_frames, self.observation.returned, strict=True):
+            chance, which = of_frame[frame]
             if chance < self.config.returned:
                 share = int(which * returned.frames)
                 probabilities[:, frame], confidence[frame] = returned.probabilities[:, share], returned.confidence[share]

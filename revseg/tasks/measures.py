@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,25 @@ class Measures:
 
     def named(self) -> dict[str, float]:
         return {"J": self.J, "F": self.F, "JF": self.JF}
+
+
+def measured(masks: Sequence[Mask], truth: Sample | Item, objects: Sequence[int]) -> dict[str, float]:
+    """Returns J, F and JF by name. Where most pixels are unknown, no contour is known: J alone, of all frames together."""
+    if 2 * int((truth.labels != VOID).sum()) < truth.labels.numel():
+        return {"J": fmean(similarity_of_volume(masks, truth, objects).values())}
+    return measure(masks, truth, objects).named()
+
+
+def similarity_of_volume(masks: Sequence[Mask], truth: Sample | Item, objects: Sequence[int]) -> dict[int, float]:
+    """Returns J of each object over the known pixels of all frames together; 1 where none has or shows it."""
+    pixels = {number: [0, 0] for number in objects}
+    for frame, labels in zip(truth.labelled_frames, truth.labels.numpy(), strict=True):
+        known = labels != VOID
+        found, true = masks[frame][known], labels[known]
+        for number, counts in pixels.items():
+            counts[0] += int(((found == number) & (true == number)).sum())
+            counts[1] += int(((found == number) | (true == number)).sum())
+    return {number: both / either if either else 1.0 for number, (both, either) in pixels.items()}
 
 
 def measure(masks: Sequence[Mask], truth: Sample | Item, objects: Sequence[int]) -> Measures:
@@ -56,8 +77,20 @@ def check_classes(sample: Sample, classes: int) -> None:
         )
 
 
-def copy_nearest(labelled: Sample) -> list[Mask]:
-    """Returns the baseline: every frame takes the mask of the nearest labelled frame, of two the earlier."""
+def check_channels(source: str | Path, found: int, channels: int) -> None:
+    """Raises ValueError where a network is for a video of other channels."""
+    if found != channels:
+        raise ValueError(
+            f"{source} has {found} channels, but the network is for {channels} (network.in_channels); give a "
+            f"video of {channels}, or train a network on this one"
+        )
+
+
+def copy_nearest(labelled: Sample) -> list[Mask] | None:
+    """Returns the baseline: every frame takes the mask of the nearest labelled frame, of two the earlier; None where a frame has
+    only a few labels, which are no mask."""
+    if labelled.whole_frames != labelled.labelled_frames:
+        return None
     known = np.array(labelled.labelled_frames)
     masks = np.where(labelled.labels.numpy() == VOID, np.uint8(0), labelled.labels.numpy())
     return [masks[np.abs(known - frame).argmin()] for frame in range(labelled.frames)]

@@ -13,7 +13,7 @@ from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
-from revseg.labels.dataset import classes_of, evenly_spaced
+from revseg.labels.dataset import classes_of, evenly_spaced, objects_in
 from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
 from revseg.network.memory import Size
@@ -24,11 +24,20 @@ from revseg.segment.expectation import least_sure
 from revseg.segment.segmenter import Segmented, Segmenter
 from revseg.tasks.config import DataConfig, GuidanceConfig
 from revseg.tasks.guidance import Guidance, shares_of
-from revseg.tasks.measures import Mask, check_classes, copy_nearest, measure, object_ids
+from revseg.tasks.measures import (
+    Mask,
+    check_channels,
+    check_classes,
+    copy_nearest,
+    measured,
+    object_ids,
+    similarity_of_volume,
+)
 from revseg.tasks.pictures import pictures
-from revseg.tasks.source import load_one
+from revseg.tasks.source import load_one, load_truth
 from revseg.training.item import Item
 from revseg.training.task import Evaluation, Result
+from revseg.video.scale import Scale
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class OneVideo:
     """For a network that sees evidence."""
     placements: int = 1
     on_error: str = "stop"
+    axes: str | None = None
 
     @property
     def sees_evidence(self) -> bool:
@@ -56,6 +66,16 @@ class OneVideo:
     def video(self) -> Sample:
         """The video at the size of the network, with the labels that are trained on."""
         return self.observation.video
+
+    @property
+    def channels(self) -> int:
+        """How many channels the video has."""
+        return len(self.video.volume)
+
+    @property
+    def scale(self) -> Scale | None:
+        """How the values of a volume became bytes."""
+        return self.video.scale
 
     @property
     def label_count(self) -> int:
@@ -89,21 +109,28 @@ class OneVideo:
     def finish(self, net: RevSegNet, folder: Path) -> Result:
         """Writes masks and overlay into the folder, and measures them.
 
-        J, F, JF: on the frames whose labels are held out, at the size trained on, and for each object; None without such.
-        expected_J: on the frames without labels, by the probabilities alone; label_next: names of the frames to label next.
+        J, F, JF: on the frames whose labels are held out, at the size trained on, and for each object; None without such, or
+        where a few pixels are all that is known. volume_J: of the pixels of all these frames together, which suits volumes.
+        expected_J: on the frames without a mask, by the probabilities alone; label_next: names of the frames to label next.
         """
         masks, expected = self._write(net, folder)
-        metrics: dict[str, Any] = {"J": None, "F": None, "JF": None, "objects": None, "baseline": None}
+        metrics: dict[str, Any] = dict.fromkeys(("J", "F", "JF", "objects", "volume_J", "baseline"))
         if self.held_out is not None:
-            baseline = measure(copy_nearest(self.video), self.held_out, self.objects).named()
-            of_each = {str(number): measure(masks, self.held_out, [number]).named() for number in self.objects}
-            metrics = {**measure(masks, self.held_out, self.objects).named(), "objects": of_each, "baseline": baseline}
-        labelled = self.video.labelled_frames
-        metrics["labelled"] = measure(masks, self.video, self.objects).named()
-        metrics["labelled_frames"] = list(labelled)
-        unlabelled = [value for frame, value in enumerate(expected) if frame not in labelled]
+            metrics |= measured(masks, self.held_out, self.objects)
+            together = similarity_of_volume(masks, self.held_out, self.objects)
+            metrics["volume_J"] = fmean(together.values())
+            metrics["objects"] = {
+                str(number): {**measured(masks, self.held_out, [number]), "volume_J": together[number]} for number in self.objects
+            }
+            if (copies := copy_nearest(self.video)) is not None:
+                metrics["baseline"] = measured(copies, self.held_out, self.objects)
+        whole = self.video.whole_frames
+        metrics["labelled"] = measured(masks, self.video, self.objects)
+        metrics["labelled_frames"] = list(self.video.labelled_frames)
+        unlabelled = [value for frame, value in enumerate(expected) if frame not in whole]
         metrics["expected_J"] = fmean(unlabelled) if unlabelled else None
-        metrics["label_next"] = [self.video.frame_names[frame] for frame in least_sure(expected, labelled)]
+        # Of a volume that has a few labels in every frame, none is to be labelled next.
+        metrics["label_next"] = [self.video.frame_names[frame] for frame in least_sure(expected, whole)] if whole else []
         return Result(metrics, self._evaluation(masks, ""))
 
     def _evaluation(self, masks: list[Mask], prefix: str) -> Evaluation:
@@ -112,7 +139,7 @@ class OneVideo:
             f"{prefix}{name}/{key}": value
             for name, sample in samples.items()
             if sample is not None
-            for key, value in measure(masks, sample, self.objects).named().items()
+            for key, value in measured(masks, sample, self.objects).items()
         }
         shown = self.held_out or self.video
         return Evaluation(scalars, pictures(masks, shown, self.video.volume))
@@ -127,8 +154,11 @@ class OneVideo:
                 masks.append(resize_mask(frame.mask, video.height, video.width))
                 yield frame
 
-        source = Source(video.source, video.frame_rate, video.frame_names, on_error=self.on_error)
-        expected = write_prediction(native(), source, folder, note={"labelled_frames": video.labelled_frames})
+        source = Source(
+            video.source, video.frame_rate, video.frame_names, on_error=self.on_error, axes=self.axes, scale=video.scale
+        )
+        note = {"labelled_frames": video.labelled_frames, "scale": video.scale}
+        expected = write_prediction(native(), source, folder, note=note)
         return masks, expected
 
 
@@ -141,18 +171,27 @@ def open_video(
     evidence: EvidenceConfig,
     guidance: GuidanceConfig,
     classes: int | None = None,
+    channels: int | None = None,
     sees_evidence: bool = True,
     placements: int = 1,
     seed: int = 0,
 ) -> OneVideo:
-    """Decodes the video, reads its masks and carries the labels; returns the task. classes: None: as many as the labels need."""
+    """Decodes the video, reads its masks and carries the labels; returns the task.
+
+    classes: None: as many as the labels need. channels: those that the network is for, None: those of the video.
+    """
     known = load_one(data, folder.path, partial(height_of_evidence, evidence, data.height))
     count = len(known.labelled_frames)
     chosen = range(count) if data.labelled_frames is None else evenly_spaced(count, data.labelled_frames)
     labelled = known.select(known.labelled_frames[i] for i in chosen)
     others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
-    classes = classes or max(2, classes_of(known.masks))
-    check_classes(known, classes)
+    truth = load_truth(data, labelled) or (known.select(others) if others else None)
+    told = [known] if truth is None else [known, truth]
+    classes = classes or max(2, *(classes_of(sample.masks) for sample in told))
+    for sample in told:
+        check_classes(sample, classes)
+    if channels is not None:
+        check_channels(known.source, len(known.volume), channels)
     observation = observe(
         labelled,
         height=data.height,
@@ -160,17 +199,18 @@ def open_video(
         config=evidence if sees_evidence else replace(evidence, source="none"),
         store=store,
         cache=cache,
-        shares=shares_of(guidance, labelled.labelled_frames),
+        shares=shares_of(guidance, labelled.whole_frames),
     )
     return OneVideo(
         observation=observation,
-        held_out=_labels_of(known.select(others), observation.video) if others else None,
-        objects=tuple(object_ids(known)),
+        held_out=None if truth is None else _labels_of(truth, observation.video),
+        objects=tuple(sorted({number for sample in told for number in objects_in(sample.masks)}) or object_ids(known)),
         classes=classes,
         evidence=evidence,
         guidance=None if observation.seen is None else Guidance(observation, guidance, seed),
         placements=placements,
         on_error=data.on_error,
+        axes=data.axes,
     )
 
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from revseg.demo.film import generate_demo
-from revseg.labels.dataset import DavisDataset, load_own
+from revseg.labels.dataset import DavisDataset, frames_of, load_own
+from revseg.labels.palette import VOID
+from revseg.labels.read import read_labels
 from revseg.labels.sample import Sample
 from revseg.tasks.config import DataConfig
 from revseg.video.read import probe
@@ -39,14 +41,31 @@ def load_one(config: DataConfig, run_dir: Path, height: Height) -> Sample:
         return dataset.load(name, height=height(native), max_frames=config.max_frames, show=True)
     if config.masks is None:
         raise ValueError(f"data.masks is not set; give the folder with the masks of some frames of {config.video}")
+    native, _ = probe(config.video, config.axes).native_size
     return load_own(
         config.video,
         config.masks,
         config.encoding or "davis2017",
-        height=height(probe(config.video).native_size[0]),
+        height=height(native),
         max_frames=config.max_frames,
         on_error=config.on_error,
+        axes=config.axes,
+        scale=config.scale,
     )
+
+
+def load_truth(config: DataConfig, labelled: Sample) -> Sample | None:
+    """Returns the video with the labels of data.truth, without the pixels that are trained on; None where it is not set."""
+    if config.truth is None:
+        return None
+    found, frames = read_labels(Path(config.truth), frames_of(labelled), config.encoding or "davis2017")
+    for row, frame in enumerate(frames):
+        if frame in labelled.labelled_frames:
+            found[row][labelled.masks[labelled.labelled_frames.index(frame)] != VOID] = VOID
+    left = [row for row, mask in enumerate(found) if (mask != VOID).any()]
+    if not left:
+        raise ValueError(f"data.truth={config.truth} labels nothing but what is trained on; leave it out, or label more there")
+    return replace(labelled, masks=found[left], labelled_frames=tuple(frames[row] for row in left))
 
 
 def inputs_of(config: DataConfig) -> tuple[Path | None, Path | None]:
@@ -58,7 +77,7 @@ def inputs_of(config: DataConfig) -> tuple[Path | None, Path | None]:
         labels = open_split(config, None).annotations / _sequence(config)
         return video, labels if labels.is_dir() else None
     masks = Path(config.masks) if config.masks else None
-    return video if video.exists() else None, masks if masks and masks.is_dir() else None
+    return video if video.exists() else None, masks if masks and masks.exists() else None
 
 
 def path_of(config: DataConfig) -> Path:

@@ -57,12 +57,13 @@ def augment(
     offset = tuple(int(torch.randint(size, (), generator=generator)) for size in multiple)
     chances = torch.tensor([config.flip_width, config.flip_time])
     mirrored, backwards = (torch.rand(2, generator=generator) < chances).tolist()
-    gain = 1 + config.gain * _symmetric(generator, 3)
-    bias = 255 * config.bias * _symmetric(generator, 3) + 0.5  # to round
-    gain, bias = (part.view(3, 1, 1, 1).to(device) for part in (gain, bias))
+    seen = len(item.volume)
+    gain = 1 + config.gain * _symmetric(generator, seen)
+    bias = 255 * config.bias * _symmetric(generator, seen) + 0.5  # to round
+    gain, bias = (part.view(seen, 1, 1, 1).to(device) for part in (gain, bias))
     grid = _sampling_grid(config, item.height, item.width, generator=generator).to(device) if config.warps else None
 
-    channels = 3 if item.evidence is None else 4 + item.evidence.classes
+    channels = seen if item.evidence is None else seen + item.evidence.classes + 1
     pinned = device.type == "cuda" and item.volume.device.type == "cpu"
     volume = item.volume.new_empty(channels, *item.volume.shape[1:], pin_memory=pinned)
     for some in _chunks(item.frames, volume[:, 0].numel(), device):
@@ -112,7 +113,7 @@ def _sampling_grid(config: AugmentConfig, height: int, width: int, generator: Ge
 
 
 def _resampled(part: Tensor, grid: Tensor | None, gain: Tensor, bias: Tensor) -> Tensor:
-    """Frames (3, t, H, W) uint8 seen through the grid, with gain and bias of each channel."""
+    """Frames (C, t, H, W) uint8 seen through the grid, with gain and bias of each channel."""
     values = part.float()
     if grid is not None:
         # Frames as channels: the weights of a position are computed once for all of them.

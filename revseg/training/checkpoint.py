@@ -119,7 +119,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _plain(network: NetworkConfig) -> dict[str, Any]:
     """Depths and ranks spelt out per level: 2 and [2, 2, 2, 2] are the same network."""
     spelt = {"depth": network.depths, "rank": network.ranks, "coarsen_time": network.halves_time}
-    return asdict(network) | {key: list(value) for key, value in spelt.items()}
+    # Checkpoints that name no channels of the video are of RGB.
+    return asdict(network) | {key: list(value) for key, value in spelt.items()} | {"in_channels": network.video_channels}
 
 
 def _sync_folder(folder: Path) -> None:

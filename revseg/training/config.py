@@ -68,9 +68,9 @@ class AugmentConfig:
     flip_time: float = 0.5
     """Probability of running backwards."""
     gain: float = 0.05
-    """Each colour channel is multiplied by a factor up to this far from 1."""
+    """Each channel is multiplied by a factor up to this far from 1."""
     bias: float = 0.02
-    """Each colour channel is shifted by up to this share of the full range."""
+    """Each channel is shifted by up to this share of the full range."""
     rotation: float = 10.0
     """Largest rotation, in degrees."""
     scale: float = 0.1

@@ -14,7 +14,7 @@ class Item:
     """A volume with the labels of some frames, and the evidence of all."""
 
     volume: Tensor
-    """(3, T, H, W) uint8, RGB."""
+    """(C, T, H, W) uint8: RGB, or the channels of a volume."""
     labels: Tensor
     """(L, H, W) uint8: 0 background, 1, 2, ... objects, 255 void."""
     labelled_frames: tuple[int, ...]

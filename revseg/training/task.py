@@ -37,8 +37,8 @@ class Result:
 
     @property
     def objective(self) -> float | None:
-        """What a sweep looks for the largest of: J&F where truth is known, else the expected J."""
-        for name in ("JF", "expected_J"):
+        """What a sweep looks for the largest of: J&F where truth is known, J where only of some pixels, else the expected J."""
+        for name in ("JF", "J", "expected_J"):
             if (value := self.metrics.get(name)) is not None:
                 return float(value)
         return None

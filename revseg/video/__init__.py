@@ -1,1 +1,1 @@
-"""Pixels in and out: video files and folders of frames."""
+"""Pixels in and out: video files, folders of frames, and volumes."""

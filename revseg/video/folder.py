@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -20,10 +20,16 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 def image_files(folder: Path) -> list[Path]:
     """Returns the frames in order: by number where the names are numbers, else by name."""
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    files = [path for path in visible if path.suffix.lower() in SUFFIXES]
+    files = in_order(folder, SUFFIXES)
     if not files:
         raise ValueError(f"folder {folder} has no frame: put JPEG or PNG images in it, one per frame")
+    return files
+
+
+def in_order(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Returns the files of a folder with these suffixes: by number where the names are numbers, else by name."""
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    files = [path for path in visible if path.suffix.lower() in suffixes]
     numbered = all(path.stem.isdecimal() for path in files)
     files.sort(key=lambda path: (int(path.stem), path.name) if numbered else (0, path.name))
     for one, other in zip(files, files[1:], strict=False):

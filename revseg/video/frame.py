@@ -16,7 +16,7 @@ class Frame(NamedTuple):
     time: Fraction
     """Seconds since the first frame."""
     pixels: NDArray[np.uint8]
-    """(H, W, 3) RGB, resized."""
+    """(H, W, C), resized: RGB, or the channels of a volume."""
     native_size: tuple[int, int]
     """(H, W) as the frame is to be shown, before resizing."""
 

@@ -1,13 +1,15 @@
-"""Reads a video, a file or a folder of frames, as one volume or frame after frame."""
+"""Reads a video or a volume, a file or a folder, as one tensor or frame after frame."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +19,13 @@ from torch import Tensor
 from revseg.runs.phases import phase
 from revseg.video.file import decode_file, frame_rate, open_file, video_stream
 from revseg.video.folder import FRAME_RATE, decode_folder, image_files
-from revseg.video.frame import Frame, Losses
+from revseg.video.frame import Frame, Losses, resized
+from revseg.video.pages import Pages
+from revseg.video.picture import picture_of
+from revseg.video.resize import resize_picture
+from revseg.video.scale import Scale, scale_of, sentence, to_bytes
+from revseg.video.slices import Slices, format_of, open_slices
+from revseg.video.stack import FRAME_RATE as VOLUME_RATE
 from revseg.video.stack import decode_stack, frame_rate_of, is_stack
 
 CHUNK = 1 << 26  # bytes of frames that are gathered before they go into one tensor
@@ -28,7 +36,7 @@ class Video:
     """A video in memory."""
 
     volume: Tensor
-    """(3, T, H, W) uint8, RGB."""
+    """(C, T, H, W) uint8: RGB, or the channels of a volume."""
     frame_rate: Fraction
     """Frames per second, the mean where the rate varies."""
     native_size: tuple[int, int]
@@ -39,6 +47,8 @@ class Video:
     """Names of the T frames and of their masks: the file's name in a folder, else the number: "00012"."""
     lost: tuple[str, ...] = ()
     """Names of the frames that were left out because they could not be decoded."""
+    scale: Scale | None = None
+    """How the values of a volume became bytes; None: they were bytes."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,9 @@ class Probe:
 
     native_size: tuple[int, int]
     frame_rate: Fraction
+    channels: int = 3
+    frames: int | None = None
+    """How many a volume has; None: only decoding tells."""
 
 
 def read_video(
@@ -57,22 +70,33 @@ def read_video(
     on_error: str = "stop",
     threads: int | None = None,
     show: bool = False,
+    axes: str | None = None,
+    scale: Any = None,
 ) -> Video:
-    """Reads a video file, or a folder of JPEG or PNG frames, as one volume.
+    """Reads a video file, a folder of JPEG or PNG frames, or a volume (``slices``), as one volume of bytes.
 
     height: height of the volume, None: the video's own; the width follows. Frames are resized, by averaging, as they
     are decoded: only a few are ever in memory at their own size. max_frames: only the first ones, None: all.
     on_error: at a frame that cannot be decoded, "stop" raises ValueError and "skip" leaves it out.
     threads: for decoding, None: one per core. show: whether it is a phase of its own, with a bar.
+    axes: of .npy arrays, "CTHW"; None: THW or THWC. scale: how values become bytes (``scale``), None: by their own range.
     """
     for name, value in (("height", height), ("max_frames", max_frames)):
         if value is not None and value < 1:
             raise ValueError(f"{name} is {value}: give 1 or more, or none for all there is")
     path, pile = Path(path), _Pile()
-    losses = Losses(path, on_error)
+    losses, slices = Losses(path, on_error), opened(path, axes, scale)
     names, times, native_size = [], [], (0, 0)
-    with phase("decoding", total=_count(path, max_frames)) if show else nullcontext() as bar:
-        for frame in islice(_frames(path, height=height, losses=losses, threads=threads), max_frames):
+    if slices is None:
+        total, used, rate = _count(path, max_frames), None, _frame_rate(path)
+        frames = _frames(path, height=height, losses=losses, threads=threads)
+    else:
+        count = min(len(slices.names), max_frames or len(slices.names))
+        total, used, rate = count, scale_of(slices, count, given=scale), VOLUME_RATE
+        logging.getLogger(__name__).info(sentence(slices, used))
+        frames = _decode(slices, used, height)
+    with phase("decoding", total=total) if show else nullcontext() as bar:
+        for frame in islice(frames, max_frames):
             pile.add(frame.pixels)
             names.append(frame.name)
             times.append(frame.time)
@@ -83,28 +107,68 @@ def read_video(
         raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
     return Video(
         pile.volume(),
-        frame_rate=_frame_rate(path),
+        frame_rate=rate,
         native_size=native_size,
         timestamps=tuple(times),
         names=tuple(names),
         lost=tuple(losses.names),
+        scale=used,
     )
 
 
 def iterate_frames(
-    path: str | Path, *, on_error: str = "stop", threads: int | None = None
+    path: str | Path,
+    *,
+    on_error: str = "stop",
+    threads: int | None = None,
+    axes: str | None = None,
+    scale: Any = None,
 ) -> Iterator[tuple[int, Fraction, NDArray[np.uint8]]]:
-    """Yields (index, seconds since the first, RGB pixels (H, W, 3) at native size) of each frame."""
-    for index, frame in enumerate(_frames(Path(path), height=None, losses=Losses(Path(path), on_error), threads=threads)):
+    """Yields (index, seconds since the first, picture (H, W, 3) at native size) of each frame. axes, scale: of a volume."""
+    path, slices = Path(path), opened(Path(path), axes, scale)
+    if slices is not None:
+        used = scale_of(slices, len(slices.names), given=scale)
+        for index, frame in enumerate(_decode(slices, used, height=None)):
+            yield index, frame.time, picture_of(list(np.moveaxis(frame.pixels, -1, 0)))
+        return
+    for index, frame in enumerate(_frames(path, height=None, losses=Losses(path, on_error), threads=threads)):
         yield index, frame.time, frame.pixels
 
 
-def probe(path: str | Path) -> Probe:
-    """Returns size and frame rate, from the first frame that can be decoded."""
+def probe(path: str | Path, axes: str | None = None) -> Probe:
+    """Returns size, channels and frame rate, from the first frame that can be decoded. axes: of .npy arrays."""
     path = Path(path)
+    if (slices := opened(path, axes)) is not None:
+        height, width, channels = slices.shape
+        return Probe((height, width), VOLUME_RATE, channels, frames=len(slices.names))
     for frame in _frames(path, height=None, losses=Losses(path, "skip"), threads=None):
         return Probe(frame.native_size, _frame_rate(path))
     raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
+
+
+def opened(path: Path, axes: str | None = None, scale: Any = None) -> Slices | None:
+    """Returns a volume; None for videos and pictures, which are RGB and have neither axes nor a scale."""
+    kind = format_of(path)
+    if kind == "npy" or (kind == "tif" and (path.is_dir() or Pages(path).deep)):
+        return open_slices(path, axes)
+    for name, value in (("axes", axes), ("scale", scale)):
+        if value is not None:
+            raise ValueError(f"data.{name} is about arrays and TIFF files of more than 8 bits: leave it out for {path}")
+    return None
+
+
+def _decode(slices: Slices, scale: Scale | None, height: int | None) -> Iterator[Frame]:
+    """Yields the slices of a volume as bytes, one in memory at a time."""
+    native_size = slices.shape[:2]
+    size = resized(native_size, height)
+    for index, name in enumerate(slices.names):
+        pixels = to_bytes(slices.read(index), scale)
+        yield Frame(
+            name,
+            time=index / VOLUME_RATE,
+            pixels=pixels if size == native_size else resize_picture(pixels, size),
+            native_size=native_size,
+        )
 
 
 def _frames(path: Path, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
@@ -153,11 +217,12 @@ class _Pile:
         self.loose.clear()
 
     def volume(self) -> Tensor:
-        """Returns (3, T, H, W). A chunk is freed once it is copied, and memory that is not written yet takes no space."""
+        """Returns (C, T, H, W). A chunk is freed once it is copied, and memory that is not written yet takes no space."""
         if self.loose:
             self._gather()
         frames = sum(map(len, self.chunks))
-        volume = torch.empty(3, frames, *self.chunks[0].shape[1:3], dtype=torch.uint8)
+        _, height, width, channels = self.chunks[0].shape
+        volume = torch.empty(channels, frames, height, width, dtype=torch.uint8)
         self.chunks.reverse()
         start = 0
         while self.chunks:

@@ -1,8 +1,8 @@
-"""Decodes pictures of several frames in one file that FFmpeg cannot: TIFF stacks and animated WebP."""
+"""Decodes pictures of several frames in one file that FFmpeg cannot: TIFF stacks of 8 bits and animated WebP."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from revseg.video.frame import Frame, Losses, resized
+from revseg.video.pages import PICTURES
+from revseg.video.resize import resize_picture
 
 SUFFIXES = (".tif", ".tiff", ".webp")
-MODES = ("1", "L", "P", "RGB", "RGBA", "PA", "LA")
-"""Kinds of pixels of 8 bits or fewer. 16 bits would come out white: they are refused until they can be scaled."""
 FRAME_RATE = Fraction(25)
 """Rate of a stack that has no times of its own."""
 
@@ -36,8 +36,7 @@ def decode_stack(path: Path, *, height: int | None, losses: Losses, threads: int
                 raise ValueError(f"frame {index} of {path} has another size than those before: give all frames one size")
             new_size = resized(size, height)
             if new_size != size:
-                kind = Image.Resampling.BOX if new_size[0] < size[0] else Image.Resampling.BILINEAR
-                picture = np.asarray(Image.fromarray(picture).resize(new_size[::-1], kind))
+                picture = resize_picture(picture, new_size)
             yield Frame(f"{index:05d}", index * step, picture, native_size=size)
 
 
@@ -48,8 +47,8 @@ def frame_rate_of(path: Path) -> Fraction:
             image.load()  # WebP has its times only then
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a readable picture ({error}): get a whole copy, or convert it with ffmpeg") from error
-    if image.mode not in MODES:
-        raise ValueError(f"{path} has pixels of kind {image.mode}, with more than 8 bits: convert it to 8 bits a channel")
+    if image.mode not in PICTURES:  # deeper TIFF files are volumes (slices.py)
+        raise ValueError(f"{path} has pixels of kind {image.mode}: convert it to 8 bits a channel")
     milliseconds = image.info.get("duration")
     return Fraction(1000) / Fraction(milliseconds).limit_denominator(1000) if milliseconds else FRAME_RATE
 
@@ -68,3 +67,19 @@ def _pictures(file: Any, path: Path, losses: Losses) -> Iterator[NDArray[np.uint
             return
         yield np.asarray(picture, np.uint8)
         count += 1
+
+
+def write_array(path: Path, slices: Iterable[NDArray[np.uint8]], count: int) -> None:
+    """Writes slices (H, W) as a .npy array (T, H, W), one in memory at a time. path: of any name."""
+    with path.open("wb") as file:
+        for index, each in enumerate(slices):
+            if not index:
+                header = {"descr": "|u1", "fortran_order": False, "shape": (count, *each.shape)}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(each).tobytes())
+
+
+def write_pages(path: Path, slices: Iterable[NDArray[np.uint8]]) -> None:
+    """Writes slices (H, W) as the pages of a TIFF file of 8 bits. path: of any name."""
+    first, *others = map(Image.fromarray, slices)
+    first.save(path, format="TIFF", save_all=True, append_images=others, compression="tiff_lzw")

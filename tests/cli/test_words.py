@@ -147,3 +147,10 @@ def test_names_in_overrides() -> None:
     typed = ["training.steps=3", "+experiment=a", "~augment", "data@x=b", "training.optimizer={name: adamw, rate: 1}", "seed=1,2"]
     names = {"training.steps", "experiment", "augment", "data", "training.optimizer.name", "training.optimizer.rate", "seed"}
     assert names_in(typed) == names
+
+
+def test_pairs_of_numbers_are_a_list_of_lists() -> None:
+    for written in ("[[0,1],[-2.5,3e4]]", "[[0, 1], [-2.5, 3e4]]"):
+        assert values("a", f"data.scale={written}")["data.scale"] == [[0, 1], [-2.5, 3e4]]
+    for written in ("[0,1]", "0,1", "(0,1)"):
+        assert values("a", f"data.scale={written}")["data.scale"] == [0, 1]

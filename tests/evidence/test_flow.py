@@ -128,3 +128,17 @@ def test_agreement_has_its_settings() -> None:
     assert flow.agreement(0, 1, flow.identity, flow.identity) == pytest.approx(0.7)
     flow = flow_of(volume, replace(FLOW, contrast=40.0, blur=1))
     assert flow.agreement(0, 1, flow.identity, flow.identity) == pytest.approx(np.exp(-0.5), rel=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_flow_follows_a_picture_of_any_number_of_channels(channels: int) -> None:
+    """A texture that moves two pixels to the right, the same in all channels: as in grey."""
+    coarse = np.random.default_rng(0).integers(0, 256, (16, 24), dtype=np.uint8)
+    whole = cv2.resize(coarse, (100, 64), interpolation=cv2.INTER_CUBIC)
+    frames = np.stack([whole[:, 4:], whole[:, 2:-2]])
+    grey, many = (
+        Flow(torch.from_numpy(frames).expand(count, -1, -1, -1).contiguous(), FlowConfig(), store=FlowStore())
+        for count in (3, channels)
+    )
+    assert np.array_equal(many.displacement(0, 1), grey.displacement(0, 1))
+    assert np.median(many.displacement(0, 1)[..., 0]) == pytest.approx(2 * 32, abs=8)

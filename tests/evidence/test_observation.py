@@ -12,6 +12,7 @@ from revseg.evidence.evidence import Evidence
 from revseg.evidence.motion import motion_evidence
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
+from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from revseg.video.resize import resize_volume
 from tests.evidence.made import EVIDENCE, FRAMES, HEIGHT, WIDTH, carried, flow_of, moving
@@ -142,3 +143,29 @@ def test_kept_evidence_is_found_again(video: Sample, tmp_path, computed: list[tu
     assert len(computed) == count
     assert np.array_equal(first.inputs.numpy(), again.inputs.numpy())
     assert again.returned[0].planes().equal(first.returned[0].planes())
+
+
+def sparsely(video: Sample, frames: tuple[int, ...]) -> Sample:
+    """Of these labelled frames only a corner is known."""
+    masks = video.masks.clone()
+    for frame in frames:
+        masks[video.labelled_frames.index(frame), 4:] = VOID
+    return replace(video, masks=masks)
+
+
+def test_a_few_labelled_pixels_are_no_evidence() -> None:
+    """Shown what it is asked for, a network would learn to copy it: nothing is carried from there, or shown."""
+    more = sparsely(moving((0, 4, 8))[0], (4,))
+    found, without = observed(more, shares=(0.5,)), observed(more.select((0, 8)), shares=(0.5,))
+    assert found.evidence is not None
+    assert without.evidence is not None
+    assert found.evidence.planes().equal(without.evidence.planes())
+    assert (found.fixed, found.sparse, without.sparse) == ((0, 8), (4,), ())
+    assert len(found.returned) == 2
+    assert found.video.labelled_frames == (0, 4, 8)
+
+
+def test_flow_without_a_whole_labelled_frame_is_refused(video: Sample) -> None:
+    with pytest.raises(ValueError, match=r"no frame of .* has labels on half of its.*set experiment=volume or evidence=none"):
+        observed(sparsely(video, LABELLED))
+    assert observed(sparsely(video, LABELLED), NOTHING).fixed == ()

@@ -93,3 +93,11 @@ def test_the_defaults_are_valid_and_survive_asdict():
 def test_what_is_impossible_is_refused_with_what_to_change(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         NetworkConfig(**settings)
+
+
+def test_channels_of_the_video():
+    assert NetworkConfig().inputs == NetworkConfig().video_channels == 3
+    twelve = NetworkConfig(in_channels=12, classes=4, evidence=True)
+    assert (twelve.video_channels, twelve.evidence_channels, twelve.inputs) == (12, 5, 17)
+    with pytest.raises(ValueError, match=r"network\.in_channels is 0; give a whole number of at least 1"):
+        NetworkConfig(in_channels=0)

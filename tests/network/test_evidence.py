@@ -143,3 +143,17 @@ def test_the_head_of_a_network_that_sees_evidence_is_forecast_to_take_more():
         for evidence in (False, True)
     )
     assert (plain.slab, seeing.slab) == (16 * 10 * 480 * 864, 16 * 13 * 480 * 864)
+
+
+@pytest.mark.parametrize("in_channels", [1, 2, 5, 16])
+def test_evidence_lies_after_any_number_of_channels(in_channels):
+    net = plain_step.double(evidence=True, in_channels=in_channels)
+    batch = plain_step.data(inputs=in_channels + 3 + 1)
+    expected_loss, expected = plainly(net, *batch, (3, 1, 2))
+    result, got = gradients(net, *batch, offset=(3, 1, 2))
+    assert result.loss.item() == pytest.approx(expected_loss.item(), rel=1e-12)
+    assert_close(got, expected, 1e-9)
+    assert net.head.in_features == 2 * net.config.channels + 3 + 1
+    assert parameters(net.config) == sum(part.numel() for part in net.parameters())
+    with pytest.raises(ValueError, match=rf"give \(N, {in_channels + 4}, T, H, W\)"):
+        net(torch.zeros(1, in_channels + 3, 4, 8, 8))

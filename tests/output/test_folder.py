@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 from PIL import Image
@@ -98,3 +99,39 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, source: Source) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"cannot write .*file/out: Not a directory; choose another folder with output="):
         claim(tmp_path / "file" / "out", source.path)
+
+
+@pytest.mark.parametrize("kind", ["npy", "tif", "folder of npy"])
+def test_the_masks_of_a_volume_come_as_a_volume_too(kind: str, tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).normal(size=(12, 64, 96, 2)).astype(np.float32)
+    path = tmp_path / f"volume.{kind}"
+    if kind == "npy":
+        np.save(path, volume)
+    elif kind == "tif":
+        first, *others = map(Image.fromarray, volume[..., 0])
+        first.save(path, save_all=True, append_images=others)
+    else:
+        path.mkdir()
+        for name, each in zip(NAMES, volume, strict=True):
+            np.save(path / f"{name}.npy", each)
+    volume_source = Source(path, Fraction(25), NAMES, scale=((-3, 3),) * (1 if kind == "tif" else 2))
+    write_prediction(segmented(), volume_source, tmp_path / "out", note={})
+    ending = kind[-3:]
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"masks", f"masks.{ending}", "overlay.mp4", "prediction.json", "preview.gif"}
+    expected = np.stack([mask_of(frame) for frame in range(12)])
+    if ending == "npy":
+        masks = np.load(tmp_path / "out" / "masks.npy")
+        assert masks.dtype == np.uint8
+        assert np.array_equal(masks, expected)
+    else:
+        assert np.array_equal(imageio.imread(tmp_path / "out" / "masks.tif", plugin="pillow", index=...), expected)
+    with pytest.raises(ValueError, match=r"lies where the prediction goes"):
+        claim(tmp_path / "out", tmp_path / "out" / f"masks.{ending}")
+
+
+def test_a_volume_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    np.save(tmp_path / "out" / "masks.npy", np.zeros(3))
+    with pytest.raises(ValueError, match=r"masks\.npy is a file that revseg did not write; choose another folder with output="):
+        claim(tmp_path / "out", tmp_path / "video.npy")

@@ -242,3 +242,12 @@ def test_git_state(tmp_path, monkeypatch):
     assert git_state(package) == {**clean, "dirty": True}
     monkeypatch.setenv("PATH", "")
     assert git_state(package) is None
+
+
+def test_a_volume_of_labels_is_named_whole(tmp_path: Path) -> None:
+    (tmp_path / "labels.npy").write_bytes(b"labels")
+    with Provenance(tmp_path / "run.json", inputs=Inputs.read(labels=tmp_path / "labels.npy"), device="cpu", seed=0):
+        pass
+    (tmp_path / "labels.npy").write_bytes(b"others")
+    changes = changed_since(tmp_path / "run.json", labels=Inputs.read(labels=tmp_path / "labels.npy").labels, video=None)
+    assert changes.sentences() == ["the volume of labels labels.npy changed since the run last read it"]

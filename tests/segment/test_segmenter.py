@@ -17,6 +17,8 @@ from revseg.evidence.flow import Flow
 from revseg.evidence.observation import Observation
 from revseg.evidence.smoothing import Given, Smoothing
 from revseg.evidence.store import FlowStore
+from revseg.labels.masks import resize_sparse
+from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from revseg.network.inference import predict_probabilities, spread_placements
 from revseg.segment import segmenter as module
@@ -244,3 +246,23 @@ def test_without_labels_the_network_is_neither_refined_nor_pooled(seeing: RevSeg
     expected = [resized(torch.from_numpy(found), (40, 60)) for found in Smoothing(observed.flow, CONFIG.smoothing)(given)]
     for mask, probabilities in zip(masks_of(Segmenter(moving, CONFIG).segment(seeing)), expected, strict=True):
         assert np.array_equal(mask, probabilities.argmax(0).numpy())
+
+
+def test_frames_with_a_few_labels_keep_these_and_the_network_says_the_rest(seeing: RevSegNet, observed: Observation) -> None:
+    masks = torch.zeros(3, 40, 60, dtype=torch.uint8)
+    masks[1] = VOID
+    masks[1, 10, 20:40], masks[1, 11, 20:40] = 1, 0
+    sparse = replace(observed, video=replace(observed.video, masks=masks, labelled_frames=(1, 2, 3)))
+    assert (sparse.fixed, sparse.sparse) == ((1, 3), (2,))
+    before, after = (
+        masks_of(Segmenter(each, CONFIG, label_count=2, size=(40, 60)).segment(seeing)) for each in (observed, sparse)
+    )
+    for frame in (0, 1, 3, 4):
+        assert np.array_equal(before[frame], after[frame])
+    changed = before[2] != after[2]
+    assert changed.any()
+    assert not changed[:8].any()
+    assert not changed[14:].any()
+    fine = Segmenter(sparse, CONFIG, label_count=2, size=(32, 48)).segment(seeing)
+    labels = resize_sparse(masks[1].numpy(), 32, 48)
+    assert np.array_equal(masks_of(fine)[2][labels != VOID], labels[labels != VOID])

@@ -56,7 +56,7 @@ def guidance_of(labelled: Sample, config: GuidanceConfig = PLAIN, seed: int = 0)
         config=EVIDENCE,
         store=FlowStore(),
         cache=EvidenceCache(None),
-        shares=shares_of(config, labelled.labelled_frames),
+        shares=shares_of(config, labelled.whole_frames),
     )
     return Guidance(observation, config, seed)
 
@@ -240,3 +240,23 @@ def test_shares_are_those_of_the_settings() -> None:
 def test_nonsense(settings: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         GuidanceConfig(**settings)
+
+
+def test_frames_with_a_few_labels_are_asked_for_and_shown_as_any_other() -> None:
+    """They count neither as evidence nor as what comes back."""
+    masks = square().select(LABELLED).masks.clone()
+    masks[1, 3:] = VOID
+    sparse = replace(square().select(LABELLED), masks=masks)
+    made = guidance_of(sparse, replace(PLAIN, returned=1.0))
+    assert made.observation.fixed == (0, 8)
+    assert not made.one
+    item = made.item(3)
+    assert item.labelled_frames == LABELLED
+    assert torch.equal(item.labels[1], sparse.labels[1])
+    assert item.evidence is not None
+    assert made.observation.seen is not None
+    assert item.evidence.planes()[:, 4].equal(made.observation.seen.planes()[:, 4])
+    whole = guidance_of(square().select((0, 8)), replace(PLAIN, returned=1.0))
+    assert whole.observation.seen is not None
+    assert item.evidence.planes()[:, 4].equal(whole.observation.seen.planes()[:, 4])
+    assert not item.evidence.planes()[:, 0].equal(made.observation.seen.planes()[:, 0])  # what comes back, in place of labels

@@ -9,7 +9,15 @@ import torch
 
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
-from revseg.tasks.measures import check_classes, copy_nearest, measure, object_ids
+from revseg.tasks.measures import (
+    check_channels,
+    check_classes,
+    copy_nearest,
+    measure,
+    measured,
+    object_ids,
+    similarity_of_volume,
+)
 
 
 def sample_of(labels: dict[int, int], frames: int = 7) -> Sample:
@@ -44,3 +52,26 @@ def test_more_objects_than_classes() -> None:
     check_classes(sample_of({0: 2, 1: VOID}), 3)
     with pytest.raises(ValueError, match=r"a.mp4 show object 2, but network.classes=2.*set network.classes=3"):
         check_classes(sample_of({0: 2}), 2)
+
+
+def test_similarity_of_a_volume_is_that_of_all_known_pixels_together() -> None:
+    truth = sample_of({0: 1, 3: 1, 5: 0})
+    truth.masks[:, :, 1:] = VOID  # the first column is known: 2 of its 4 pixels are the object in two frames
+    masks = [np.zeros((4, 4), np.uint8) for _ in range(7)]
+    masks[0][:3], masks[3][:, 1:], masks[5][3] = 1, 1, 1
+    assert similarity_of_volume(masks, truth, [1, 2]) == {1: 2 / (3 + 2 + 1), 2: 1.0}
+    assert measured(masks, truth, [1]) == {"J": 2 / 6}  # no contour is known
+    whole = sample_of({0: 1, 3: 1})
+    assert measured(masks, whole, [1]) == measure(masks, whole, [1]).named()
+
+
+def test_a_few_labels_are_no_mask_to_copy() -> None:
+    sample = sample_of({0: 1, 3: 1})
+    sample.masks[0, 1:] = VOID
+    assert copy_nearest(sample) is None
+
+
+def test_channels() -> None:
+    check_channels("a.npy", 4, channels=4)
+    with pytest.raises(ValueError, match=r"a.npy has 5 channels, but the network is for 4 \(network.in_channels\); give a video"):
+        check_channels("a.npy", 5, channels=4)

@@ -161,7 +161,7 @@ def test_masks_have_the_size_of_the_video_and_labelled_frames_their_labels(
 
 def test_what_is_measured(finished: tuple[OneVideo, dict, Path]) -> None:
     task, metrics, folder = finished
-    assert metrics["objects"] == {"1": {key: metrics[key] for key in ("J", "F", "JF")}}
+    assert metrics["objects"] == {"1": {key: metrics[key] for key in ("J", "F", "JF", "volume_J")}}
     assert metrics["JF"] == pytest.approx((metrics["J"] + metrics["F"]) / 2)
     assert metrics["J"] > metrics["baseline"]["J"] > 0  # the labels move with the square
     assert metrics["labelled_frames"] == [0, 4, 7]
@@ -204,3 +204,48 @@ def test_built_of_an_observation(files: tuple[Path, Path], tmp_path: Path) -> No
     assert built.item(0).labels.equal(task.item(0).labels)
     assert built.largest() == task.largest()
     assert built.segmenter().label_count == 2
+
+
+# Labels of a few pixels, and truth in a file of its own
+
+
+def sparse(folder: Path) -> Path:
+    """Labels of the square's row 6 in all frames, all else unknown."""
+    labels = np.full((FRAMES, HEIGHT, WIDTH), 255, np.uint8)
+    for frame in range(FRAMES):
+        labels[frame, 6], labels[frame, 6, 3 + 2 * frame : 11 + 2 * frame] = 0, 1
+    np.save(folder / "labels.npy", labels)
+    return folder / "labels.npy"
+
+
+def test_labels_of_a_few_pixels(files: tuple[Path, Path], tmp_path: Path) -> None:
+    task = opened((files[0], sparse(tmp_path)), tmp_path, height=None)
+    assert task.video.labelled_frames == tuple(range(FRAMES))
+    assert task.video.whole_frames == ()
+    assert task.item(0).labels.equal(task.video.masks)
+    metrics = task.finish(network(task), tmp_path / "predictions").metrics
+    assert set(metrics["labelled"]) == {"J"}
+    assert metrics["expected_J"] is not None  # no frame has its mask
+    assert metrics["label_next"] == []
+    with pytest.raises(ValueError, match=r"set experiment=volume or evidence=none"):
+        opened((files[0], tmp_path / "labels.npy"), tmp_path, height=None, evidence=EVIDENCE)
+
+
+def test_truth_is_measured_without_what_is_trained_on(files: tuple[Path, Path], tmp_path: Path) -> None:
+    labels = sparse(tmp_path)
+    task = opened((files[0], labels), tmp_path, height=None, truth=str(files[1]))
+    truth = np.stack([read_mask(files[1] / f"{frame:05d}.png", "davis2017") for frame in range(FRAMES)])
+    assert task.held_out is not None
+    assert np.array_equal(task.held_out.labels.numpy(), np.where(np.load(labels) == 255, truth, 255))
+    metrics = task.finish(network(task), tmp_path / "predictions").metrics
+    assert metrics["baseline"] is None
+    assert metrics["objects"]["1"]["volume_J"] == metrics["volume_J"]
+    assert {"J", "F", "JF"} <= set(metrics["objects"]["1"])
+
+
+def test_truth_may_show_more_objects(files: tuple[Path, Path], tmp_path: Path) -> None:
+    truth = relabelled(files, tmp_path, {3: 4})
+    task = opened((files[0], sparse(tmp_path)), tmp_path, truth=str(truth[1]))
+    assert (task.classes, task.objects) == (5, (1, 4))
+    assert task.held_out is not None
+    assert task.held_out.labelled_frames == (3,)

@@ -264,3 +264,21 @@ def test_fast():
 def test_nonsense(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         AugmentConfig(**settings)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 7])
+def test_each_of_any_number_of_channels_has_its_own_gain_and_bias(channels):
+    item = make_item()
+    item = replace(item, volume=torch.full((channels, *item.volume.shape[1:]), 100, dtype=torch.uint8))
+    result = augment(item, AugmentConfig(**OFF | {"gain": 0.3, "bias": 0.1}), generator())
+    assert result.volume.shape == item.volume.shape
+    assert all(len(channel.unique()) == 1 for channel in result.volume)
+    assert len(result.volume[:, 0, 0, 0].unique()) == channels
+
+
+def test_evidence_stays_behind_any_number_of_channels():
+    item = make_item()
+    planes = torch.randint(0, 256, (3, *item.volume.shape[1:]), dtype=torch.uint8)
+    item = replace(item, volume=item.volume[:2], evidence=Evidence.from_planes(planes))
+    result = augment(item, AugmentConfig(**OFF), generator())
+    assert torch.equal(result.volume, torch.cat([item.volume, planes]))

@@ -101,3 +101,12 @@ def test_architectures(path: Path) -> None:
     check_same_architecture(saved, NetworkConfig(**spelt), path)
     with pytest.raises(ValueError, match=r"network.levels=2 \(there 1\), network.depth="):
         check_same_architecture(saved, NetworkConfig(**SETTINGS | {"levels": 2}), path)
+
+
+def test_channels_of_the_video_are_part_of_the_architecture(path: Path) -> None:
+    save(checkpoint_of(RevSegNet(**SETTINGS, in_channels=5)), path)
+    assert load(path).network.video_channels == 5
+    with pytest.raises(ValueError, match=r"network\.in_channels=4 \(there 5\)"):
+        check_same_architecture(load(path), NetworkConfig(**SETTINGS, in_channels=4), path)
+    before = checkpoint_of(RevSegNet(**SETTINGS))  # that names none is of RGB
+    check_same_architecture(before, NetworkConfig(**SETTINGS, in_channels=3), path)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from revseg.video.read import probe, read_video
+from revseg.video.stack import write_array, write_pages
 
 
 def write(path: Path, pictures: np.ndarray, **settings: object) -> Path:
@@ -42,10 +43,22 @@ def test_an_animated_webp_has_its_own_rate(tmp_path: Path, pictures) -> None:
     assert video.timestamps[-1] == Fraction(3, 20)
 
 
-def test_16_bits_are_refused_not_turned_white(tmp_path: Path) -> None:
-    deep = np.full((2, 8, 9), 300, np.uint16)
-    with pytest.raises(ValueError, match=r"deep\.tif has pixels of kind I;16, with more than 8 bits: convert it"):
-        read_video(write(tmp_path / "deep.tif", deep))
+def test_16_bits_are_scaled_not_turned_white(tmp_path: Path) -> None:
+    deep = np.linspace(300, 555, 2 * 72).reshape(2, 8, 9).astype(np.uint16)
+    volume = read_video(write(tmp_path / "deep.tif", deep), scale=[300, 555]).volume
+    assert np.array_equal(volume[0].numpy(), deep - 300)
+
+
+def test_masks_are_written_as_arrays_and_pages(tmp_path: Path) -> None:
+    masks = np.random.default_rng(0).integers(0, 256, (4, 5, 6), dtype=np.uint8)
+    write_array(tmp_path / "any name", iter(masks), count=4)
+    assert np.array_equal(np.load(tmp_path / "any name"), masks)
+    write_pages(tmp_path / "other name", iter(masks))
+    with Image.open(tmp_path / "other name") as image:
+        assert image.n_frames == 4
+        for index, mask in enumerate(masks):
+            image.seek(index)
+            assert np.array_equal(np.asarray(image), mask)
 
 
 def test_no_picture(tmp_path: Path) -> None:
