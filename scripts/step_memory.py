@@ -30,14 +30,14 @@ from revseg.training.loss import SegmentationLoss
 Step = Callable[[Augmented], object]
 
 CLASSES, INPUTS, LABELLED = 2, 6, 5
-SMALL = {"state_dtype": "int16", "adjoint_dtype": "bfloat16", "grid_bits": 4}
+SMALL = {"state_dtype": "int16", "adjoint_dtype": "float16", "grid_bits": 4}
 CASES: dict[str, dict[str, Any] | None] = {
     "MONAI UNet": None,
     "revseg, 4 channels": {"channels": 4},
     "revseg, 2 channels": {"channels": 2},
-    "revseg, 2 channels, int16, bfloat16 adjoints": {"channels": 2, **SMALL},
+    "revseg, 2 channels, int16, float16 adjoints": {"channels": 2, **SMALL},
     "revseg, 1 channel": {"channels": 1},
-    "revseg, 1 channel, int16, bfloat16 adjoints (recommended: `network=small`)": {"channels": 1, **SMALL},
+    "revseg, 1 channel, int16, float16 adjoints (recommended: `network=small`)": {"channels": 1, **SMALL},
 }
 
 

@@ -13,7 +13,7 @@ def fit_memory(
 ) -> tuple[NetworkConfig, Forecast]:
     """Returns the fastest arrangement whose forecast keeps to ``budget`` bytes, and the forecast.
 
-    Arrangements: with hidden activations kept; as configured; bfloat16 adjoints; int16 states and bfloat16 adjoints; the last
+    Arrangements: with hidden activations kept; as configured; float16 adjoints; int16 states and float16 adjoints; the last
     three also with smaller slabs.
     Raises ValueError, with what to change, where none fits.
     """
@@ -37,9 +37,9 @@ def arrangements(config: NetworkConfig, slab: int) -> list[NetworkConfig]:
     """
     containers = [replace(config, keep_hidden=True), config]
     if config.arithmetic == "exact":
-        containers.append(replace(config, adjoint_dtype="bfloat16"))
+        containers.append(replace(config, adjoint_dtype="float16"))
         if config.state_dtype != "int16":
-            containers.append(replace(config, adjoint_dtype="bfloat16", state_dtype="int16", grid_bits=None))
+            containers.append(replace(config, adjoint_dtype="float16", state_dtype="int16", grid_bits=None))
     found: list[NetworkConfig] = []
     for container in containers:
         smaller = [] if container.keep_hidden and not config.keep_hidden else [replace(container, slab_bytes=slab // 4)]
