@@ -51,7 +51,7 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
     device = choose_device(config.device)
     with run_folder(config) as (folder, started), recorded() as phases:
         config = as_begun(absolute(config), folder, given)
-        with provenance(config, folder, device):
+        with provenance(config, folder, device) as record:
             if not folder.config.exists():  # a run that is killed before its first step can be resumed too
                 folder.write_config(to_yaml(config))
             saved = load(folder.last) if folder.last.exists() else None
@@ -62,6 +62,7 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
             trainer = new_trainer(config, task, folder, net=net)
             trainer.resume(saved)
             started()
+            record.started = True
             folder.write_config(to_yaml(config))  # only now: settings that are refused must not replace those of the run
             verb = "starting" if saved is None else "resuming"
             LOG.info(f"{verb} {folder.path} on {device}, {trainer.progress}")
@@ -91,7 +92,7 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[RunFolder, Any]]:
 
 
 @contextmanager
-def provenance(config: TrainConfig, folder: RunFolder, device: torch.device) -> Iterator[None]:
+def provenance(config: TrainConfig, folder: RunFolder, device: torch.device) -> Iterator[Provenance]:
     """Keeps run.json, and tells what changed since the run last read its inputs."""
     inputs = Inputs.read(*inputs_of(config.data)) if config.task == "one_video" else Inputs()
     with Provenance(folder.run_json, inputs=inputs, device=str(device), seed=config.seed) as record:
@@ -101,7 +102,7 @@ def provenance(config: TrainConfig, folder: RunFolder, device: torch.device) -> 
             )
         for sentence in record.changes.sentences():
             LOG.warning(f"{sentence}: what it says of the other frames is computed anew")
-        yield
+        yield record
 
 
 def evidence_store(config: TrainConfig, folder: RunFolder) -> tuple[FlowStore, EvidenceCache]:

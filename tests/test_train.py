@@ -248,6 +248,9 @@ def test_another_architecture_is_refused(run_dir: Path, video: Path, capsys) -> 
     sentence = refusal(capsys, *arguments(video, run_dir, "network.rank=5", "network.channels=3"))
     assert "network.channels=3 (there 2), network.rank=[5, 5] (there [4, 4])" in sentence
     assert "rank: 4\n" in (run_dir / "config.yaml").read_text()  # those of the run stay
+    record = json.loads((run_dir / "run.json").read_text())
+    assert record["state"] == "finished"
+    assert not any("network.rank=5" in session["command"] for session in record["sessions"])
 
 
 def test_other_data_are_refused(run_dir: Path, video: Path, capsys) -> None:

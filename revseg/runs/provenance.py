@@ -98,6 +98,8 @@ class Provenance:
 
     def __init__(self, path: Path, *, inputs: Inputs, device: str, seed: int | None, command: list[str] | None = None) -> None:
         self.path, self.inputs, self.device, self.seed, self.command = path, inputs, device, seed, command
+        self.started = False
+        """Whether the process has begun its work: one that is refused before is not recorded in a run that is there already."""
         self.changes = Changes()
 
     def __enter__(self) -> Provenance:
@@ -114,6 +116,12 @@ class Provenance:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         state = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
+        if error is not None and state == "failed" and not self.started and len(self._sessions) > 1:
+            # Refused before it changed anything: what the run is was said by the session before.
+            self._session = self._sessions[-2]
+            self._sessions.pop()
+            self._write()
+            return
         self._session["state"] = "finished" if error is None else state
         self._session["error"] = None if error is None else " ".join(str(error).split()) or type(error).__name__
         self._session["ended"] = _now()
