@@ -3,8 +3,8 @@
     python scripts/kernel_table.py                              # 4 channels on level 0, levels 0 to 4
     python scripts/kernel_table.py --channels 12 --levels 0,1,2,3
 
-Measured: a layer with C 8^level channels is built, its gradient computed by backward, and the optimizer takes a step; then the bytes
-of all tensors that exist are added. What would take more than 60 % of the free memory, or minutes, is computed:
+Measured: a layer with C 8^level channels is built, its gradient computed by backward, and the optimizer takes a step; then the
+bytes of all tensors that exist are added. What would take more than 60 % of the free memory, or minutes, is computed:
 
     weights = gradients     4 r (27 C + 1)
     Muon                    4 r 27 C + 8 r + 4        momentum of the kernel; two moments of the bias, and a count

@@ -10,14 +10,14 @@ Four networks of C = 4 channels and Haar coarsenings, with the same blocks, floa
     full         reversible as a whole, full kernels: rank = channels
     low rank     reversible as a whole, block-low-rank kernels, rank 8
 
-Layers are spread evenly over the 2 L + 1 visits to levels of a network with L coarsenings. Kernels are used as they are, without the
-bound of their norm, which would need a Gram matrix of 27 C x 27 C for a full kernel.
+Layers are spread evenly over the 2 L + 1 visits to levels of a network with L coarsenings. Kernels are used as they are: the bound
+of their norm would need a Gram matrix of 27 C x 27 C for a full kernel.
 
 Kernels: bytes of the weights and of their gradients, counted. States: the peak of the process above that before the step, weights
 apart, less the gradients. Theory, with E = C side^3 elements of a field, r and C_l of each block, 4 bytes an element:
 
     kernels      8 sum over blocks of r (27 C_l + 1)
-    plain        4 E (4 + sum over blocks of (1 + r / C_l))        input and gradient; of each block its input and hidden layer
+    plain        4 E (4 + sum over blocks of (1 + r / C_l))        input, gradient; of each block input, hidden layer
     levels       4 E (2 (2 L + 1) + 2) + slab                      a state for each visit, the adjoint, temporaries
     the others   4 E (2 + 2) + slab                                state, adjoint, temporaries
     slab         at most max(16 MB, 4 E)

@@ -1,11 +1,11 @@
 """Peak memory of one training step of the authors' network for 3D seismic data, the whole volume at once, on a CPU.
 
-    python scripts/seismic_step.py                 # 248 x 248 x 248 with 12 channels
-    python scripts/seismic_step.py --side 64 --page docs/results/seismic.md
+    python scripts/seismic_step.py --page docs/results/seismic.md    # 248 x 248 x 248 with 12 channels
+    python scripts/seismic_step.py --side 64 --channels 2
 
-The network (Peters, Haber, "Fully invertible hyperbolic neural networks for segmenting large-scale surface and sub-surface data",
-AIiG 5, 2024): three coarsenings, 12 channels at first and 6144 on the coarsest level, ranks 8, 16, 32, 32 by level, h^2 = 0.04. It
-has 30 blocks and level changes; 1, 3, 3 blocks on each way and 10 on the coarsest level give the bytes of kernels that the authors
+The network (Peters, Haber, "Fully invertible hyperbolic neural networks for segmenting large-scale surface and sub-surface
+data", AIiG 5, 2024): three coarsenings, 12 channels at first and 6144 at last, ranks 8, 16, 32, 32 by level, h^2 = 0.04. It has
+30 blocks and level changes; 1, 3, 3 blocks on each way and 10 on the coarsest level give the bytes of kernels that the authors
 print, full and block-low-rank. Labels: all depths of 8 columns, two classes with equal weights, all else unknown.
 
 The step: opening, forward pass, head and loss on the labelled columns, adjoint pass, gradients of all weights. States are int16,
@@ -41,7 +41,7 @@ from revseg.reversible.run import Run
 from revseg.reversible.sequence import ReversibleSequence
 from revseg.reversible.state import State
 
-CHANNELS, CLASSES, COLUMNS = 12, 2, 8
+CLASSES, COLUMNS = 2, 8
 DEPTHS, RANKS, STEP_SIZE = (1, 3, 3, 10), (8, 16, 32, 32), 0.2
 SLAB_BYTES = 144 << 20
 # Values of up to 2.3 grow by up to 22.6 = 8^1.5 on the way to the coarsest level: 128 is enough.
@@ -57,15 +57,15 @@ class Network:
     head: nn.Linear
 
     @classmethod
-    def new(cls, slab_bytes: int = SLAB_BYTES) -> Network:
+    def new(cls, channels: int, slab_bytes: int = SLAB_BYTES) -> Network:
         sequence = ReversibleSequence(
-            list(blocks()),
+            list(blocks(channels)),
             grid=Grid(torch.int16, GRID_BITS),
             convolution_dtype=fast_convolution_dtype(),
             adjoint_dtype=torch.bfloat16,
             slab_bytes=slab_bytes,
         )
-        opening, head = nn.Linear(CHANNELS, CHANNELS), nn.Linear(2 * CHANNELS, CLASSES)
+        opening, head = nn.Linear(channels, channels), nn.Linear(2 * channels, CLASSES)
         nn.init.eye_(opening.weight)
         nn.init.zeros_(opening.bias)
         return cls(opening, sequence, head)
@@ -75,20 +75,20 @@ class Network:
             yield from part.parameters()
 
 
-def blocks() -> Iterator[Block]:
-    """Yields the blocks: down, the coarsest level, and up again."""
+def blocks(channels: int) -> Iterator[Block]:
+    """Yields the blocks: down, the coarsest level, and up again; channels: on level 0."""
     coarsest = len(DEPTHS) - 1
     for level in range(coarsest):
-        yield from leapfrogs(level)
+        yield from leapfrogs(channels, level)
         yield Coarsen()
-    yield from leapfrogs(coarsest)
+    yield from leapfrogs(channels, coarsest)
     for level in reversed(range(coarsest)):
         yield Refine()
-        yield from leapfrogs(level)
+        yield from leapfrogs(channels, level)
 
 
-def leapfrogs(level: int) -> list[Leapfrog]:
-    return [Leapfrog(SymmetricLayer(CHANNELS * 8**level, RANKS[level]), STEP_SIZE) for _ in range(DEPTHS[level])]
+def leapfrogs(channels: int, level: int) -> list[Leapfrog]:
+    return [Leapfrog(SymmetricLayer(channels * 8**level, RANKS[level]), STEP_SIZE) for _ in range(DEPTHS[level])]
 
 
 @dataclass
@@ -140,15 +140,15 @@ class Labels:
     classes: Tensor
 
 
-def new_volume(side: int) -> tuple[Tensor, Labels]:
+def new_volume(side: int, channels: int) -> tuple[Tensor, Labels]:
     """Returns layers that bend, with noise, (T, H, W, C) uint8, and the labels of COLUMNS columns: the class of each layer."""
     generator = torch.Generator().manual_seed(0)
-    volume = torch.empty(side, side, side, CHANNELS, dtype=torch.uint8)
+    volume = torch.empty(side, side, side, channels, dtype=torch.uint8)
     axis = torch.linspace(0, 1, side)
-    waves = torch.arange(1, CHANNELS + 1) * 4.0
+    waves = torch.arange(1, channels + 1) * 4.0
     for inline, frame in zip(axis, volume, strict=True):
         depth = axis + 0.1 * torch.sin(5 * axis[:, None] + 4 * inline)
-        noise = torch.randn(side, side, CHANNELS, generator=generator)
+        noise = torch.randn(side, side, channels, generator=generator)
         frame.copy_((128 + 60 * torch.sin(waves * depth[..., None]) + 15 * noise).clamp_(0, 255))
     first, second = (torch.randint(side, (COLUMNS,), generator=generator) for _ in range(2))
     depth = axis + 0.1 * torch.sin(5 * axis[second] + 4 * axis[first])[:, None]
@@ -228,7 +228,7 @@ def close_(net: Network, volume: Tensor, y: Tensor, gradient: Tensor) -> bool:
 
 def predicted(net: Network, side: int) -> dict[str, int]:
     """Returns bytes by purpose."""
-    elements = CHANNELS * side**3
+    elements = net.head.in_features // 2 * side**3
     weights = sum(weight.nbytes for weight in net.parameters())
     sequence = net.sequence
     return {
@@ -257,8 +257,8 @@ def main() -> None:
     torch.manual_seed(0)
     footprint = Footprint(torch.device("cpu"), live=True)
     progress = Progress(footprint, quiet=given.quiet)
-    net = Network.new()
-    volume, labels = new_volume(given.side)
+    net = Network.new(given.channels)
+    volume, labels = new_volume(given.side, given.channels)
     progress.ends("making of weights and volume")
     loss, inverted = training_step(net, volume, labels, progress)
     progress.ends("opening's gradient")
@@ -268,13 +268,13 @@ def main() -> None:
     if not inverted or not all(weight.grad is not None and weight.grad.isfinite().all() for weight in net.parameters()):
         raise ArithmeticError("the adjoint pass did not come back to the opening, or a gradient is not finite")
     print(f"loss {loss:.4f}, {seconds:.0f} s, the opening again bit for bit\n")
-    text = section(predicted(net, given.side), progress, given.side, seconds=seconds, before=footprint.before)
+    text = section(predicted(net, given.side), progress, given, seconds=seconds, before=footprint.before)
     print(text)
     if given.page is not None:
-        write_section(given.page, "seismic_step", f"side {given.side}", text)
+        write_section(given.page, "seismic_step", f"side {given.side} with {given.channels} channels", text)
 
 
-def section(expected: dict[str, int], progress: Progress, side: int, *, seconds: float, before: int) -> str:
+def section(expected: dict[str, int], progress: Progress, given: argparse.Namespace, *, seconds: float, before: int) -> str:
     """Returns what a page says of one step."""
     peak, floor = max(progress.peaks.values()), expected["states"] + expected["adjoints"]
     rows = [
@@ -286,14 +286,16 @@ def section(expected: dict[str, int], progress: Progress, side: int, *, seconds:
         ("measured: the whole process", before + peak),
     ]
     facts = machine.lines(machine.facts("cpu", torch.get_num_threads()))
-    command = f"- command: `python scripts/seismic_step.py --side {side}`; {seconds:.0f} s, beside other work\n"
-    head = f"### {side} x {side} x {side} with {CHANNELS} channels\n\n{facts}{command}\n"
+    words, size = f"--side {given.side} --channels {given.channels}", " x ".join([str(given.side)] * 3)
+    command = f"- command: `python scripts/seismic_step.py {words}`; {seconds:.0f} s, beside other work\n"
+    head = f"### {size} with {given.channels} channels\n\n{facts}{command}\n"
     return head + table(("bytes", "MB (10^6)"), [(name, f"{size / 1e6:.1f}") for name, size in rows])
 
 
 def parse() -> argparse.Namespace:
     parser = arguments.parser(__doc__)
     parser.add_argument("--side", type=int, default=248, help="of the cube, divisible by 8 (default: 248)")
+    parser.add_argument("--channels", type=int, default=12, help="of the volume, and of level 0 (default: 12)")
     parser.add_argument("--quiet", action="store_true", help="say nothing of each block")
     parser.add_argument("--page", type=Path, help="Markdown page whose section is written (default: none)")
     return parser.parse_args()
