@@ -84,7 +84,9 @@ def main() -> None:
         for rank in RANKS:
             exists = fits(channels, rank or channels)
             found = (measured if exists else formula)(channels, rank or channels)
-            cells = [f"{found[name] / 1e6:.4g}" for name in ("weights", "gradients", *OPTIMIZERS)]
+            cells = [
+                f"{found[name] / 1e6:{',.0f' if found[name] > 1e9 else '.4g'}}" for name in ("weights", "gradients", *OPTIMIZERS)
+            ]
             rows.append(
                 (level, channels, f"full ({channels})" if rank is None else rank, *cells, "measured" if exists else "computed")
             )

@@ -10,8 +10,8 @@ Four networks of C = 4 channels and Haar coarsenings, with the same blocks, floa
     full         reversible as a whole, full kernels: rank = channels
     low rank     reversible as a whole, block-low-rank kernels, rank 8
 
-Layers are spread evenly over the 2 L + 1 visits to levels of a network with L coarsenings. Kernels are used as they are: the bound
-of their norm would need a Gram matrix of 27 C x 27 C for a full kernel.
+Layers are spread evenly over the 2 L + 1 visits to levels of a network with L coarsenings. Kernels are used as they are: the
+bound of their norm would need a Gram matrix of 27 C x 27 C for a full kernel.
 
 Kernels: bytes of the weights and of their gradients, counted. States: the peak of the process above that before the step, weights
 apart, less the gradients. Theory, with E = C side^3 elements of a field, r and C_l of each block, 4 bytes an element:
