@@ -69,7 +69,9 @@ def _schatten(gram: Tensor) -> Tensor:
     power = gram / scale[:, None, None]
     for _ in range(SQUARINGS):
         power = power @ power
-    return scale * (power.real.square() + power.imag.square()).sum((1, 2)) ** (0.5 ** (SQUARINGS + 1))
+    # The root of zero has no slope: without the clamp the gradient of a kernel of zeros would be nan.
+    total = (power.real.square() + power.imag.square()).sum((1, 2)).clamp(min=1e-300)
+    return scale * total ** (0.5 ** (SQUARINGS + 1))
 
 
 def _gram(kernel: Tensor, frequencies: Tensor) -> Tensor:

@@ -120,10 +120,12 @@ def test_the_bound_needs_its_factor():
 def test_the_bound_is_the_plain_one(name):
     """Written a second time, by singular values at the same frequencies."""
     kernel = KERNELS[name]
-    assert operator_bound(kernel).item() == pytest.approx(norm_bound(kernel).item(), rel=1e-12)
+    size = kernel.abs().amax()  # so that no power overflows
+    plain = (norm_bound(kernel / size) * size).item()
+    assert operator_bound(kernel).item() == pytest.approx(plain, rel=1e-12)
     single = operator_bound(kernel.float())
     assert single.dtype == torch.float32
-    assert single.item() == pytest.approx(norm_bound(kernel).item(), rel=1e-5, abs=2 * QUANTUM)
+    assert single.item() == pytest.approx(plain, rel=1e-5, abs=2 * QUANTUM)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -150,10 +152,10 @@ def test_rounding_up_passes_gradients_straight_through():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_kernel_of_zeros(dtype):
-    """Bound 0, and a gradient that is not nan: the layer of a network that starts, or ends, at nothing."""
+    """No more than rounding up gives, and a gradient that is not nan: the layer of a network that starts, or ends, at nothing."""
     kernel = torch.zeros(4, 3, 3, 3, 3, dtype=dtype, requires_grad=True)
     bound = operator_bound(kernel)
-    assert bound == 0
+    assert bound <= QUANTUM
     (gradient,) = torch.autograd.grad((kernel / bound.clamp(min=1)).sum(), kernel)
     assert torch.equal(gradient, torch.ones_like(kernel))
 
