@@ -21,13 +21,16 @@ from revseg.reversible.state import State, scale_of
 
 
 class Loss(Protocol):
-    """A loss that is a function of sums over pixels."""
+    """A loss that is a function of sums over pixels: value(sum over pixels of statistics).
+
+    So it can be computed a few frames at a time. Dice and mean cross-entropy are of this form; see ``revseg.training.loss``.
+    """
 
     def statistics(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Additive sums, 1-D, of logits (M, O) and labels (M,) long, void included."""
+        """Returns additive sums, 1-D, of logits (M, O) and labels (M,) long, void included."""
 
     def value(self, statistics: Tensor) -> Tensor:
-        """The loss of the summed statistics."""
+        """Returns the loss, 0-d, of the summed statistics."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,13 @@ def training_step(
 ) -> StepResult:
     """Returns the loss of a video and adds its gradients to ``.grad`` of all parameters.
 
-    volume: (N, I, T, H, W) uint8 or normalised float, I = 3, or 3 + classes + 1 with evidence;
-    labels: (N, L, H, W) of the frames ``labelled_frames``; offset: where the video is placed on the padded grid.
+    volume: (N, I, T, H, W) uint8 (0 to 255) or normalised float, I = 3, or 3 + classes + 1 with evidence;
+    labels: (N, L, H, W), integers, of the L frames ``labelled_frames``; loss: see ``Loss``;
+    offset: where the video is placed on the padded grid, in frames and pixels (T, H, W).
     Volume and labels may lie on the network's device or on the host, where pinned memory is fastest.
+
+    The step holds two states and two adjoints in place, whatever the depth: 8 bytes a channel and padded pixel with 16 bits each.
+    Raises ValueError for shapes, dtypes and frames that do not fit, OverflowError where the state leaves the range of its grid.
     """
     check_volume(volume, net.config.inputs)
     if labels.shape != (len(volume), len(labelled_frames), *volume.shape[3:]):

@@ -18,7 +18,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation of one's own: a monotone function, and its derivative in terms of the function's value."""
+    """An activation of one's own: a monotone function s, and its derivative as a function of the value s(x).
+
+        SymmetricLayer(8, 16, activation=Activation("sigmoid", torch.sigmoid, lambda a: a * (1 - a)))
+
+    Both map tensors of any shape and floating dtype to the same shape and dtype, elementwise. ``function`` may overwrite its
+    argument. The slope should lie in [0, 1]: a larger one lowers the step size at which the leapfrog is stable.
+    """
 
     name: str
     function: Callable[[Tensor], Tensor]

@@ -38,7 +38,11 @@ Operands = tuple[Tensor, ...]
 
 
 class Block(nn.Module, ABC):
-    """A reversible map of a state."""
+    """A reversible map of a state, with its inverse and its adjoint in place.
+
+    A block of one's own gives ``forward``, ``forward_``, ``inverse_`` and ``adjoint_``. ``inverse_`` must undo ``forward_`` bit
+    for bit on an exact grid; nothing is kept from one call to the next.
+    """
 
     def operands(self) -> Operands:
         """Returns the tensors that the map depends on, with their graph: of a symmetric layer (normalised kernel, bias)."""
@@ -71,10 +75,17 @@ class Block(nn.Module, ABC):
 
 
 class Leapfrog(Block):
-    """One step of the two-step recurrence, next = 2 curr - prev - h^2 f(curr).
+    """One step of the two-step recurrence, next = 2 curr - prev - h^2 f(curr): (prev, curr) -> (curr, next).
 
     layer: a ``SymmetricLayer``, or any deterministic module that keeps the shape (N, C, T, H, W), or (N, C, H, W) where the
-    sequence is given images. step_size: h. conditioned: whether the module is given the sequence's further inputs after y.
+    sequence is given images. It need not be invertible. It sees values in the dtype of its parameters (float32 without any).
+    step_size: h, without unit. conditioned: whether the module is given the sequence's further inputs after y.
+
+    With a symmetric layer the step is stable for h up to 2: h^2 ||K||^2 <= 4, and ||K|| <= 1. Nothing bounds other modules.
+    Raises ValueError for a step size that is not positive and finite, for a condition given to a symmetric layer, and when run for
+    a module that changes the shape; RuntimeError when run for dropout or running statistics in training mode (another result when
+    computed again), and for hooks on a symmetric layer (they would not run).
+    Source: Lensink, Peters, Haber, arXiv:1905.10484.
     """
 
     def __init__(self, layer: nn.Module, step_size: float = 1.0, *, conditioned: bool = False) -> None:
@@ -181,7 +192,15 @@ class _Module:
 
 
 class Coarsen(Block):
-    """Halves axes of both fields and doubles C for each (Haar), in place. axes: which of T, H and W."""
+    """Halves axes of both fields and doubles C for each, by the orthonormal Haar transform in place.
+
+        low = (a + b) / sqrt 2        high = (b - a) / sqrt 2        for neighbours a, b along an axis
+
+    axes: which of T, H and W; images (N, C, H, W) have no T. (N, C, T, H, W) -> (N, 8 C, T/2, H/2, W/2) for all three.
+    On an exact grid each rotation is three rounded shears: an exact inverse, within about 2 units of the orthonormal transform;
+    gradients are the orthonormal one's. Raises ValueError where no axis is chosen, and at run time where a size is odd.
+    Sources: Lensink, Peters, Haber, arXiv:1905.10484; Daubechies and Sweldens, "Factoring wavelet transforms", 1998.
+    """
 
     def __init__(self, axes: Axes = (True, True, True)) -> None:
         super().__init__()
@@ -235,7 +254,11 @@ class Coarsen(Block):
 
 
 class Refine(Block):
-    """Doubles axes of both fields and divides C by 2 for each, in place: the inverse of ``Coarsen``."""
+    """Doubles axes of both fields and divides C by 2 for each, in place: the inverse of ``Coarsen``.
+
+    axes: which of T, H and W; (N, C, T, H, W) -> (N, C/8, 2 T, 2 H, 2 W) for all three. Raises ValueError where C is no multiple
+    of 2 for each axis: where channels are known, when the sequence is built.
+    """
 
     def __init__(self, axes: Axes = (True, True, True)) -> None:
         super().__init__()

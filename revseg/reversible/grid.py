@@ -25,10 +25,13 @@ DEFAULT_BITS = {torch.float32: 12, torch.int32: 12, torch.int16: 6}
 
 @dataclass(frozen=True)
 class Grid:
-    """How a state is stored.
+    """How a state is stored: value = unit * integer with unit = 2^-bits, or as an ordinary floating-point number.
 
-    dtype: float32, int32 or int16 with ``bits``; float32 or float64 without.
-    bits:  the unit is 2^-bits; None keeps ordinary floating point.
+    dtype: float32 (holding integers), int32 or int16 with ``bits``; float32 or float64 without.
+    bits:  the unit is 2^-bits; None keeps ordinary floating point, whose inverse is approximate.
+
+    Values are exact up to ``limit``: 2^22 units in float32, 2^24 - 1 in int32, 2^15 - 2 in int16; with 12, 12 and 6 bits that is
+    1024, 4096 and 512. Raises ValueError for a dtype that cannot hold such states.
     """
 
     dtype: torch.dtype = torch.float32
@@ -42,6 +45,7 @@ class Grid:
 
     @property
     def exact(self) -> bool:
+        """Whether states are integers, so that the inverse is equal bit for bit."""
         return self.bits is not None
 
     @property

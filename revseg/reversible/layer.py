@@ -19,12 +19,15 @@ Size = tuple[int, int, int]
 
 
 class SymmetricLayer(nn.Module):
-    """f(y) = K^T s(K y + b).
+    """A symmetric block-low-rank layer: f(y) = K^T s(K y + b), with K bounded in norm (``normalised_kernel``).
 
     channels: C, any number; rank: output channels of K; kernel_size: odd, one number or one for each of T, H and W;
     activation: relu, leaky_relu, tanh, softplus, identity, or an ``Activation`` of one's own.
 
-    Parameters: kernel (rank, C, k, k, k) and bias (rank,), float32.
+    Parameters: kernel (rank, C, k, k, k) and bias (rank,), float32. Called on its own it maps (N, C, T, H, W) to the same shape
+    and dtype under ordinary autograd, zero padded; a ``Leapfrog`` computes it in slabs, in the sequence's convolution_dtype.
+    Raises ValueError for an even kernel size, an unknown activation, or channels or rank below 1.
+    Source: Peters, Haber, Lensink, arXiv:1912.12137.
     """
 
     def __init__(

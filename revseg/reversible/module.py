@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from revseg.reversible.force.force import Gradients, total_of
+from revseg.reversible.force.force import Gradients
 from revseg.reversible.state import State
 
 if TYPE_CHECKING:

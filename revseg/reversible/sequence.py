@@ -24,13 +24,16 @@ from revseg.reversible.state import State
 
 
 class ReversibleSequence(nn.Module):
-    """Runs blocks forwards, inverts them, or carries an adjoint back through them.
+    """Runs blocks forwards, inverts them, or carries an adjoint back through them, as one autograd function.
 
         sequence = ReversibleSequence([Leapfrog(SymmetricLayer(4, 8)), Coarsen(), Leapfrog(SymmetricLayer(32, 8)), Refine()])
         prev, curr = sequence(prev, curr)                # (N, C, T, H, W), or images (N, C, H, W)
         prev, curr = sequence.inverse(prev, curr)        # the same bits again
 
-    blocks: their channels must fit one another: checked here.
+    Between forward and backward it keeps the two fields of the last state, in ``grid.dtype``, and its inputs' conditions.
+    Values are in float32 (float64 for float64 states) whatever the grid; state and weights lie on one device.
+
+    blocks: their channels must fit one another: ValueError here where they do not.
     grid: how states are stored; ``Grid(torch.float32, None)`` is ordinary floating point, with an approximate inverse.
     convolution_dtype: of the products of symmetric layers. adjoint_dtype: how adjoints are stored.
     slab_bytes: budget of one slab's temporaries; None: ``default_slab_bytes``.

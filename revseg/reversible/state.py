@@ -22,7 +22,13 @@ from revseg.reversible.grid import Grid, pieces
 
 @dataclass
 class State:
-    """Two fields (N, T, H, W, C), contiguous, with the grid they live on."""
+    """Two fields (N, T, H, W, C), contiguous, with the grid they live on: a state, or its adjoint.
+
+    It holds what ``grid.dtype`` stores, in units of ``grid.unit``; ``pair`` and ``values`` return values. Blocks change it in
+    place.
+    ``from_pair`` and ``at_rest`` make one; ``ReversibleSequence.begin`` returns the pass that takes it.
+    The form of the adjoint: Hairer, Lubich, Wanner, "Geometric Numerical Integration", VIII.5.
+    """
 
     partner: Tensor
     """prev on an exact grid; in floating point the velocity, curr - prev."""

@@ -38,15 +38,17 @@ class Footprint:
             Path("/proc/self/clear_refs").write_text("5")  # VmHWM <- VmRSS
             self.before = _size_of("VmRSS")
 
-    def peak(self) -> int | None:
-        """Returns bytes above what was in use before; None where it cannot be told."""
+    def so_far(self) -> int | None:
+        """Returns bytes above what was in use before, and goes on watching; None where it cannot be told."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
             return torch.cuda.max_memory_allocated(self.device) - self.before
-        if not STATUS.exists():
-            return None
-        peak = _size_of("VmHWM") - self.before
-        if self.live:
+        return _size_of("VmHWM") - self.before if STATUS.exists() else None
+
+    def peak(self) -> int | None:
+        """Returns bytes above what was in use before, at the end; None where it cannot be told."""
+        peak = self.so_far()
+        if self.live and self.device.type != "cuda" and peak is not None:
             _keep_freed_memory(32 << 20)  # where glibc's own adjustment ends: what timed passes run with
         return peak
 

@@ -10,6 +10,7 @@ from revseg.network.compilation import compiled_meanwhile, tasks
 from revseg.network.config import NetworkConfig
 from revseg.network.network import RevSegNet
 from revseg.network.step import training_step
+from revseg.reversible.force.force import Layout
 from revseg.reversible.kernels import dispatch
 from revseg.training.config import LossConfig
 from revseg.training.loss import SegmentationLoss
@@ -29,15 +30,16 @@ def asked(monkeypatch) -> set:
     """What dispatch is asked; its answer is no, as on every CPU."""
     questions = set()
 
-    def usable(device: torch.device, layout: dispatch.Layout) -> bool:
+    def choose(layout: Layout, device: torch.device) -> str:
         questions.add((device, layout))
-        return False
+        return "convolution"
 
     def usable_for_haar(field, grid) -> bool:
         questions.add((field.device, field.shape[-1], field.dtype, grid.exact))
         return False
 
-    monkeypatch.setattr(dispatch, "usable", usable)
+    for asking in ("revseg.reversible.context", "revseg.network.compilation"):
+        monkeypatch.setattr(f"{asking}.choose", choose)
     monkeypatch.setattr(dispatch, "usable_for_haar", usable_for_haar)
     return questions
 
@@ -63,12 +65,12 @@ def test_compiled_at_the_end_of_the_block(monkeypatch):
     monkeypatch.setattr(dispatch, "available", lambda device: True)
     begun, done = threading.Event(), []
 
-    def usable(device: torch.device, layout: dispatch.Layout) -> bool:
+    def choose(layout: Layout, device: torch.device) -> str:
         assert begun.wait(10)  # only inside the block: it does not wait for its background
         done.append(layout)
-        return False
+        return "convolution"
 
-    monkeypatch.setattr(dispatch, "usable", usable)
+    monkeypatch.setattr("revseg.network.compilation.choose", choose)
     monkeypatch.setattr(dispatch, "usable_for_haar", lambda field, grid: False)
     with compiled_meanwhile(NetworkConfig(levels=1, depth=1), CPU):
         assert not done
@@ -80,12 +82,12 @@ def test_an_error_in_the_block_gives_up_what_is_not_begun(monkeypatch):
     monkeypatch.setattr(dispatch, "available", lambda device: True)
     begun, done = threading.Event(), []
 
-    def usable(device: torch.device, layout: dispatch.Layout) -> bool:
+    def choose(layout: Layout, device: torch.device) -> str:
         assert begun.wait(10)
         done.append(layout)
-        return False
+        return "convolution"
 
-    monkeypatch.setattr(dispatch, "usable", usable)
+    monkeypatch.setattr("revseg.network.compilation.choose", choose)
     monkeypatch.setattr(dispatch, "usable_for_haar", lambda field, grid: False)
     config = NetworkConfig(levels=9, depth=1, coarsen_time=False)
 

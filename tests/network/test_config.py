@@ -82,7 +82,7 @@ def test_the_defaults_are_valid_and_survive_asdict():
             {"state_dtype": "int16", "arithmetic": "float"},
             "network.state_dtype is int16; with arithmetic=float choose one of float32",
         ),
-        ({"adjoint_dtype": "int16"}, "network.adjoint_dtype is int16; .* choose one of float32, bfloat16"),
+        ({"adjoint_dtype": "int16"}, "network.adjoint_dtype is int16; .* choose one of float32, float16, bfloat16"),
         ({"grid_bits": 30}, "network.grid_bits is 30; give 0 to 20"),
         (
             {"grid_bits": 8, "arithmetic": "float"},

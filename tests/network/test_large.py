@@ -10,7 +10,8 @@ import torch
 
 from revseg import RevSegNet
 from revseg.network.inference import predict_probabilities
-from revseg.network.volume import Placement, open_state
+from revseg.network.volume import Placement, opened
+from revseg.reversible.state import State
 
 
 @pytest.mark.skipif(os.environ.get("REVSEG_LARGE") != "1", reason="takes 12 GB and minutes; set REVSEG_LARGE=1")
@@ -25,13 +26,14 @@ def test_states_beyond_two_to_the_31_elements_invert_and_predict_as_small_ones_d
     assert 4 * volume[0].numel() > 2**31
 
     placement = Placement.of(net, volume[None], (0, 0, 0))
-    state = open_state(net, volume[None], placement, net.sequence.grid)
-    net.sequence.forward_(state, net.sequence.detached())
-    net.sequence.inverse_(state, net.sequence.detached())
-    assert torch.equal(state.prev, state.curr)  # as it was opened: (y, y)
-    few = open_state(net, clip[None], Placement.of(net, clip[None], (0, 0, 0)), net.sequence.grid)
+    state = State.at_rest(opened(net, volume[None], placement, net.sequence.grid), net.sequence.grid)
+    for way in ("forward_", "inverse_"):
+        run = net.sequence.begin(state.curr.nbytes, device=state.curr.device)
+        getattr(run, way)(state, net.sequence.detached())
+    assert torch.equal(state.partner, state.curr)  # as it was opened: (y, y)
+    few = opened(net, clip[None], Placement.of(net, clip[None], (0, 0, 0)), net.sequence.grid)
     for start in range(0, volume.shape[1], period):
-        assert torch.equal(state.curr[:, start : start + period], few.curr)
+        assert torch.equal(state.curr[:, start : start + period], few)
     del state
 
     middle = {}

@@ -19,7 +19,8 @@ from revseg.network.memory import (
     parameters,
     slab_budget,
 )
-from revseg.reversible.sequence import SLAB_BYTES
+from revseg.reversible.run import SLAB_BYTES
+from revseg.reversible.state import State
 
 pytestmark = pytest.mark.slow
 
@@ -70,9 +71,10 @@ def test_kept_hidden_activations():
 
 def test_kept_hidden_activations_are_those_that_a_pass_keeps():
     net = RevSegNet(channels=4, rank=(4, 16), levels=1, depth=(1, 2), keep_hidden=True, convolution_dtype="bfloat16")
-    state, kept = net.sequence.pair(*torch.zeros(2, 1, 4, 8, 16, 24), net.sequence.grid), {}
-    net.sequence.forward_(state, net.sequence.detached(), kept)
-    held = [hidden for samples in kept.values() for sample in samples for hidden in sample]
+    state = State.from_pair(*torch.zeros(2, 1, 4, 8, 16, 24), net.sequence.grid)
+    run = net.sequence.begin(state.curr.nbytes, device=state.curr.device, keep_hidden=True)
+    run.forward_(state, net.sequence.detached())
+    held = [hidden for samples in run.context.kept for sample in samples for hidden in sample]
     forecast = forecast_training(net.config, (8, 16, 24), device="cpu", any_offset=False)
     assert len(held) == 2
     assert forecast.hidden == sum(hidden.untyped_storage().nbytes() for hidden in held)
@@ -129,5 +131,6 @@ def test_slabs_on_a_gpu_follow_the_state():
 def test_the_budget_of_a_pass_is_that_of_the_forecast():
     config, size = NetworkConfig(channels=1, levels=1, depth=1), (4, 16, 24)
     net = RevSegNet(**asdict(config))
-    state = net.sequence.pair(*torch.zeros(2, 1, 1, *size), net.sequence.grid)
-    assert net.sequence.budget(state.curr) == slab_budget(config, size, "cpu") == SLAB_BYTES["cpu"][0]
+    state = State.from_pair(*torch.zeros(2, 1, 1, *size), net.sequence.grid)
+    run = net.sequence.begin(state.curr.nbytes, device=state.curr.device)
+    assert run.context.budget == slab_budget(config, size, "cpu") == SLAB_BYTES["cpu"][0]

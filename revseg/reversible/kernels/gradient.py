@@ -16,9 +16,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from revseg.reversible.force.slab import Slab
 from revseg.reversible.kernels.tile import GRADIENT_PROGRAMS, Tile
 from revseg.reversible.kernels.window import EXTENT, load_window, product, tile_positions, to_bfloat16
-from revseg.reversible.force.slab import Slab
 
 
 @triton.jit

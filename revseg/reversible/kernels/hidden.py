@@ -22,9 +22,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from revseg.reversible.force.slab import Slab
 from revseg.reversible.kernels.tile import Tile
 from revseg.reversible.kernels.window import EXTENT, load_window, product, tile_positions, to_bfloat16
-from revseg.reversible.force.slab import Slab
 
 
 @triton.jit(do_not_specialize=[*EXTENT, "first", "last"])
