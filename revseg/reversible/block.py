@@ -78,7 +78,7 @@ class Leapfrog(Block):
     """One step of the two-step recurrence, next = 2 curr - prev - h^2 f(curr): (prev, curr) -> (curr, next).
 
     layer: a ``SymmetricLayer``, or any deterministic module that keeps the shape (N, C, T, H, W), or (N, C, H, W) where the
-    sequence is given images. It need not be invertible. It sees values in the dtype of its parameters (float32 without any).
+    sequence is given images. It need not be invertible. It sees values in the dtype of its parameters (without any: float32, or float64 for such states).
     step_size: h, without unit. conditioned: whether the module is given the sequence's further inputs after y.
 
     With a symmetric layer the step is stable for h up to 2: h^2 ||K||^2 <= 4, and ||K|| <= 1. Nothing bounds other modules.
