@@ -18,7 +18,6 @@ zwischen Gitterpunkten", 1964).
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -99,7 +98,6 @@ def _gram(kernel: Tensor, frequencies: Tensor) -> Tensor:
     return torch.complex(real, imaginary).view(-1, m, m)
 
 
-@cache
 def _samples(size: tuple[int, ...]) -> tuple[Tensor, float]:
     """Frequencies (M, 3), one of each pair w and -w, and by what factor a maximum over them may fall short of the supremum."""
     counts = [1 if taps == 1 else 2 * taps + 2 for taps in size]
@@ -114,7 +112,6 @@ def _positions(counts: tuple[int, ...]) -> Tensor:
     return torch.cartesian_prod(*(torch.arange(count, dtype=torch.float64) - count // 2 for count in counts))
 
 
-@cache
 def _differences(count: int) -> Tensor:
     """1 where d - d' = e, else 0: (2 count - 1, count, count)."""
     d = torch.arange(count)
