@@ -1,7 +1,7 @@
 """Any module as the force of a block: f(y) = h^2 g(y) for a deterministic module g, its adjoint by vjp of the recomputed g.
 
-On a grid the inverse is exact for every g that gives the same bits for the same input: what is added is rounded, and taken away as
-it was added. Nothing is asked of g itself: it need not be invertible, linear or smooth.
+On a grid the inverse is exact for every g that gives the same bits for the same input: what is added is rounded, and taken away
+as it was added. Nothing is asked of g itself: it need not be invertible, linear or smooth.
 """
 
 from __future__ import annotations
@@ -58,12 +58,13 @@ class ModuleForce:
             force = torch.func.functional_call(self.module, dict(zip(self.names, parameters, strict=True)), (y, *given))
         if force.shape != y.shape:
             raise ValueError(
-                f"{type(self.module).__name__} maps {tuple(y.shape)} to {tuple(force.shape)}; the module of a block must keep the shape"
+                f"{type(self.module).__name__} maps {tuple(y.shape)} to {tuple(force.shape)}; "
+                "the module of a block must keep the shape"
             )
         return force, [y, *parameters, *given]
 
     def dtype_for(self, grid: Grid) -> torch.dtype:
-        """Returns the dtype that the module computes in: that of its parameters; without any, float32, or float64 for such states."""
+        """Returns the dtype that the module computes in: its parameters'; without any, float32, or float64 for such states."""
         if self.parameters:
             return self.parameters[0].dtype
         return torch.float64 if grid.dtype == torch.float64 else torch.float32

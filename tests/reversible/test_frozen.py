@@ -34,7 +34,9 @@ def test_other_gradients_keep_their_bits(layer, frozen):
     """The inputs' gradients are asked for, so the pass goes to the start; a kernel's costs two convolutions."""
     sequence, state = sequence_and_state()
     expected, whole = gradients(sequence, state, inputs=True)
-    names = [name for name, part in sequence.named_parameters() for each in frozen if part is getattr(layers_of(sequence)[layer], each)]
+    names = [
+        name for name, part in sequence.named_parameters() for each in frozen if part is getattr(layers_of(sequence)[layer], each)
+    ]
     for name in names:
         sequence.get_parameter(name).requires_grad_(False)
     found, count = gradients(sequence, state, inputs=True)

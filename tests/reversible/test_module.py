@@ -1,6 +1,7 @@
 """Blocks of any module, on images and volumes: an exact inverse, and the gradients of ordinary autograd."""
 
 import itertools
+import re
 
 import pytest
 import torch
@@ -169,20 +170,27 @@ def test_every_activation_has_the_adjoint_of_autograd(activation, rank):
 @pytest.mark.parametrize(
     ("blocks", "sentence"),
     [
-        ([Leapfrog(SymmetricLayer(4, 2)), Coarsen(), Leapfrog(SymmetricLayer(16, 2))], "2 (Leapfrog) does not fit: its layer has 16"),
+        (
+            [Leapfrog(SymmetricLayer(4, 2)), Coarsen(), Leapfrog(SymmetricLayer(16, 2))],
+            "2 (Leapfrog) does not fit: its layer has 16",
+        ),
         ([Leapfrog(SymmetricLayer(4, 2)), Refine()], "1 (Refine) does not fit: 4 channels cannot be refined along T, H and W"),
-        ([Coarsen(), Leapfrog(SymmetricLayer(8, 2)), Refine(), Refine((False, False, True))], "3 (Refine) does not fit: 1 channels"),
+        (
+            [Coarsen(), Leapfrog(SymmetricLayer(8, 2)), Refine(), Refine((False, False, True))],
+            "3 (Refine) does not fit: 1 channels",
+        ),
     ],
 )
 def test_blocks_that_do_not_fit_are_refused_when_the_sequence_is_built(blocks, sentence):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(f"block {sentence}")):
         ReversibleSequence(blocks)
-    assert f"block {sentence}" in str(error.value)
 
 
 def test_a_module_that_changes_the_shape_is_refused():
     sequence = ReversibleSequence([Leapfrog(nn.Conv2d(4, 4, 3))])
-    with pytest.raises(ValueError, match=r"Conv2d maps \(2, 4, 8, 12\) to \(2, 4, 6, 10\); the module of a block must keep the shape"):
+    with pytest.raises(
+        ValueError, match=r"Conv2d maps \(2, 4, 8, 12\) to \(2, 4, 6, 10\); the module of a block must keep the shape"
+    ):
         sequence(*inputs(sequence, conditions=0))
 
 
