@@ -154,18 +154,39 @@ def test_a_step_tells_that_it_came_back_to_the_opening(container, settings):
     assert gradients(double(**settings), *data())[0].inverted is None
 
 
-@pytest.mark.parametrize("at", ["partner", "curr"])
-def test_a_step_tells_that_it_did_not_come_back(at, monkeypatch):
+@pytest.mark.parametrize("slab_bytes", [1, None])
+@pytest.mark.parametrize("at", [["partner"], ["curr"]])
+def test_a_step_tells_that_it_did_not_come_back(at, slab_bytes, monkeypatch):
     """One value of the last state is off by one unit: a bit that flipped between the passes."""
     adjoint_ = Run.adjoint_
 
     def corrupted(self, state, *rest, **more):
-        getattr(state, at)[-1, 3, 5, 6, 0] += 1
+        for field in at:
+            getattr(state, field)[-1, 3, 5, 6, 0] += 1
         return adjoint_(self, state, *rest, **more)
 
     net = network()
+    net.sequence.slab_bytes = slab_bytes
     monkeypatch.setattr(Run, "adjoint_", corrupted)
     assert gradients(net, *data())[0].inverted is False
+
+
+@pytest.mark.parametrize("frame", [0, 3, 7])
+@pytest.mark.parametrize("slab_bytes", [1, None])
+def test_a_step_tells_that_it_came_back_to_another_opening(frame, slab_bytes, monkeypatch):
+    """The state is at rest again, (y, y), but in one value, of one frame, y is not what it was."""
+    adjoint_ = Run.adjoint_
+
+    def corrupted(self, state, *rest, **more):
+        found = adjoint_(self, state, *rest, **more)
+        state.partner[0, frame, 1, 2, 1] += 1
+        state.curr[0, frame, 1, 2, 1] += 1
+        return found
+
+    net = network(levels=0)
+    net.sequence.slab_bytes = slab_bytes
+    monkeypatch.setattr(Run, "adjoint_", corrupted)
+    assert gradients(net, *data(size=(8, 7, 9)))[0].inverted is False
 
 
 def test_a_step_with_frozen_parts():
