@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from revseg import Block, Coarsen, Grid, Leapfrog, Refine, ReversibleSequence, State, SymmetricLayer
 
-CHANNELS, STEPS, SIZE, LARGE = 8, 25, (8, 32, 32), (16, 192, 192)
+CHANNELS, STEPS, SIZE, LARGE = 8, 20, (8, 32, 32), (16, 160, 160)
 HALVED = (False, True, True)
 
 
@@ -34,7 +34,7 @@ def sequence(depth: int = 2) -> ReversibleSequence:
     fine = [[Leapfrog(SymmetricLayer(CHANNELS, 16, (1, 3, 3))) for _ in range(depth)] for _ in range(2)]
     coarse = [Leapfrog(SymmetricLayer(4 * CHANNELS, 16, 3)) for _ in range(depth)]
     blocks: list[Block] = [*fine[0], Coarsen(HALVED), *coarse, Refine(HALVED), *fine[1]]
-    return ReversibleSequence(blocks, grid=Grid(torch.int16, bits=8), adjoint_dtype=torch.float16, slab_bytes=2 << 20)
+    return ReversibleSequence(blocks, grid=Grid(torch.int16, bits=8), adjoint_dtype=torch.float16, slab_bytes=1 << 20)
 
 
 class Segmenter(nn.Module):

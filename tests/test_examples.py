@@ -111,6 +111,6 @@ def test_volume() -> None:
     floor, in_place, ordinary = numbers("bytes a value: floor {}, a pass in place {}, an ordinary step {}", text)
     assert floor == 8
     if sys.platform == "linux":  # elsewhere the peak of a process is that of its parent, too
-        assert floor <= in_place < 1.6 * floor
-        assert in_place < ordinary < 80
+        assert floor <= in_place < 2 * floor
+        assert in_place < ordinary < 120
     assert "states come back bit for bit: True" in text
