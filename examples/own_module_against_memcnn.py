@@ -64,7 +64,7 @@ def build(kind: str, depth: int) -> Network:
     if kind != "MemCNN":
         sequence = ReversibleSequence([Leapfrog(part, step_size=0.5) for part in modules], recompute=kind == "reversible")
         return Network(sequence, sequence, sequence.inverse if sequence.recompute else None)
-    import memcnn  # type: ignore[import-untyped]
+    import memcnn
 
     pairs = [memcnn.AdditiveCoupling(*modules[index : index + 2]) for index in range(0, depth, 2)]
     couplings = [memcnn.InvertibleModuleWrapper(pair, keep_input=False, keep_input_inverse=False) for pair in pairs]

@@ -71,6 +71,7 @@ class RevSegNet(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """The device that the weights lie on."""
         return self.opening.weight.device
 
     def hold_states_(self, config: NetworkConfig) -> None:

@@ -44,7 +44,7 @@ class StepResult:
     state_range: float
     """Largest magnitude of the state; nan in floating point."""
     inverted: bool | None
-    """Whether the backward pass came back to the opening bit for bit; None in floating point, and where frozen layers ended it early."""
+    """Whether the backward pass came back to the opening bit for bit. None in floating point, and where it ended early."""
 
 
 def training_step(
@@ -104,9 +104,7 @@ class _Labelled:
     ) -> None:
         self.net, self.state, self.volume, self.placement, self.labels = net, state, volume, placement, labels
         budget = net.sequence.slab_budget(state.curr.nbytes, net.device)
-        self.count = frames_at_once(
-            placement, channels=net.features + net.config.outputs, batch=len(labels), budget=budget
-        )
+        self.count = frames_at_once(placement, channels=net.features + net.config.outputs, batch=len(labels), budget=budget)
         self.frames = frames
 
     def loss_and_adjoint(self, loss: Loss) -> tuple[Tensor, Tensor, State]:

@@ -40,7 +40,7 @@ class Activation:
 
 
 RELU = Activation("relu", torch.relu_, lambda a: (a > 0).to(a.dtype))
-LEAKY_RELU = Activation("leaky_relu", lambda x: F.leaky_relu(x, 0.1), lambda a: torch.where(a > 0, 1.0, 0.1).to(a.dtype))
+LEAKY_RELU = Activation("leaky_relu", lambda x: F.leaky_relu(x, 0.1), lambda a: torch.where(a > 0, 1.0, a.new_full((), 0.1)))
 TANH = Activation("tanh", torch.tanh, lambda a: 1 - a * a)
 SOFTPLUS = Activation("softplus", F.softplus, lambda a: -torch.expm1(-a))
 IDENTITY = Activation("identity", lambda x: x, torch.ones_like)

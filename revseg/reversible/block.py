@@ -13,7 +13,8 @@ because with this sign the adjoint of a leapfrog step is the same leapfrog, line
 
     u_next = 2 u_curr - u_prev - h^2 f'(curr)^T u_curr         for the layer: K^T D K u, D = diag(s'(K curr + b))
 
-so state and adjoint are updated by the same code, each over its own memory, the adjoint as (u, velocity) (``revseg.reversible.state``).
+so state and adjoint are updated by the same code, each over its own memory, the adjoint as (velocity, u): see
+``revseg.reversible.state``.
 Source: Lensink, Peters, Haber, arXiv:1905.10484; Peters, Haber, Lensink, arXiv:1912.12137.
 """
 
@@ -78,13 +79,14 @@ class Leapfrog(Block):
     """One step of the two-step recurrence, next = 2 curr - prev - h^2 f(curr): (prev, curr) -> (curr, next).
 
     layer: a ``SymmetricLayer``, or any deterministic module that keeps the shape (N, C, T, H, W), or (N, C, H, W) where the
-    sequence is given images. It need not be invertible. It sees values in the dtype of its parameters (float32 without any).
+    sequence is given images. It need not be invertible. It sees values in the dtype of its parameters (without any: float32, or
+    float64 for such states).
     step_size: h, without unit. conditioned: whether the module is given the sequence's further inputs after y.
 
     With a symmetric layer the step is stable for h up to 2: h^2 ||K||^2 <= 4, and ||K|| <= 1. Nothing bounds other modules.
-    Raises ValueError for a step size that is not positive and finite, for a condition given to a symmetric layer, and when run for
-    a module that changes the shape; RuntimeError when run for dropout or running statistics in training mode (another result when
-    computed again), and for hooks on a symmetric layer (they would not run).
+    Raises ValueError for a step size that is not positive and finite, for a condition given to a symmetric layer, and when run
+    for a module that changes the shape; RuntimeError when run for dropout or running statistics in training mode (another result
+    when computed again), and for hooks on a symmetric layer (they would not run).
     Source: Lensink, Peters, Haber, arXiv:1905.10484.
     """
 
@@ -122,7 +124,7 @@ class Leapfrog(Block):
     def adjoint_(
         self, state: State, adjoint: State, operands: Operands, context: Context, *, needs: tuple[bool, ...]
     ) -> Gradients:
-        """Costs 8 convolutions of a symmetric layer, counting the 2 of ``forward_``: K y, K u, K^T a, K^T d, two kernel gradients.
+        """Costs 8 convolutions of a symmetric layer with the 2 of ``forward_``: K y, K u, K^T a, K^T d, two kernel gradients.
 
         7 where s(K y + b) was kept.
         """
@@ -321,6 +323,6 @@ def _refuse_what_differs(module: nn.Module) -> None:
             raise RuntimeError(f"{where} in a reversible block differs each time it is computed; leave dropout out, or set p=0")
         if module.training and getattr(part, "track_running_stats", False):
             raise RuntimeError(
-                f"{where} in a reversible block would count each batch twice in its running statistics, because the backward pass "
-                "computes it again; use group, layer or instance norm, or track_running_stats=False"
+                f"{where} in a reversible block would count each batch twice in its running statistics, because the backward "
+                "pass computes it again; use group, layer or instance norm, or track_running_stats=False"
             )

@@ -43,8 +43,8 @@ class Context:
     def same_kernels(self) -> Iterator[None]:
         """Makes libraries take the same kernels in every pass, and the dtypes those of the context.
 
-        cuDNN's autotuner may change its mind between a pass and its inverse; autocast would change dtypes; and TF32 is what it was
-        when the pass began.
+        cuDNN's autotuner may change its mind between a pass and its inverse; autocast would change dtypes; and TF32 is what it
+        was when the pass began.
         """
         before = torch.backends.cuda.matmul.allow_tf32
         with (

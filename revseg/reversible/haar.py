@@ -1,6 +1,6 @@
 """Orthonormal 3D Haar transform of a field, in place: coarsening and refining.
 
-A field is one contiguous tensor (T, H, W, C). Coarsening halves the chosen axes, any of the three, and multiplies C by 2 for each:
+A field is one contiguous tensor (T, H, W, C). Coarsening halves the chosen axes, any of the three, and doubles C for each:
 
     along one axis   low = (a + b) / sqrt 2        high = (b - a) / sqrt 2        for neighbours a, b
 
@@ -196,7 +196,7 @@ def _multiply_(phases: Tensor, transposed: bool) -> None:
 
 
 def coarsened(values: Tensor, axes: Axes) -> Tensor:
-    """Returns the orthonormal transform of values (N, C, T, H, W), under ordinary autograd; channels as ``coarsen_`` orders them."""
+    """Returns the orthonormal transform of values (N, C, T, H, W), under ordinary autograd; channels as in ``coarsen_``."""
     for axis in (4, 3, 2):
         if axes[axis - 2]:
             a, b = values.unflatten(axis, (-1, 2)).unbind(axis + 1)

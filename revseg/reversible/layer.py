@@ -30,9 +30,7 @@ class SymmetricLayer(nn.Module):
     Source: Peters, Haber, Lensink, arXiv:1912.12137.
     """
 
-    def __init__(
-        self, channels: int, rank: int, kernel_size: int | Size = 3, *, activation: str | Activation = "relu"
-    ) -> None:
+    def __init__(self, channels: int, rank: int, kernel_size: int | Size = 3, *, activation: str | Activation = "relu") -> None:
         super().__init__()
         size = (kernel_size,) * 3 if isinstance(kernel_size, int) else tuple(kernel_size)
         if len(size) != 3 or any(side < 1 or side % 2 == 0 for side in size):

@@ -1,7 +1,7 @@
 """Any module as the force of a block: f(y) = h^2 g(y) for a deterministic module g, its adjoint by vjp of the recomputed g.
 
-On a grid the inverse is exact for every g that gives the same bits for the same input: what is added is rounded, and taken away as
-it was added. Nothing is asked of g itself: it need not be invertible, linear or smooth.
+On a grid the inverse is exact for every g that gives the same bits for the same input: what is added is rounded, and taken away
+as it was added. Nothing is asked of g itself: it need not be invertible, linear or smooth.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from revseg.reversible.force.force import Gradients
+from revseg.reversible.grid import Grid
 from revseg.reversible.state import State
 
 if TYPE_CHECKING:
@@ -51,20 +52,22 @@ class ModuleForce:
         The graph is made on every pass: PyTorch may take other kernels without it.
         """
         with torch.enable_grad():
-            y = self._shown(state.grid.load(state.curr, self.dtype)).requires_grad_()
+            y = self._shown(state.grid.load(state.curr, self.dtype_for(state.grid))).requires_grad_()
             parameters = [part.detach().requires_grad_() for part in self.parameters]
             given = [part.detach().requires_grad_(part.is_floating_point()) for part in conditions]
             force = torch.func.functional_call(self.module, dict(zip(self.names, parameters, strict=True)), (y, *given))
         if force.shape != y.shape:
             raise ValueError(
-                f"{type(self.module).__name__} maps {tuple(y.shape)} to {tuple(force.shape)}; the module of a block must keep the shape"
+                f"{type(self.module).__name__} maps {tuple(y.shape)} to {tuple(force.shape)}; "
+                "the module of a block must keep the shape"
             )
         return force, [y, *parameters, *given]
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Dtype that the module computes in: that of its parameters, float32 where it has none."""
-        return self.parameters[0].dtype if self.parameters else torch.float32
+    def dtype_for(self, grid: Grid) -> torch.dtype:
+        """Returns the dtype that the module computes in: its parameters'; without any, float32, or float64 for such states."""
+        if self.parameters:
+            return self.parameters[0].dtype
+        return torch.float64 if grid.dtype == torch.float64 else torch.float32
 
     def _apply_(self, state: State, force: Tensor, sign: int) -> None:
         field = self._field(force).mul(self.scale / state.grid.unit)

@@ -1,12 +1,12 @@
 """An upper bound of the norm of a convolution, by its Fourier transform.
 
-K maps C to ``rank`` channels with taps K_d. On an infinite grid ||K|| is the supremum over frequencies w of the largest singular value
-of the rank x C matrix
+K maps C to ``rank`` channels with taps K_d. On an infinite grid ||K|| is the supremum over frequencies w of the largest singular
+value of the rank x C matrix
 
     K^(w) = sum over d of K_d exp(-i w d);
 
-zero padding restricts K to a part of that grid, so its norm is no larger. The supremum is bounded from samples, 4 k + 4 along an axis of
-2 k + 1 taps (8 for the usual 3):
+zero padding restricts K to a part of that grid, so its norm is no larger. The supremum is bounded from samples, 4 k + 4 along an
+axis of 2 k + 1 taps (8 for the usual 3):
 
     sigma(w)   <= (tr G^16)^(1/32),  G = K^(w) K^(w)^H        Schatten norm: at most rank^(1/32) too large, 1.09 for 16
     ||K||      <= max over samples of sigma / cos(pi k / n)   for each axis: 1.082, in 3D 1.268
@@ -18,7 +18,6 @@ zwischen Gitterpunkten", 1964).
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -62,8 +61,8 @@ def operator_bound(kernel: Tensor) -> Tensor:
 
 def _schatten(gram: Tensor) -> Tensor:
     """Bounds the largest eigenvalue of matrices (M, m, m), Hermitian, from above: (tr G^p)^(1/p), p = 2^(SQUARINGS + 1)."""
-    # Scaled, so that powers stay in range; a matrix that is nothing but round-off stays small. nan reaches the bound, and the range
-    # check of the state reports it.
+    # Scaled, so that powers stay in range; a matrix that is nothing but round-off stays small. nan reaches the bound, and the
+    # range check of the state reports it.
     trace = gram.detach().diagonal(dim1=1, dim2=2).real.sum(1)
     scale = torch.maximum(trace, trace.amax() * 1e-6).clamp(min=1e-30)
     power = gram / scale[:, None, None]
@@ -99,7 +98,6 @@ def _gram(kernel: Tensor, frequencies: Tensor) -> Tensor:
     return torch.complex(real, imaginary).view(-1, m, m)
 
 
-@cache
 def _samples(size: tuple[int, ...]) -> tuple[Tensor, float]:
     """Frequencies (M, 3), one of each pair w and -w, and by what factor a maximum over them may fall short of the supremum."""
     counts = [1 if taps == 1 else 2 * taps + 2 for taps in size]
@@ -114,7 +112,6 @@ def _positions(counts: tuple[int, ...]) -> Tensor:
     return torch.cartesian_prod(*(torch.arange(count, dtype=torch.float64) - count // 2 for count in counts))
 
 
-@cache
 def _differences(count: int) -> Tensor:
     """1 where d - d' = e, else 0: (2 count - 1, count, count)."""
     d = torch.arange(count)

@@ -114,7 +114,7 @@ class Run:
         return [tuple(unscaled(part, adjoint) for part in own) for own in gradients]
 
     def adjoint_of(self, like: Tensor, grads: tuple[Tensor | None, ...]) -> State:
-        """Converts the gradients of (prev, curr) -> (u, velocity) = (g_curr, g_prev + g_curr); an unused output contributes zeros."""
+        """Converts the gradients of (prev, curr) -> (u, velocity) = (g_curr, g_prev + g_curr); an unused output gives zeros."""
         dtype = self.context.adjoint_dtype
         given = [grad.permute(0, 2, 3, 4, 1) for grad in grads if grad is not None]
         scale = None

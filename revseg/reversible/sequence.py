@@ -127,9 +127,7 @@ class ReversibleSequence(nn.Module):
     def _blocks(self) -> tuple[Block, ...]:
         return tuple(self.blocks)  # type: ignore[arg-type]
 
-    def _recomputed(
-        self, prev: Tensor, curr: Tensor, conditions: tuple[Tensor, ...], images: bool
-    ) -> tuple[Tensor, Tensor]:
+    def _recomputed(self, prev: Tensor, curr: Tensor, conditions: tuple[Tensor, ...], images: bool) -> tuple[Tensor, Tensor]:
         if torch._C._are_functorch_transforms_active():
             raise RuntimeError("torch.func cannot transform a pass that is recomputed; build the sequence with recompute=False")
         operands = self.operands()
@@ -158,7 +156,8 @@ class ReversibleSequence(nn.Module):
         if check_size and any(extent % multiple for extent, multiple in zip(size, self.multiple, strict=True)):
             t, h, w = self.multiple
             raise ValueError(
-                f"the fields are {' x '.join(map(str, curr.shape[2:]))}; this sequence needs T, H and W divisible by {t}, {h} and {w}"
+                f"the fields are {' x '.join(map(str, curr.shape[2:]))}; "
+                f"this sequence needs T, H and W divisible by {t}, {h} and {w}"
             )
 
 
@@ -218,8 +217,8 @@ class _Recomputed(torch.autograd.Function):
         end = state.checksum() if run.whole else None
         if end is not None and not torch.equal(end, ctx.start):
             raise RuntimeError(
-                "the backward pass did not return to the state that the forward pass began with: a module of a block gives another "
-                "result when it is computed again (random numbers, running statistics), or weights changed in between"
+                "the backward pass did not return to the state that the forward pass began with: a module of a block gives "
+                "another result when it is computed again (random numbers, running statistics), or weights changed in between"
             )
         inputs = _input_gradients(adjoint, ctx.dtypes) if to_start else (None, None)
         flat = [g for part in gradients for g in part]

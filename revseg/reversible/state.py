@@ -4,8 +4,9 @@
     floating   (velocity, curr), u + v form:    kick      velocity <- velocity - f              then curr <- curr + velocity
 
 Both are the leapfrog next = 2 curr - prev - f with velocity = curr - prev. In floating point the difference of two
-fields close to each other would keep few bits: the velocity is stored instead, in the same memory, and round-off grows with the
-depth rather than with its square (Hairer, Lubich, Wanner, "Geometric Numerical Integration", VIII.5). On integers nothing is lost.
+fields close to each other would keep few bits: the velocity is stored instead, in the same memory, and round-off grows with
+the depth rather than with its square (Hairer, Lubich, Wanner, "Geometric Numerical Integration", VIII.5). On integers nothing
+is lost.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class State:
         return cls(field.clone() if grid.exact else torch.zeros_like(field), field, grid)
 
     def values(self, dtype: torch.dtype, part: Callable[[Tensor], Tensor] = lambda field: field) -> tuple[Tensor, Tensor]:
-        """Returns copies of the values (prev, curr) in ``dtype``, (N, T, H, W, C), of the part that a function cuts out of a field."""
+        """Returns copies of the values (prev, curr) in ``dtype``, (N, T, H, W, C), of the part that a function cuts out."""
         partner, curr = (self.grid.load(part(field), dtype) for field in (self.partner, self.curr))
         return (partner if self.grid.exact else torch.sub(curr, partner, out=partner)), curr
 

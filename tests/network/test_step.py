@@ -6,6 +6,7 @@ import torch
 from revseg import RevSegNet
 from revseg.network.network import normalise
 from revseg.network.step import training_step
+from revseg.reversible.run import Run
 from tests.network.plain_step import VOID, PlainLoss, assert_close, data, differentiated, double, gradients, network, plainly
 
 pytestmark = pytest.mark.slow
@@ -139,3 +140,75 @@ def test_kept_hidden_activations_change_no_bit(slab_bytes):
         found.append((result.loss, [p.grad for p in net.parameters()]))
     assert torch.equal(found[0][0], found[1][0])
     assert all(map(torch.equal, found[0][1], found[1][1]))
+
+
+@pytest.mark.parametrize("settings", [{}, {"levels": 0}, {"depth": (0, 0, 1)}])
+@pytest.mark.parametrize("container", ["float32", "int32", "int16"])
+def test_a_step_tells_that_it_came_back_to_the_opening(container, settings):
+    """In several slabs and runs of frames, as in one; floating point has no bits to come back to."""
+    for slab_bytes in (20_000, None):
+        net = network(state_dtype=container, **settings)
+        net.sequence.slab_bytes = slab_bytes
+        result, _ = gradients(net, *data(), offset=(1, 2, 3))
+        assert result.inverted is True
+    assert gradients(double(**settings), *data())[0].inverted is None
+
+
+@pytest.mark.parametrize("slab_bytes", [1, None])
+@pytest.mark.parametrize("at", [["partner"], ["curr"]])
+def test_a_step_tells_that_it_did_not_come_back(at, slab_bytes, monkeypatch):
+    """One value of the last state is off by one unit: a bit that flipped between the passes."""
+    adjoint_ = Run.adjoint_
+
+    def corrupted(self, state, *rest, **more):
+        for field in at:
+            getattr(state, field)[-1, 3, 5, 6, 0] += 1
+        return adjoint_(self, state, *rest, **more)
+
+    net = network()
+    net.sequence.slab_bytes = slab_bytes
+    monkeypatch.setattr(Run, "adjoint_", corrupted)
+    assert gradients(net, *data())[0].inverted is False
+
+
+@pytest.mark.parametrize("frame", [0, 3, 7])
+@pytest.mark.parametrize("slab_bytes", [1, None])
+def test_a_step_tells_that_it_came_back_to_another_opening(frame, slab_bytes, monkeypatch):
+    """The state is at rest again, (y, y), but in one value, of one frame, y is not what it was."""
+    adjoint_ = Run.adjoint_
+
+    def corrupted(self, state, *rest, **more):
+        found = adjoint_(self, state, *rest, **more)
+        state.partner[0, frame, 1, 2, 1] += 1
+        state.curr[0, frame, 1, 2, 1] += 1
+        return found
+
+    net = network(levels=0)
+    net.sequence.slab_bytes = slab_bytes
+    monkeypatch.setattr(Run, "adjoint_", corrupted)
+    assert gradients(net, *data(size=(8, 7, 9)))[0].inverted is False
+
+
+def test_a_step_with_frozen_parts():
+    """Others' gradients keep their bits; where the pass ends early it cannot tell whether it came back."""
+    net, batch = network(), data()
+    training_step(net, *batch, loss=PlainLoss())
+    expected = {name: part.grad.clone() for name, part in net.named_parameters()}
+    layers = [name for name in expected if name.endswith(("kernel", "bias")) and name.startswith("sequence")]
+    heads, openings = (tuple(f"{part}.{kind}" for kind in ("weight", "bias")) for part in ("head", "opening"))
+    for frozen, inverted in [
+        (openings, True),
+        (heads, True),
+        (layers, True),
+        (layers[:4], True),
+        ((*openings, *layers[:4]), None),
+        ((*openings, *layers), None),
+        (tuple(expected), None),
+    ]:
+        net.zero_grad()
+        for name, part in net.named_parameters():
+            part.requires_grad_(name not in frozen)
+        result = training_step(net, *batch, loss=PlainLoss()) if frozen != tuple(expected) else None
+        for name, part in net.named_parameters():
+            assert part.grad is None if name in frozen else torch.equal(part.grad, expected[name])
+        assert result is None or result.inverted is inverted

@@ -1,4 +1,4 @@
-"""The bound of a convolution's norm: never too small, too large by at most what it states, differentiable, the same bits always."""
+"""The bound of a convolution's norm: never too small, too large by what it states, differentiable, always the same bits."""
 
 import math
 

@@ -87,7 +87,9 @@ def with_stored_states(sequence, state, grads):
             after = State(curr.clone(), torch.full_like(partner, 3), sequence.grid)
         else:
             after = State(pair.partner.clone(), pair.curr.clone(), sequence.grid)
-        result.append([unscaled(part, adjoint) for part in block.adjoint_(after, adjoint, own, context, needs=(True,) * len(own))])
+        result.append(
+            [unscaled(part, adjoint) for part in block.adjoint_(after, adjoint, own, context, needs=(True,) * len(own))]
+        )
         block.inverse_(pair, own, context)
         assert torch.equal(pair.partner, partner)
         assert torch.equal(pair.curr, curr)

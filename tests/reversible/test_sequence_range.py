@@ -23,7 +23,10 @@ def test_growth_out_of_range_stops_with_what_to_lower(container):
     sequence = build((40,), grid=exact(container), convolution=torch.float32, step_size=0.25, scale=0.0)
     prev, curr = (torch.full((1, 2, 2, 2, 2), sequence.grid.limit * part) for part in (0.1, 0.15))
     name = str(container).removeprefix("torch.")
-    with pytest.raises(OverflowError, match=rf"state reached .* beyond .* {name} .*; lower network.step_size, network.grid_bits \(now {sequence.grid.bits}\)"):
+    with pytest.raises(
+        OverflowError,
+        match=rf"state reached .* beyond .* {name} .*; lower network.step_size, network.grid_bits \(now {sequence.grid.bits}\)",
+    ):
         sequence(prev, curr)
 
 

@@ -4,8 +4,8 @@
     product       matrix products, where channels outnumber the rank         ``revseg.reversible.force.product``
     convolution   convolutions of PyTorch, slab by slab, everywhere          ``revseg.reversible.force.convolution``
 
-The choice is a rule of device, shapes and dtypes, and of the verdict on the kernels, which stands for the whole process: every pass
-over a state takes the same one.
+The choice is a rule of device, shapes and dtypes, and of the verdict on the kernels, which stands for the whole process: every
+pass over a state takes the same one.
 """
 
 from __future__ import annotations

@@ -136,7 +136,8 @@ def product(rows: Tensor, matrix: Tensor) -> Tensor:
     oneDNN's 1 x 1 convolution shares positions and columns out to threads, never the terms of a sum; a matrix product of other
     libraries may split long sums by the number of threads. Both take the same time.
     """
-    if rows.device.type == "cpu" and rows.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+    ours = rows.device.type == "cpu" and rows.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+    if ours and not torch.compiler.is_exporting():
         kernel = matrix.t()[:, :, None, None, None].contiguous(memory_format=torch.channels_last_3d)
         batch = rows.view(1, len(rows), 1, 1, -1).permute(0, 4, 1, 2, 3)
         found = torch.mkldnn_convolution(batch, kernel, None, (0, 0, 0), (1, 1, 1), (1, 1, 1), 1)

@@ -1,7 +1,7 @@
 """Whether a device runs the fused kernels, and whether a kernel may be trusted there.
 
-The first time a device meets a new combination of shapes and dtypes, its kernels are compiled and compared with PyTorch on a small
-field. If they do not compile or do not agree, that combination stays on PyTorch and cuDNN for the whole
+The first time a device meets a new combination of shapes and dtypes, its kernels are compiled and compared with PyTorch on a
+small field. If they do not compile or do not agree, that combination stays on PyTorch and cuDNN for the whole
 process, and a warning says so. The decision is made before the first step that could use it, so no state
 is ever made by one path and undone by the other.
 """

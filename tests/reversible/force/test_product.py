@@ -38,7 +38,10 @@ def test_kick_and_adjoint_agree_with_the_convolutions(channels, dtype, size, bud
     floating = Grid(torch.promote_types(dtype, torch.float32), None)
     begin = fields(channels, shape=(4, 6), frames=4)
     wide = passes(
-        prepared(ProductForce, channels, size, floating, dtype), [part.to(floating.dtype) for part in begin], floating, budget=budget
+        prepared(ProductForce, channels, size, floating, dtype),
+        [part.to(floating.dtype) for part in begin],
+        floating,
+        budget=budget,
     )
     reference = passes(prepared(ConvolutionForce, channels, size, DOUBLE, torch.float64), begin, DOUBLE, budget=budget)
     assert (wide[1] - begin[0]).abs().max() < 1e-4  # undone

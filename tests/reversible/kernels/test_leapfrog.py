@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from revseg.reversible.grid import Grid
 from revseg.reversible.force.slab import Slab
+from revseg.reversible.grid import Grid
 
 pytestmark = pytest.mark.slow
 
