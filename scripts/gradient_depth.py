@@ -80,7 +80,11 @@ def main() -> None:
         cells = []
         for size in STEP_SIZES:
             try:
-                cells.append("{:.2%} ({})".format(*error(depth, size, arguments.adjoints)) if what.startswith("error") else f"{drift(depth, size):.1e}")
+                cells.append(
+                    "{:.2%} ({})".format(*error(depth, size, arguments.adjoints))
+                    if what.startswith("error")
+                    else f"{drift(depth, size):.1e}"
+                )
             except OverflowError:
                 cells.append("state out of range")
         print(f"| {depth} | {' | '.join(cells)} |", flush=True)

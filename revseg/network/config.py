@@ -29,6 +29,9 @@ class NetworkConfig:
     """Step size h of the leapfrog. 1 learns faster; with dozens of blocks keep to 0.5, or the state outgrows its range."""
     kernel_size: int = 3
     """Side of K's kernel, odd."""
+    norm: str = "operator"
+    """How K is bounded: operator: as an operator, stable at any depth for a step_size of up to 2; matrix: as a matrix, which is
+    weaker: a few blocks a level learn more with it (docs/results/deep.md), dozens leave every range."""
     output_level: int = 0
     """Level on whose grid the classes are told: 0 is that of the pixels, 1 has cells of 2 x 2 x 2, and so on. The way up ends there."""
     coarsen_time: Any = True
@@ -123,6 +126,7 @@ class NetworkConfig:
 
     def _check_dtypes(self) -> None:
         allowed: dict[str, tuple[str, ...]] = {
+            "norm": ("operator", "matrix"),
             "arithmetic": ("exact", "float"),
             "convolution_dtype": ("auto", "bfloat16", "float32", "float64"),
             "state_dtype": ("float32", "int32", "int16") if self.arithmetic == "exact" else ("float32", "float64"),

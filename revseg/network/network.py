@@ -49,6 +49,7 @@ class RevSegNet(nn.Module):
         rank: int | Sequence[int] = 16,
         step_size: float = 0.5,
         kernel_size: int = 3,
+        norm: str = "operator",
         coarsen_time: bool | Sequence[bool] = True,
         arithmetic: str = "exact",
         convolution_dtype: str = "auto",
@@ -129,7 +130,8 @@ def _sequence(config: NetworkConfig) -> ReversibleSequence:
     blocks: list[Block] = []
     for plan in blocks_of(config):
         if plan.kind == "leapfrog":
-            blocks.append(Leapfrog(SymmetricLayer(plan.channels, plan.rank, config.kernel_size), config.step_size))
+            layer = SymmetricLayer(plan.channels, plan.rank, config.kernel_size, norm=config.norm)
+            blocks.append(Leapfrog(layer, config.step_size))
         else:
             blocks.append((Coarsen if plan.kind == "coarsen" else Refine)((plan.halve_time, True, True)))
     return ReversibleSequence(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +38,11 @@ class Activation:
         if self is RELU:
             return torch.ops.aten.threshold_backward(adjoint, value, 0)
         return adjoint * self.slope(value)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Is pickled by its name where it is one of ``ACTIVATIONS``: a copy is the same object."""
+        known = ACTIVATIONS.get(self.name) is self
+        return (activation_of, (self.name,)) if known else (Activation, (self.name, self.function, self.slope))
 
 
 RELU = Activation("relu", torch.relu_, lambda a: (a > 0).to(a.dtype))

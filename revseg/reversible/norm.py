@@ -53,10 +53,27 @@ def operator_bound(kernel: Tensor) -> Tensor:
         across = imaginary @ real.t()
         gram = torch.complex(real @ real.t() + imaginary @ imaginary.t(), across - across.t())
         bound = slack * _schatten(gram[None])[0].sqrt()
-        if wide.dtype == torch.float64:
-            return bound
-        rounded = (bound.detach() / QUANTUM).ceil() * QUANTUM
-        return (bound + (rounded - bound.detach())).float()
+        return bound if wide.dtype == torch.float64 else _rounded_up(bound)
+
+
+def matrix_norm(kernel: Tensor) -> Tensor:
+    """Returns the largest singular value of K as a rank x C k^3 matrix, 0-d; differentiable; rounded up as ``operator_bound`` is.
+
+    The norm of K as an operator lies between 1 / sqrt(k^3) and sqrt(k^3) times it.
+    """
+    matrix = kernel.flatten(1).double()
+    with torch.no_grad(), torch.autocast(matrix.device.type, enabled=False):
+        # The leading left singular vector u. d sigma = u^T dK v, so u may be held fixed in sigma = ||K^T u||.
+        # eigh refuses nan; sigma below keeps it, so that the range check reports it.
+        left = torch.linalg.eigh((matrix @ matrix.t()).nan_to_num_()).eigenvectors[:, -1]
+    norm = torch.linalg.vector_norm((left[:, None] * matrix).sum(0))
+    return norm if kernel.dtype == torch.float64 else _rounded_up(norm)
+
+
+def _rounded_up(bound: Tensor) -> Tensor:
+    """Rounds to the next multiple of the quantum, in float32; gradients pass straight through."""
+    rounded = (bound.detach() / QUANTUM).ceil() * QUANTUM
+    return (bound + (rounded - bound.detach())).float()
 
 
 def _schatten(gram: Tensor) -> Tensor:
