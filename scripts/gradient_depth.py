@@ -3,8 +3,9 @@
     python scripts/gradient_depth.py                      # 2 to 128 blocks
     python scripts/gradient_depth.py --arithmetic float   # and the drift of the approximate inverse of float32 states
 
-One training step of a network with one coarsening on a random video, labels on three frames, adjoints once in bfloat16 and once in
-float32. Error: norm of the difference over norm of the float32 gradient, for each group of parameters; the largest stands in the table.
+One training step of a network with one coarsening on a random video, labels on three frames, adjoints once in 16 bits and once
+in float32. Error: norm of the difference over norm of the float32 gradient, for each group of parameters; the largest stands
+in the table.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python scripts/state_growth.py
 
-Networks with two coarsenings and all blocks on levels 1 and 2, on a moving disk of 16 frames, 32 x 48. Growth: largest magnitude that
-the state reaches, over that of the opening. Trained: 40 steps of the recommended optimizer on five labelled frames.
+Networks with two coarsenings and all blocks on levels 1 and 2, on a moving disk of 16 frames, 32 x 48. Growth: largest magnitude
+that the state reaches, over that of the opening. Trained: 40 steps of the recommended optimizer on five labelled frames.
 """
 
 from __future__ import annotations

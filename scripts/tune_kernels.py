@@ -22,12 +22,12 @@ from typing import Any
 import torch
 from harness import arguments
 from harness.results import write_json
+from revseg.reversible.slab import Slab
 from torch import Tensor
 
 from revseg.reversible.grid import DEFAULT_BITS, Grid
 from revseg.reversible.kernels import dispatch
 from revseg.reversible.kernels.tile import Tile, padded_rank, tile_of
-from revseg.reversible.slab import Slab
 
 # Dense bfloat16 FLOP/s and bytes/s by a part of the device's name.
 PEAKS = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.0e12)}

@@ -186,7 +186,10 @@ def test_no_file_is_long() -> None:
     assert not {path: size for path, size in sizes.items() if size > LINES_OF_FILE}
 
 
-IMPORTS = "import torch\nfrom torch import nn\nfrom revseg.reversible import haar\nfrom revseg.reversible.force.slab import Slab as Part\n"
+IMPORTS = (
+    "import torch\nfrom torch import nn\n"
+    "from revseg.reversible import haar\nfrom revseg.reversible.force.slab import Slab as Part\n"
+)
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,11 @@ class NetworkConfig:
     kernel_size: int = 3
     """Side of K's kernel, odd."""
     norm: str = "operator"
-    """How K is bounded: operator: as an operator, stable at any depth for a step_size of up to 2; matrix: as a matrix, which is
+    """How K is bounded. operator: as an operator, stable at any depth for a step_size of up to 2; matrix: as a matrix, which is
     weaker: a few blocks a level learn more with it (docs/results/deep.md), dozens leave every range."""
     output_level: int = 0
-    """Level on whose grid the classes are told: 0 is that of the pixels, 1 has cells of 2 x 2 x 2, and so on. The way up ends there."""
+    """Level on whose grid the classes are told: 0 is that of the pixels, 1 has cells of 2 x 2 x 2, and so on. There the way up
+    ends."""
     coarsen_time: Any = True
     """Whether a coarsening also halves T: one value, or one per coarsening, finest first."""
     arithmetic: str = "exact"
@@ -73,7 +74,8 @@ class NetworkConfig:
             raise ValueError(f"network.output_level is {self.output_level}; give a level from 0 to network.levels={self.levels}")
         if self.output_level and self.evidence:
             raise ValueError(
-                f"network.output_level is {self.output_level}, but evidence is told for every pixel: set evidence=none, or output_level=0"
+                f"network.output_level is {self.output_level}, but evidence is told for every pixel: "
+                "set evidence=none, or network.output_level=0"
             )
         self._spread("depth", self.levels + 1, 0)
         self._spread("rank", self.levels + 1, 1)

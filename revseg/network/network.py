@@ -27,8 +27,8 @@ class RevSegNet(nn.Module):
 
     With ``evidence`` the volume has evidence after the video, and the head sees it too: logits = head(state, evidence).
 
-    Settings: see ``NetworkConfig``, which ``config`` holds. head: any module from (..., features) to (..., classes) that treats each
-    position by itself; None: a linear one.
+    Settings: see ``NetworkConfig``, which ``config`` holds. head: any module from (..., features) to (..., classes) that treats
+    each position by itself; None: a linear one.
 
         net = RevSegNet(channels=4, classes=2, levels=3, depth=(0, 2, 2, 2), rank=16)
         logits = net(volume)              # (N, in_channels, T, H, W) -> (N, classes, T, H, W)

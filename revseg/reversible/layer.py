@@ -23,8 +23,8 @@ class SymmetricLayer(nn.Module):
     """A symmetric block-low-rank layer: f(y) = K^T s(K y + b), with K bounded in norm (``normalised_kernel``).
 
     channels: C, any number; rank: output channels of K; kernel_size: odd, one number or one for each of T, H and W;
-    activation: relu, leaky_relu, tanh, softplus, identity, or an ``Activation`` of one's own. norm: how K is bounded, "operator" for
-    any depth, "matrix" for shallow networks (``normalised_kernel``).
+    activation: relu, leaky_relu, tanh, softplus, identity, or an ``Activation`` of one's own. norm: how K is bounded,
+    "operator" for any depth, "matrix" for shallow networks (``normalised_kernel``).
 
     Parameters: kernel (rank, C, k, k, k) and bias (rank,), float32. Called on its own it maps (N, C, T, H, W) to the same shape
     and dtype under ordinary autograd, zero padded; a ``Leapfrog`` computes it in slabs, in the sequence's convolution_dtype.
@@ -63,8 +63,8 @@ class SymmetricLayer(nn.Module):
             norm="matrix"      B is the largest singular value of K as a matrix (``matrix_norm``)
 
         The leapfrog y'' = -h^2 K^T s(K y + b) is stable as long as h^2 ||K||^2 <= 4, for an activation whose slope is at most 1:
-        with norm="operator", for every step size h up to 2 and any number of blocks. norm="matrix" lets K amplify smooth fields up
-        to sqrt(k^3) times: a few blocks a level learn more with it, dozens leave every range.
+        with norm="operator", for every step size h up to 2 and any number of blocks. norm="matrix" lets K amplify smooth
+        fields up to sqrt(k^3) times: a few blocks a level learn more with it, dozens leave every range.
         """
         return self.kernel / NORMS[self.norm](self.kernel).clamp(min=1.0)
 

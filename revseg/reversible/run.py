@@ -142,5 +142,6 @@ class Run:
             name = str(grid.dtype).removeprefix("torch.")
             raise OverflowError(
                 f"the state reached {reached:.4g}, beyond +-{grid.limit:.4g}, the range in which {name} states on the "
-                f"grid 2^-{grid.bits} are exact; lower network.step_size, network.grid_bits (now {grid.bits}) or network.depth, or set network.norm=operator"
+                f"grid 2^-{grid.bits} are exact; lower network.step_size, network.grid_bits (now {grid.bits}) "
+                "or network.depth, or set network.norm=operator"
             )

@@ -193,8 +193,8 @@ class Trainer:
         """Before the update: gradients are those of the forward pass only where the backward pass undid it."""
         if any(result.inverted is False for result in results):
             raise ArithmeticError(
-                f"step {self.progress.step + 1}: the backward pass did not come back to the opening bit for bit, so its gradients "
-                f"are not to be trusted; the weights were not changed, and the last checkpoint in {self.folder.path} is good: "
+                f"step {self.progress.step + 1}: the backward pass did not come back to the opening bit for bit, so its "
+                f"gradients are not to be trusted; the weights were not changed, and the last checkpoint in {self.folder.path} is good: "
                 "check this machine's memory, or report it with run.json"
             )
         self.progress.inverted += all(result.inverted for result in results)

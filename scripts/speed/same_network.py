@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from revseg.reversible.convolution import Convolution, kernel_gradient
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from revseg.network.network import RevSegNet, normalise
 from revseg.network.plan import blocks_of, padded_size
-from revseg.reversible.convolution import Convolution, kernel_gradient
 from revseg.reversible.grid import Grid
 from revseg.reversible.haar import coarsen_, refine_
 
