@@ -45,8 +45,8 @@ class NetworkConfig:
     """Container of the states: float32, int32, int16 (exact); float32, float64 (float). States that leave the range of int16
     continue in float32, on the same grid, if there is memory for it."""
     adjoint_dtype: str = "float32"
-    """Container of the adjoints: float32, float16 (scaled: gradients within 0.5 % of float32 at 128 blocks) or bfloat16 (within 2 to
-    15 % there); float64 with state_dtype=float64."""
+    """Container of the adjoints: float32; float16, scaled: gradients within 0.5 % of those of float32 at 128 blocks; bfloat16:
+    within 2 to 15 % there; float64 with state_dtype=float64."""
     grid_bits: int | None = None
     """The grid of exact states is 2^-grid_bits; null: 12 (range +-1024 in float32), and 6 for int16 (range +-512)."""
 

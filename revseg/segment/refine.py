@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from revseg.evidence.config import RefineConfig
 from revseg.evidence.evidence import Evidence
@@ -21,7 +21,8 @@ def refine(
 
     seen: the evidence at the size that the network saw; evidence: the same at the size (H, W).
     """
-    weight, size = net.head.weight[:, 2 * net.config.channels :], evidence.size
+    assert isinstance(net.head, nn.Linear), "the detail of evidence goes through the weights of a linear head"
+    weight, size = net.head.weight[:, net.features - net.config.evidence_channels :], evidence.size
     planes = [one.planes(slice(frame, frame + 1))[:, 0].to(weight.device) for one in (seen, evidence)]
     said = [torch.einsum("oe,ehw->ohw", weight, normalise(each)) for each in planes]
     smooth = torch.stack([probabilities.clamp(min=config.least).log(), said[0]])

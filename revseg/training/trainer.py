@@ -194,8 +194,8 @@ class Trainer:
         if any(result.inverted is False for result in results):
             raise ArithmeticError(
                 f"step {self.progress.step + 1}: the backward pass did not come back to the opening bit for bit, so its "
-                f"gradients are not to be trusted; the weights were not changed, and the last checkpoint in {self.folder.path} is good: "
-                "check this machine's memory, or report it with run.json"
+                f"gradients are not to be trusted; the weights were not changed, and the last checkpoint in "
+                f"{self.folder.path} is good: check this machine's memory, or report it with run.json"
             )
         self.progress.inverted += all(result.inverted for result in results)
 
