@@ -39,7 +39,8 @@ class ModuleForce:
         self._apply_(state, force.detach(), sign=-1)
         u = self._shown(adjoint.curr.to(force.dtype))
         wanted = [inputs[0], *(part for part, need in zip(inputs[1:], needs, strict=True) if need)]
-        found = torch.autograd.grad(force, wanted, u, allow_unused=True)
+        constant = (None,) * len(wanted)  # of a module that nothing of this reaches
+        found = torch.autograd.grad(force, wanted, u, allow_unused=True) if force.requires_grad else constant
         if found[0] is not None:
             adjoint.grid.kick_batch_(adjoint.partner, adjoint.curr, self._field(found[0]).mul_(self.scale))
         rest = iter(found[1:])

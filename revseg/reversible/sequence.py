@@ -56,7 +56,8 @@ class ReversibleSequence(nn.Module):
         self.grid = grid or Grid()
         self.convolution_dtype, self.adjoint_dtype = convolution_dtype, adjoint_dtype
         self.slab_bytes, self.recompute = slab_bytes, recompute
-        self.multiple = _check(blocks)
+        _check_channels(blocks, None)
+        self.multiple = _multiple_of(blocks)
 
     def forward(self, prev: Tensor, curr: Tensor, *conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Runs a state through all blocks, under autograd: values (N, C, T, H, W) or (N, C, H, W), sizes of ``multiple``.
@@ -152,6 +153,8 @@ class ReversibleSequence(nn.Module):
                 f"prev and curr have shapes {tuple(prev.shape)} and {tuple(curr.shape)}; give two of one shape, (N, C, T, H, W) "
                 "or (N, C, H, W)"
             )
+        if check_size:
+            _check_channels(self._blocks(), curr.shape[1])
         size = (1,) * (5 - curr.dim()) + tuple(curr.shape[2:])
         if check_size and any(extent % multiple for extent, multiple in zip(size, self.multiple, strict=True)):
             t, h, w = self.multiple
@@ -161,15 +164,19 @@ class ReversibleSequence(nn.Module):
             )
 
 
-def _check(blocks: Sequence[Block]) -> tuple[int, int, int]:
-    """Checks that each block can take what the one before hands it; returns the numbers that T, H and W must be divisible by."""
-    channels: int | None = None
-    level, deepest = [0, 0, 0], [0, 0, 0]
+def _check_channels(blocks: Sequence[Block], channels: int | None) -> None:
+    """Raises ValueError where a block cannot take what the one before hands it; channels: of the input, None: not known yet."""
     for number, block in enumerate(blocks):
         try:
             channels = block.channels_after(channels)
         except ValueError as error:
             raise ValueError(f"block {number} ({type(block).__name__}) does not fit: {error}") from error
+
+
+def _multiple_of(blocks: Sequence[Block]) -> tuple[int, int, int]:
+    """Returns the numbers that T, H and W must be divisible by."""
+    level, deepest = [0, 0, 0], [0, 0, 0]
+    for block in blocks:
         for axis, moved in enumerate(getattr(block, "axes", ())):
             level[axis] += (1 if isinstance(block, Coarsen) else -1) * moved
             deepest[axis] = max(deepest[axis], level[axis])
