@@ -1,6 +1,7 @@
 """Blocks of any module, on images and volumes: an exact inverse, and the gradients of ordinary autograd."""
 
 import itertools
+import pickle
 import re
 
 import pytest
@@ -276,3 +277,32 @@ def test_double_backward_is_an_error_and_works_with_stored_states():
     with pytest.raises(RuntimeError, match="differentiated only once; leave out create_graph=True"):
         torch.autograd.grad(loss_of(*sequence(*given)), given, create_graph=True)
     torch.autograd.grad(loss_of(*stored(*given)), given, create_graph=True)
+
+
+def test_channels_of_the_input_are_checked():
+    sequence = ReversibleSequence([Coarsen(), Leapfrog(SymmetricLayer(32, 8)), Refine()])
+    field = torch.zeros(1, 3, 4, 8, 8)
+    with pytest.raises(ValueError, match=r"block 1 \(Leapfrog\) does not fit: its layer has 32 channels, but is given 24"):
+        sequence(field, field)
+
+
+def test_a_module_of_constant_output_passes_gradients_by():
+    class Constant(nn.Module):
+        def forward(self, y):
+            return torch.ones_like(y)
+
+    sequence = ReversibleSequence([Leapfrog(Constant())])
+    prev, curr = (torch.zeros(1, 2, 2, 4, 4).requires_grad_() for _ in range(2))
+    ends = sequence(prev, curr)
+    assert torch.equal(ends[1], torch.full_like(curr, -1))
+    g_prev, g_curr = torch.autograd.grad(ends[1].sum(), (prev, curr))
+    assert torch.equal(g_prev, torch.full_like(prev, -1))
+    assert torch.equal(g_curr, torch.full_like(curr, 2))
+
+
+def test_layers_and_activations_survive_pickling():
+    layer = SymmetricLayer(2, 3, activation="tanh", norm="matrix")
+    copied = pickle.loads(pickle.dumps(layer))
+    assert copied.activation is layer.activation
+    y = torch.randn(1, 2, 3, 4, 5)
+    assert torch.equal(copied(y), layer(y))

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from revseg.reversible.norm import QUANTUM, operator_bound
+from revseg.reversible.norm import QUANTUM, matrix_norm, operator_bound
 from tests.plain_network import norm_bound
 
 
@@ -179,3 +179,19 @@ def test_the_same_bits_whatever_the_number_of_threads(shape):
         torch.set_num_threads(before)
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 3, 3, 3), (5, 2, 1, 3, 3), (1, 1, 1, 1, 1)])
+def test_matrix_norm_is_the_largest_singular_value_rounded_up(shape):
+    kernel = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = torch.linalg.svdvals(kernel.flatten(1))[0]
+    assert torch.allclose(matrix_norm(kernel), expected, rtol=1e-12)
+    rounded = matrix_norm(kernel.float())
+    assert rounded.dtype == torch.float32
+    assert 0 <= float(rounded) - float(expected) <= 1.01 * QUANTUM
+    assert float(rounded) % QUANTUM == 0
+    assert torch.autograd.gradcheck(matrix_norm, kernel.requires_grad_())
+
+
+def test_matrix_norm_of_nan_is_nan():
+    assert matrix_norm(torch.full((2, 3, 3, 3, 3), float("nan"))).isnan()
