@@ -36,10 +36,11 @@ class ProductForce(Force):
         self.dtype = dtype = layout.convolution_dtype
         self.sum_dtype = torch.float64 if dtype == torch.float64 else torch.float32
         self.bias = bias.to(self.sum_dtype)
-        # Columns of ``narrow`` and rows of ``widen``: (dt, dh, dw, rank). K^T reaches the other way, hence the flip.
-        self._narrow = (kernel * self.unit).permute(1, 2, 3, 4, 0).reshape(layout.channels, -1).to(dtype)
+        # Columns of ``narrow`` and rows of ``widen``: (dt, dh, dw, rank). K^T reaches the other way, hence the flip. Both lie in
+        # memory column by column, as ``product`` needs them.
+        self._narrow = (kernel * self.unit).permute(2, 3, 4, 0, 1).reshape(-1, layout.channels).to(dtype).t()
         flipped = (kernel * (step_size**2 / self.unit)).flip(2, 3, 4)
-        self._widen = flipped.permute(2, 3, 4, 0, 1).reshape(-1, layout.channels).to(dtype)
+        self._widen = flipped.permute(1, 2, 3, 4, 0).reshape(layout.channels, -1).to(dtype).t()
 
     def kick_sample_(self, fields: Fields, grid: Grid, *, budget: int, sign: int, keep: list[Tensor] | None) -> list[Tensor]:
         hidden = self._hidden(fields[1], budget)
@@ -77,7 +78,7 @@ class ProductForce(Force):
         scale = -(self.step_size**2)
         if gradient is not None:
             shape = (*layout.kernel_size, layout.rank, layout.channels)
-            gradient = gradient.view(shape).flip(0, 1, 2).permute(3, 4, 0, 1, 2).mul(scale)
+            gradient = gradient.view(shape).flip(0, 1, 2).permute(3, 4, 0, 1, 2).mul_(scale)  # flip has copied
         bias = self._inner(d).sum((0, 1, 2), dtype=self.sum_dtype).mul_(scale / self.unit) if needs[1] else None
         return gradient, bias
 
@@ -134,7 +135,8 @@ def product(rows: Tensor, matrix: Tensor) -> Tensor:
     """Returns rows @ matrix, in float32 on a CPU the same bits whatever the number of threads.
 
     oneDNN's 1 x 1 convolution shares positions and columns out to threads, never the terms of a sum; a matrix product of other
-    libraries may split long sums by the number of threads. Both take the same time.
+    libraries may split long sums by the number of threads. Both take the same time. A matrix whose transpose is contiguous is not
+    copied.
     """
     ours = rows.device.type == "cpu" and rows.dtype == torch.float32 and torch.backends.mkldnn.is_available()
     if ours and not torch.compiler.is_exporting():
