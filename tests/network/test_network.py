@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import inspect
 import io
 import math
 
@@ -11,7 +12,10 @@ import torch
 import torch.nn.functional as F
 
 from revseg import RevSegNet
+from revseg.network.config import NetworkConfig
 from revseg.network.network import normalise
+from revseg.network.step import training_step
+from revseg.training.loss import SegmentationLoss
 from tests import plain_network
 from tests.reversible.sequences import layers_of
 
@@ -259,3 +263,19 @@ def test_a_volume_out_of_range_stops():
 def test_impossible_settings_are_refused_by_the_network_too():
     with pytest.raises(ValueError, match="network.depth has 2 entries"):
         RevSegNet(levels=2, depth=(1, 1))
+
+
+def test_keywords_are_the_settings_with_their_defaults():
+    keywords = {name: each.default for name, each in inspect.signature(RevSegNet).parameters.items() if name != "head"}
+    assert keywords == {each.name: each.default for each in dataclasses.fields(NetworkConfig)}
+
+
+def test_a_head_of_ones_own():
+    head = torch.nn.Sequential(torch.nn.Linear(8, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
+    net = RevSegNet(channels=4, classes=3, levels=1, depth=1, rank=4, head=head)
+    assert net.features == 8
+    volume = torch.randint(0, 256, (1, 3, 4, 6, 8), dtype=torch.uint8)
+    labels = torch.randint(0, 3, (1, 2, 6, 8), dtype=torch.uint8)
+    training_step(net, volume, labels, (0, 2), SegmentationLoss())
+    assert all(parameter.grad.abs().max() > 0 for parameter in net.parameters())
+    assert net(volume).shape == (1, 3, 4, 6, 8)
