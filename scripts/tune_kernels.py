@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from harness import arguments
 from harness.results import write_json
-from revseg.reversible.slab import Slab
 from torch import Tensor
 
+from revseg.reversible.force.slab import Slab
 from revseg.reversible.grid import DEFAULT_BITS, Grid
 from revseg.reversible.kernels import dispatch
 from revseg.reversible.kernels.tile import Tile, padded_rank, tile_of
@@ -85,7 +85,7 @@ def launches(level: Level) -> dict[str, Callable[[Tile], object]]:
     bias = torch.zeros(rank, dtype=torch.bfloat16, device="cuda")
     inwards = forward_weight(kernel * level.grid.unit, rank)
     outwards = transposed_weight(kernel / level.grid.unit, rank)
-    slab = Slab(0, frames, 0, height, frames, height, 1)
+    slab = Slab(0, frames, 0, height, frames, height, (1, 1, 1))
     a = hidden(curr, inwards, bias, slab, tile_of("hidden", level.channels, rank))
     return {
         "hidden": lambda tile: hidden(curr, inwards, bias, slab, tile),
@@ -155,7 +155,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--levels", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--state-dtype", default="float32", choices=["float32", "int32", "int16"])
-    parser.add_argument("--adjoint-dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--adjoint-dtype", default="float32", choices=["float32", "float16", "bfloat16"])
     parser.add_argument("--seconds", type=float, default=180, help="for the search")
     parser.add_argument("--output", type=Path, default=Path("tune_kernels.json"))
     return parser.parse_args()

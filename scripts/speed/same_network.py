@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from revseg.reversible.convolution import Convolution, kernel_gradient
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from revseg.network.network import RevSegNet, normalise
 from revseg.network.plan import blocks_of, padded_size
+from revseg.reversible.force.convolution import Convolution, kernel_gradient
 from revseg.reversible.grid import Grid
 from revseg.reversible.haar import coarsen_, refine_
 
@@ -41,7 +41,7 @@ class FastConvolution(torch.autograd.Function):
         (field, kernel), grad = ctx.saved_tensors, grads[0].contiguous()
         transposed = kernel.flip(2, 3, 4).transpose(0, 1).to(field.dtype)
         bias = grad.sum((0, 1, 2), dtype=kernel.dtype) if ctx.needs_input_grad[2] else None
-        gradient = kernel_gradient(field, grad, kernel.shape[-1], _padding(kernel))
+        gradient = kernel_gradient(field, grad, tuple(kernel.shape[2:]), _padding(kernel))
         return Convolution(transposed)(grad, _padding(kernel)), gradient, bias
 
 
@@ -125,7 +125,7 @@ class SameNetwork:
         inputs = normalise(volume.movedim(1, -1))
         if padded != tuple(size):
             inputs = F.pad(inputs, (0, 0, *(p for axis in (2, 1, 0) for p in (0, padded[axis] - size[axis]))))
-        parameters = iter(self.net.sequence.parameters_of_layers())
+        parameters = (part for own in self.net.sequence.operands() for part in own)
         prev = curr = self.fields.open(self.net.opening(inputs))
         for plan in blocks_of(self.net.config):
             if plan.kind == "leapfrog":
@@ -154,4 +154,4 @@ def _padding(kernel: Tensor) -> tuple[int, int, int]:
 def _haar(field: Tensor, halve_time: bool, coarser: bool) -> Tensor:
     """Runs the in-place transform on a copy."""
     transform, copy = coarsen_ if coarser else refine_, field.clone(memory_format=torch.contiguous_format)
-    return transform(copy, halve_time, FLOAT, HAAR_BYTES.get(field.device.type, HAAR_BYTES["cpu"]))
+    return transform(copy, (halve_time, True, True), FLOAT, HAAR_BYTES.get(field.device.type, HAAR_BYTES["cpu"]))

@@ -151,7 +151,7 @@ def test_every_subset_of_the_axes(axes):
 
 
 @pytest.mark.parametrize("rank", [3, 1])
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, SIGMOID], ids=str)
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, SIGMOID], ids=[*ACTIVATIONS, "sigmoid"])
 def test_every_activation_has_the_adjoint_of_autograd(activation, rank):
     """By convolutions, and by matrix products where 64 channels meet rank 1; biases that are not zero."""
 
