@@ -56,7 +56,7 @@ CURVES = ("plain", "levels", "full", "low rank")
 LEGEND = ("plain autograd", "reversible within levels", "reversible, full kernels", "reversible, block-low-rank (this network)")
 ALL_AXES = (True, True, True)
 # A rough rate of one thread, operations a second, and the longest time of a case.
-RATE, SECONDS, SHARE = 2e10, 60, 0.6
+RATE, SECONDS, SHARE = 2.5e10, 60, 0.6
 LEAST_SLAB, SLAB_OF_FIELD = 16 << 20, 9  # on level 0 the temporaries of a whole field are 9 fields
 
 
