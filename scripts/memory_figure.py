@@ -18,9 +18,10 @@ apart, less the gradients. Theory, with E = C side^3 elements of a field, r and 
 
     kernels      8 sum over blocks of r (27 C_l + 1)
     plain        4 E (4 + sum over blocks of (1 + r / C_l))        input, gradient; of each block input, hidden layer
-    levels       4 E (2 (2 L + 1) + 2) + slab                      a state for each visit, the adjoint, temporaries
-    the others   4 E (2 + 2) + slab                                state, adjoint, temporaries
+    levels       4 E (2 (2 L + 1) + 2) + slab + 3 k                a state for each visit, the adjoint, temporaries
+    the others   4 E (2 + 2) + slab + 3 k                          state, adjoint, temporaries
     slab         at most max(16 MB, 4 E)
+    k            the largest kernel, of which its block has three copies while it is computed
 
 A case that would take more than 60 % of the free memory or about a minute is theory only. A second call measures only what is
 missing.
@@ -52,9 +53,10 @@ from revseg.reversible.sequence import ReversibleSequence
 
 CHANNELS, RANK, STEP_SIZE = 4, 8, 0.25
 CURVES = ("plain", "levels", "full", "low rank")
+LEGEND = ("plain autograd", "reversible within levels", "reversible, full kernels", "reversible, block-low-rank (this network)")
 ALL_AXES = (True, True, True)
 # A rough rate of one thread, operations a second, and the longest time of a case.
-RATE, SECONDS, SHARE = 1e10, 60, 0.6
+RATE, SECONDS, SHARE = 2.5e10, 60, 0.6
 LEAST_SLAB, SLAB_OF_FIELD = 16 << 20, 9  # on level 0 the temporaries of a whole field are 9 fields
 
 
@@ -91,17 +93,20 @@ class Case:
         """Bytes of everything else, by theory."""
         if self.curve == "plain":
             return self.field() * (4 + sum(1 + rank / channels for channels, rank in self.blocks()))
-        return self.field() * ((2 * (2 * self.levels + 1) if self.curve == "levels" else 2) + 2) + self.slab()
+        fields = (2 * (2 * self.levels + 1) if self.curve == "levels" else 2) + 2
+        return fields * self.field() + self.slab() + 3 * self.largest_kernel()
+
+    def largest_kernel(self) -> int:
+        return max(4 * rank * 27 * channels for channels, rank in self.blocks())
 
     def slab(self) -> int:
         """Bytes of the temporaries of a slab: as much as a field."""
         return min(max(LEAST_SLAB, self.field()), SLAB_OF_FIELD * self.field())
 
     def fits(self, memory: float) -> bool:
-        """Whether the case takes no more than its share of the memory, with 6 copies of the largest kernel, nor than its time."""
-        copies = 6 * max(4 * rank * 27 * channels for channels, rank in self.blocks())
+        """Whether the case takes no more than its share of the memory, with much to spare, nor than its time."""
         operations = sum(8 * 54 * rank * self.field() / 4 for _, rank in self.blocks())
-        return 2 * self.states() + self.kernels() + copies < SHARE * memory and operations < RATE * SECONDS
+        return 2 * self.states() + self.kernels() < SHARE * memory and operations < RATE * SECONDS
 
 
 class PlainLayer(SymmetricLayer):
@@ -192,7 +197,8 @@ def in_place(net: ReversibleSequence, case: Case) -> None:
         u.copy_(net.grid.load(curr)).mul_(2 / state.curr.numel())
         velocity.copy_(net.grid.load(prev)).mul_(2 / state.curr.numel()).add_(u)
     found = run.adjoint_(state, adjoint, fixed, to_start=True)
-    for own, gradients in zip(operands, found, strict=True):
+    for own in reversed(operands):  # each gradient goes once it is added: a weight's own is a copy
+        gradients = found.pop()
         if own:
             torch.autograd.backward(own, gradients)
 
@@ -275,10 +281,15 @@ def draw(path: Path, panels: Panels, found: Found) -> None:
                 panel.plot(places, [getattr(case, part)() / 1e6 for case in own], color=f"C{number}", linewidth=0.7)
                 marks = [(getattr(case, name), found[case][part] / 1e6) for case in own if found[case]]  # type: ignore[index]
                 if marks:
-                    panel.plot(*zip(*marks, strict=True), color=f"C{number}", marker="osvD"[number], linewidth=2, label=curve)
-            panel.set(
-                xlabel=axis, ylabel=f"{'states and all else' if row == 0 else 'kernels and their gradients'}, MB", yscale="log"
-            )
+                    panel.plot(
+                        *zip(*marks, strict=True), color=f"C{number}", marker="osvD"[number], linewidth=2, label=LEGEND[number]
+                    )
+            what = ("states and all else", "kernels and their gradients")[row]
+            panel.set(xlabel=axis, ylabel=f"{what}, MB", yscale="log")
+            largest = max((found[case][part] / 1e6 for case in cases if found[case]), default=1.0)  # type: ignore[index]
+            panel.set_ylim(top=min(panel.get_ylim()[1], 100 * largest))
+            panel.yaxis.set_major_formatter("{x:,g}")
+            panel.yaxis.set_minor_formatter("")
             panel.grid(alpha=0.3)
             panel.legend(fontsize=8)
     figure.suptitle("Peak of one gradient: measured (thick, with marks) and theory (thin)")
@@ -288,7 +299,7 @@ def draw(path: Path, panels: Panels, found: Found) -> None:
 
 def parse() -> argparse.Namespace:
     parser = arguments.parser(__doc__)
-    parser.add_argument("--sides", type=arguments.numbers, default=[48, 64, 96, 128, 160], help="default: 48,64,96,128,160")
+    parser.add_argument("--sides", type=arguments.numbers, default=[48, 64, 96, 128, 192, 256, 500], help="default: 48 to 500")
     parser.add_argument("--layers", type=arguments.numbers, default=[5, 10, 25, 50, 100], help="default: 5,10,25,50,100")
     parser.add_argument("--levels", type=arguments.numbers, default=[1, 2, 3, 4, 5, 6], help="default: 1,2,3,4,5,6")
     parser.add_argument("--side", type=int, default=64, help="in the panels of layers and coarsenings (default: 64)")

@@ -24,9 +24,11 @@ from harness import arguments
 from harness.results import write_json
 from torch import Tensor
 
+from revseg.reversible.activation import RELU
+from revseg.reversible.force.choice import choose
+from revseg.reversible.force.force import Layout
 from revseg.reversible.force.slab import Slab
 from revseg.reversible.grid import DEFAULT_BITS, Grid
-from revseg.reversible.kernels import dispatch
 from revseg.reversible.kernels.tile import Tile, padded_rank, tile_of
 
 # Dense bfloat16 FLOP/s and bytes/s by a part of the device's name.
@@ -171,7 +173,8 @@ def main() -> None:
     todo = list(levels(options))
     for index, level in enumerate(todo):
         dtypes = (torch.bfloat16, level.grid, level.adjoint_dtype)
-        if not dispatch.usable(torch.device("cuda"), dispatch.Layout(level.channels, level.rank, 3, *dtypes)):
+        layout = Layout(level.channels, level.rank, (3, 3, 3), RELU, *dtypes)
+        if choose(layout, torch.device("cuda")) != "fused":
             print(f"{level.channels} channels: the kernels are not usable here")
             continue
         share = (deadline - time.monotonic()) / (len(todo) - index)

@@ -187,8 +187,8 @@ def test_no_file_is_long() -> None:
 
 
 IMPORTS = (
-    "import torch\nfrom torch import nn\n"
-    "from revseg.reversible import haar\nfrom revseg.reversible.force.slab import Slab as Part\n"
+    "import torch\nfrom torch import nn\nfrom revseg.reversible import haar\n"
+    "from revseg.reversible.force.slab import Slab as Part\n"
 )
 
 
