@@ -33,7 +33,7 @@ def test_with_room_nothing_but_hidden_activations_changes():
 def test_little_room_takes_the_small_containers():
     config = NetworkConfig(grid_bits=12)
     chosen, _ = fit_memory(config, SIZE, min(totals(config)), device="cpu")
-    assert (chosen.state_dtype, chosen.adjoint_dtype, chosen.grid_bits) == ("int16", "bfloat16", None)
+    assert (chosen.state_dtype, chosen.adjoint_dtype, chosen.grid_bits) == ("int16", "float16", None)
 
 
 def test_float_arithmetic_keeps_its_containers():

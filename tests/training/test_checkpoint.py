@@ -91,7 +91,7 @@ def test_not_a_checkpoint(path: Path, tmp_path: Path) -> None:
 def test_of_another_version(path: Path) -> None:
     path.parent.mkdir()
     torch.save({"format": "revseg checkpoint", "version": 99}, path)
-    with pytest.raises(ValueError, match="of version 99, this revseg reads version 3"):
+    with pytest.raises(ValueError, match="of version 99, this revseg reads version 4"):
         load(path)
 
 
