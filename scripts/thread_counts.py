@@ -2,8 +2,8 @@
 
     python scripts/thread_counts.py
 
-A network with three coarsenings, 2048 channels on the coarsest level, where matrix products take over; forward with one thread, inverse
-with each number. The share of values that differ, and the largest difference in units of the grid.
+A network with three coarsenings, 2048 channels on the coarsest level, where matrix products take over; forward with one thread,
+inverse with each number. The share of values that differ, and the largest difference in units of the grid.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ def differences(convolution_dtype: str, state_dtype: str) -> list[str]:
     """Returns what each number of threads comes back with."""
     torch.manual_seed(0)
     net = RevSegNet(
-        channels=4, levels=3, depth=(1, 1, 1, 2), rank=16, convolution_dtype=convolution_dtype, state_dtype=state_dtype, grid_bits=6
+        channels=4,
+        levels=3,
+        depth=(1, 1, 1, 2),
+        rank=16,
+        convolution_dtype=convolution_dtype,
+        state_dtype=state_dtype,
+        grid_bits=6,
     )
     with torch.no_grad():
         for name, parameter in net.named_parameters():
@@ -47,7 +53,8 @@ def main() -> None:
     print(f"| convolutions | states | {' | '.join(f'{count} threads' for count in THREADS)} |\n|---|---|{'---|' * len(THREADS)}")
     for convolution_dtype in ("float32", "bfloat16"):
         for state_dtype in ("float32", "int32", "int16"):
-            print(f"| {convolution_dtype} | {state_dtype} | {' | '.join(differences(convolution_dtype, state_dtype))} |", flush=True)
+            cells = " | ".join(differences(convolution_dtype, state_dtype))
+            print(f"| {convolution_dtype} | {state_dtype} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":
