@@ -19,3 +19,8 @@ def davis_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no DAVIS sequences at {root}")
     return root
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs slow files first: processes that share the files out then end at about the same time."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
