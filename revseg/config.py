@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from revseg.evidence.config import EvidenceConfig
@@ -44,6 +44,8 @@ class TrainConfig:
             raise ValueError(f"placements is {self.placements}; give 1 or more")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; give 0 or more")
+        if self.network.evidence is None and self.evidence.source != "none":
+            replace(self.network, evidence=True)  # refuses, before any video is read, what does not go with evidence
         check_verbosity(self.verbosity)
 
 

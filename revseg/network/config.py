@@ -80,6 +80,8 @@ class NetworkConfig:
         self._spread("depth", self.levels + 1, 0)
         self._spread("rank", self.levels + 1, 1)
         self._spread("coarsen_time", self.levels, 0)
+        if self.norm not in ("operator", "matrix"):
+            raise ValueError(f"network.norm is {self.norm}; choose operator or matrix")
         self._check_dtypes()
 
     @property
@@ -128,7 +130,6 @@ class NetworkConfig:
 
     def _check_dtypes(self) -> None:
         allowed: dict[str, tuple[str, ...]] = {
-            "norm": ("operator", "matrix"),
             "arithmetic": ("exact", "float"),
             "convolution_dtype": ("auto", "bfloat16", "float32", "float64"),
             "state_dtype": ("float32", "int32", "int16") if self.arithmetic == "exact" else ("float32", "float64"),

@@ -4,6 +4,8 @@ import dataclasses
 
 import pytest
 
+from revseg.config import TrainConfig
+from revseg.evidence.config import EvidenceConfig
 from revseg.network.config import NetworkConfig
 
 
@@ -101,3 +103,14 @@ def test_channels_of_the_video():
     assert (twelve.video_channels, twelve.evidence_channels, twelve.inputs) == (12, 5, 17)
     with pytest.raises(ValueError, match=r"network\.in_channels is 0; give a whole number of at least 1"):
         NetworkConfig(in_channels=0)
+
+
+def test_what_does_not_go_with_evidence_is_refused_with_the_settings():
+    with pytest.raises(ValueError, match="network.output_level is 1, but evidence is told for every pixel"):
+        TrainConfig(network=NetworkConfig(output_level=1))
+    TrainConfig(network=NetworkConfig(output_level=1), evidence=EvidenceConfig(source="none"))
+
+
+def test_norm():
+    with pytest.raises(ValueError, match="network.norm is spectral; choose operator or matrix"):
+        NetworkConfig(norm="spectral")
