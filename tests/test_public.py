@@ -12,6 +12,8 @@ import pytest
 
 import revseg
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "api.md"
 NAMES = [name for name in revseg.__all__ if name != "__version__"]
 SIGNATURE = re.compile(r"^`(\w+\(.*\))`$", re.MULTILINE)

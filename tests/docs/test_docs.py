@@ -180,6 +180,7 @@ def test_the_code_that_a_page_names_exists(page: Path) -> None:
         assert (ROOT / path).exists(), f"{name_of(page)} names {path}, which does not exist"
 
 
+@pytest.mark.slow
 def test_the_examples_in_python_run() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/reference/python.md").read_text(encoding="utf-8"), re.DOTALL)
     done = subprocess.run([sys.executable, "-c", "\n".join(blocks)], capture_output=True, text=True, check=False)

@@ -7,6 +7,8 @@ from revseg import RevSegNet
 from revseg.network.step import training_step
 from tests.network.plain_step import PlainLoss, data, network
 
+pytestmark = pytest.mark.slow
+
 
 def test_export_gives_the_same_logits():
     """Stored states, whose Haar transform is rounded once: within a few units of the grid."""

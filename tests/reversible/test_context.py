@@ -17,6 +17,8 @@ from revseg.reversible.sequence import ReversibleSequence
 from revseg.reversible.state import State
 from tests.reversible.sequences import begun, loss_of, start
 
+pytestmark = pytest.mark.slow
+
 
 def mixed(**settings):
     """A layer for convolutions, one for matrix products, and a module."""

@@ -15,6 +15,8 @@ from revseg.reversible.layer import SymmetricLayer
 from revseg.reversible.sequence import ReversibleSequence
 from tests.reversible.sequences import loss_of
 
+pytestmark = pytest.mark.slow
+
 CONTAINERS = [torch.float32, torch.int32, torch.int16]
 DOUBLE = Grid(torch.float64, None)
 SUBSETS = [axes for axes in itertools.product((True, False), repeat=3) if any(axes)]

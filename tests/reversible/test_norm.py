@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from revseg.reversible.norm import QUANTUM, matrix_norm, operator_bound
 from tests.plain_network import norm_bound
 
+pytestmark = pytest.mark.slow
+
 
 def random(*shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -11,6 +11,8 @@ from revseg.reversible.grid import Grid
 from tests.reversible.force.forces import layout_of
 from tests.reversible.sequences import build, exact, gradients, layers_of, loss_of, plain, start
 
+pytestmark = pytest.mark.slow
+
 
 def assert_inverted_exactly(sequence, state):
     with torch.no_grad():

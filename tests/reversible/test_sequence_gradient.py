@@ -13,6 +13,8 @@ from revseg.reversible.run import unscaled
 from revseg.reversible.state import State
 from tests.reversible.sequences import begun, build, exact, gradients, layers_of, loss_of, plain, start
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("slab_bytes", [1, 30_000, 1 << 30])
 @pytest.mark.parametrize(
