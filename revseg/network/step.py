@@ -57,7 +57,7 @@ def training_step(
 ) -> StepResult:
     """Returns the loss of a video and adds its gradients to ``.grad`` of all parameters.
 
-    volume: (N, I, T, H, W) uint8 (0 to 255) or normalised float, I = 3, or 3 + classes + 1 with evidence;
+    volume: (N, I, T, H, W) uint8 (0 to 255) or normalised float, I = in_channels, and classes + 1 more with evidence;
     labels: (N, L, H, W), integers, of the L frames ``labelled_frames``; loss: see ``Loss``;
     offset: where the video is placed on the padded grid, in frames and pixels (T, H, W).
     Volume and labels may lie on the network's device or on the host, where pinned memory is fastest.

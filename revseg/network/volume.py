@@ -92,7 +92,7 @@ def frames_of_opening(net: RevSegNet, volume: Tensor, placement: Placement, grid
 def features(net: RevSegNet, state: State, volume: Tensor, placement: Placement, start: int, stop: int) -> Tensor:
     """Returns the head's input for the cells of the video's frames [start, stop): values (N, t, h, w, 2C), then any evidence."""
     dtype = net.opening.weight.dtype
-    parts = [part for part in state.values(dtype, lambda fields: placement.crop(fields, start, stop))]
+    parts = list(state.values(dtype, lambda fields: placement.crop(fields, start, stop)))
     if net.config.evidence:
         evidence = volume[:, net.config.video_channels :, start:stop]
         parts.append(normalise(evidence.to(net.device, non_blocking=True).movedim(1, -1), dtype))

@@ -32,6 +32,10 @@ def unscaled(gradient: Tensor | None, adjoint: State) -> Tensor | None:
     return gradient if gradient is None or adjoint.scale is None else gradient / adjoint.scale
 
 
+def _changes_level(block: Block) -> bool:
+    return hasattr(block, "axes")
+
+
 class Run:
     """A pass: ``forward_``, then ``adjoint_``; or ``inverse_``. All work in place; see ``Block`` for operands and gradients."""
 
@@ -109,7 +113,8 @@ class Run:
                 gradients[index] = block.adjoint_(
                     state, adjoint, operands=operands[index], context=self.context, needs=needs[index]
                 )
-                release_freed(state.curr)
+                if _changes_level(block):
+                    release_freed(state.curr)
         self.whole = first == start
         return [tuple(unscaled(part, adjoint) for part in own) for own in gradients]
 
@@ -130,7 +135,7 @@ class Run:
         return State(velocity, u, Grid(dtype, None), scale=scale)
 
     def _after(self, block: Block, state: State) -> None:
-        if hasattr(block, "axes"):
+        if _changes_level(block):
             release_freed(state.curr)
             state.watch_fields_()  # smooth fields grow by sqrt 2 per halved axis
 
