@@ -22,12 +22,12 @@ from pathlib import Path
 from revseg.runs.lock import locked
 
 def work():
+    print(os.getpid(), flush=True)  # by now it has closed what it must not keep
     time.sleep(60)
 
 with locked(Path(sys.argv[1]), purpose="revseg-train"):
     worker = multiprocessing.get_context("fork").Process(target=work, daemon=True)
     worker.start()
-    print(worker.pid, flush=True)
     sys.stdin.readline()
 print("left", flush=True)
 """
