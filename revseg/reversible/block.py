@@ -45,6 +45,9 @@ class Block(nn.Module, ABC):
     for bit on an exact grid; nothing is kept from one call to the next.
     """
 
+    sees_images = False
+    """Whether ``forward`` is given images as (N, C, H, W) where the sequence is, and not as volumes of one frame."""
+
     def operands(self) -> Operands:
         """Returns the tensors that the map depends on, with their graph: of a symmetric layer (normalised kernel, bias)."""
         return ()
@@ -98,6 +101,7 @@ class Leapfrog(Block):
         if symmetric and conditioned:
             raise ValueError("a symmetric layer takes no condition; give a module of your own")
         self.layer, self.step_size, self.conditioned = layer, step_size, conditioned
+        self.sees_images = not symmetric
         self._way: _Symmetric | _Module = (_Symmetric if symmetric else _Module)()
 
     def operands(self) -> Operands:

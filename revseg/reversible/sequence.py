@@ -140,9 +140,9 @@ class ReversibleSequence(nn.Module):
         grid = self.grid
         prev, curr = grid.nearest(prev), grid.nearest(curr)
         for block in self._blocks():
-            if images and getattr(block, "layer", None) is not None and not hasattr(block.layer, "normalised_kernel"):
-                prev, curr = (part.squeeze(2) for part in (prev, curr))
-                prev, curr = (part.unsqueeze(2) for part in block(prev, curr, *conditions, grid=grid))
+            if images and block.sees_images:
+                shown = block(prev.squeeze(2), curr.squeeze(2), *conditions, grid=grid)
+                prev, curr = (part.unsqueeze(2) for part in shown)
             else:
                 prev, curr = block(prev, curr, *conditions, grid=grid)
         return prev, curr

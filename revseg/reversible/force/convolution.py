@@ -16,9 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from revseg.reversible.activation import RELU
-from revseg.reversible.force.force import Fields, Force, Gradients, Layout, total_of
+from revseg.reversible.force.force import Fields, Gradients, Layout, SlabForce
 from revseg.reversible.force.slab import Slab, slab_size, slabs
-from revseg.reversible.grid import Grid
 
 
 def as_field(slab: Tensor) -> Tensor:
@@ -88,12 +87,13 @@ def _gradient_2d(field: Tensor, adjoint: Tensor, size: tuple[int, ...], padding:
     return gradient
 
 
-class ConvolutionForce(Force):
+class ConvolutionForce(SlabForce):
     """The force by two convolutions on a slab with its halo.
 
     K is scaled by the unit, K^T by h^2 / unit:
 
-        hidden(y)     = s(K y + b)             y in grid units, hidden in values
+        affine(y)     = K y + b                y in grid units, the result in values
+        linear(u)     = K u
         transposed(a) = h^2 K^T a / unit       in grid units
     """
 
@@ -102,83 +102,42 @@ class ConvolutionForce(Force):
         self.dtype = dtype = layout.convolution_dtype
         # K^T as an ordinary convolution with the flipped, transposed kernel: F.conv_transpose3d is 10 times slower on CPU.
         flipped = kernel.flip(2, 3, 4).transpose(0, 1)
-        self._forward = Convolution((kernel * self.unit).to(dtype), bias.to(dtype))
-        self._linear = Convolution(self._forward.kernel)
-        self._transposed = Convolution((flipped * (step_size**2 / self.unit)).to(dtype))
+        self.affine = Convolution((kernel * self.unit).to(dtype), bias.to(dtype))
+        self.linear = Convolution(self.affine.kernel)
+        self.transposed = Convolution((flipped * (step_size**2 / self.unit)).to(dtype))
 
-    def kick_sample_(self, fields: Fields, grid: Grid, *, budget: int, sign: int, keep: list[Tensor] | None) -> list[Tensor]:
-        reached = []
-        for slab in self._slabs(fields[1], budget):
-            hidden = slab.clear_halo_(self.hidden(slab.read(fields[1], self.dtype), slab.padding))
-            if keep is not None:
-                keep.append(hidden)
-            force = self.transposed(hidden, slab.padding)
-            reached.append(grid.kick_(slab.core(fields[0]), slab.core(fields[1]), force, sign=sign))
-        return [magnitude for magnitude in reached if magnitude is not None]
+    def slabs(self, field: Tensor, budget: int) -> list[Slab]:
+        return list(slabs(tuple(field.shape), radii=self.layout.radii, position_bytes=position_bytes(self.layout), budget=budget))
 
-    def adjoint_sample_(
-        self,
-        fields: Fields,
-        adjoint: Fields,
-        *,
-        grids: tuple[Grid, Grid],
-        budget: int,
-        kept: list[Tensor] | None,
-        needs: tuple[bool, ...],
+    def read(self, curr: Tensor, slab: Slab) -> Tensor:
+        return slab.read(curr, self.dtype)
+
+    def hidden(self, y: Tensor, slab: Slab) -> Tensor:
+        return slab.clear_halo_(self.layout.activation.function(self.affine(y, slab.padding)))
+
+    def kick_slab_(self, fields: Fields, slab: Slab, *, hidden: Tensor, sign: int = 1) -> Tensor | None:
+        force = self.transposed(hidden, slab.padding)
+        return fields.grid.kick_(slab.core(fields.partner), slab.core(fields.curr), force, sign=sign)
+
+    def adjoint_slab_(
+        self, fields: Fields, adjoint: Fields, slab: Slab, *, y: Tensor, hidden: Tensor, needs: tuple[bool, ...] = (True, True)
     ) -> Gradients:
-        kernel, bias = None, None
-        for number, slab in enumerate(self._slabs(fields[1], budget)):
-            parts = self._adjoint_slab(
-                slab, fields=fields, adjoint=adjoint, grids=grids, kept=kept[number] if kept else None, needs=needs
-            )
-            kernel, bias = total_of(kernel, parts[0]), total_of(bias, parts[1])
-        scale = -(self.step_size**2)
-        return None if kernel is None else kernel.mul_(scale), None if bias is None else bias.mul_(scale / self.unit)
-
-    def _adjoint_slab(
-        self,
-        slab: Slab,
-        *,
-        fields: Fields,
-        adjoint: Fields,
-        grids: tuple[Grid, Grid],
-        kept: Tensor | None,
-        needs: tuple[bool, ...],
-    ) -> Gradients:
-        padding, activation = slab.padding, self.layout.activation
-        y = slab.read(fields[1], self.dtype)
-        a = slab.clear_halo_(self.hidden(y, padding)) if kept is None else kept
-        # The same call on the same input as in kick_sample_: the same bits, so the inverse is exact.
-        grids[0].kick_(slab.core(fields[0]), slab.core(fields[1]), self.transposed(a, padding), sign=-1)
-        u = slab.read(adjoint[1], self.dtype)
-        d = activation.gate(self.linear(u, padding), a)
-        if activation is not RELU:  # relu' is zero wherever a is, so the halo outside the field is zero already
+        # The same call on the same input as on the way forwards: the same bits, so the inverse is exact.
+        self.kick_slab_(fields, slab, hidden=hidden, sign=-1)
+        u = slab.read(adjoint.curr, self.dtype)
+        d = self.layout.activation.gate(self.linear(u, slab.padding), hidden)
+        if self.layout.activation is not RELU:  # relu' is zero wherever a is, so the halo outside the field is zero already
             slab.clear_halo_(d)
-        grids[1].kick_(slab.core(adjoint[0]), slab.core(adjoint[1]), self.transposed(d, padding))
-        # The loss contains f as -<u, h^2 K^T s(K y + b)>, and K twice: through K^T and through K. d carries the grid's
-        # unit: y, in grid units, cancels it; b does not.
-        a, d, kernel = slab.inner(a), slab.inner(d), None
+        self.kick_slab_(adjoint, slab, hidden=d)
+        # The loss contains K twice: through K^T and through K. d carries the grid's unit: y, in grid units, cancels it; b does
+        # not.
+        a, d, kernel = slab.inner(hidden), slab.inner(d), None
         if needs[0]:
             size = self.layout.kernel_size
-            kernel = kernel_gradient(slab.inner(u), a, size=size, padding=padding)
-            kernel += kernel_gradient(slab.inner(y), d, size=size, padding=padding)
+            kernel = kernel_gradient(slab.inner(u), a, size=size, padding=slab.padding)
+            kernel += kernel_gradient(slab.inner(y), d, size=size, padding=slab.padding)
         wide = torch.float64 if d.dtype == torch.float64 else torch.float32
         return kernel, d.sum((0, 1, 2), dtype=wide) if needs[1] else None
-
-    def hidden(self, field: Tensor, padding: tuple[int, int, int]) -> Tensor:
-        """s(K y + b): (t, h, w, C) -> (t', h', w', rank)."""
-        return self.layout.activation.function(self._forward(field, padding))
-
-    def linear(self, field: Tensor, padding: tuple[int, int, int]) -> Tensor:
-        """K y, without bias."""
-        return self._linear(field, padding)
-
-    def transposed(self, hidden: Tensor, padding: tuple[int, int, int]) -> Tensor:
-        """h^2 K^T a / unit: (t, h, w, rank) -> (t', h', w', C)."""
-        return self._transposed(hidden, padding)
-
-    def _slabs(self, field: Tensor, budget: int) -> list[Slab]:
-        return list(slabs(tuple(field.shape), radii=self.layout.radii, position_bytes=position_bytes(self.layout), budget=budget))
 
 
 def position_bytes(layout: Layout) -> int:

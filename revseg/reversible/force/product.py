@@ -17,7 +17,6 @@ from torch import Tensor
 
 from revseg.reversible.force.force import Fields, Force, Gradients, Layout
 from revseg.reversible.force.slab import Slab, slabs
-from revseg.reversible.grid import Grid
 
 
 def is_wide(channels: int, rank: int) -> bool:
@@ -42,45 +41,33 @@ class ProductForce(Force):
         flipped = (kernel * (step_size**2 / self.unit)).flip(2, 3, 4)
         self._widen = flipped.permute(1, 2, 3, 4, 0).reshape(layout.channels, -1).to(dtype).t()
 
-    def kick_sample_(self, fields: Fields, grid: Grid, *, budget: int, sign: int, keep: list[Tensor] | None) -> list[Tensor]:
-        hidden = self._hidden(fields[1], budget)
+    def kick_sample_(self, fields: Fields, budget: int, *, sign: int, keep: list[Tensor] | None) -> list[Tensor]:
+        hidden = self._hidden(fields.curr, budget)
         if keep is not None:
             keep.append(hidden)
         reached = []
-        for slab in self._slabs(fields[1], budget):
-            force = self._force(self._columns(hidden, slab))
-            reached.append(grid.kick_(slab.core(fields[0]), slab.core(fields[1]), force, sign=sign))
+        for slab in self._slabs(fields.curr, budget):
+            reached.append(self._kick_(fields, slab, columns=self._columns(hidden, slab), sign=sign))
         return [magnitude for magnitude in reached if magnitude is not None]
 
     def adjoint_sample_(
-        self,
-        fields: Fields,
-        adjoint: Fields,
-        *,
-        grids: tuple[Grid, Grid],
-        budget: int,
-        kept: list[Tensor] | None,
-        needs: tuple[bool, ...],
+        self, fields: Fields, adjoint: Fields, budget: int, *, kept: list[Tensor] | None, needs: tuple[bool, ...]
     ) -> Gradients:
         layout = self.layout
-        hidden = kept[0] if kept else self._hidden(fields[1], budget)
-        d = self._framed(layout.activation.gate(self._sums(adjoint[1], budget), self._inner(hidden).to(self.sum_dtype)))
+        hidden = kept[0] if kept else self._hidden(fields.curr, budget)
+        d = self._framed(layout.activation.gate(self._sums(adjoint.curr, budget), self._inner(hidden).to(self.sum_dtype)))
         gradient = torch.zeros(self._widen.shape, dtype=self.sum_dtype, device=d.device) if needs[0] else None
-        for slab in self._slabs(fields[1], budget):
+        for slab in self._slabs(fields.curr, budget):
             # a beside u, d beside y: <u, K^T a> and <d, K y> have the same form in K.
-            for small, stepped, beside, grid in ((hidden, fields, adjoint[1], grids[0]), (d, adjoint, fields[1], grids[1])):
+            for small, stepped, beside, sign in ((hidden, fields, adjoint, -1), (d, adjoint, fields, 1)):
                 columns = self._columns(small, slab)
-                sign = -1 if small is hidden else 1
-                grid.kick_(slab.core(stepped[0]), slab.core(stepped[1]), self._force(columns), sign=sign)
+                self._kick_(stepped, slab, columns=columns, sign=sign)
                 if gradient is not None:
-                    field = slab.core(beside).to(self.dtype).reshape(-1, layout.channels)
+                    field = slab.core(beside.curr).to(self.dtype).reshape(-1, layout.channels)
                     gradient += (columns.reshape(-1, len(self._widen)).t() @ field).to(self.sum_dtype)
-        scale = -(self.step_size**2)
         if gradient is not None:
-            shape = (*layout.kernel_size, layout.rank, layout.channels)
-            gradient = gradient.view(shape).flip(0, 1, 2).permute(3, 4, 0, 1, 2).mul_(scale)  # flip has copied
-        bias = self._inner(d).sum((0, 1, 2), dtype=self.sum_dtype).mul_(scale / self.unit) if needs[1] else None
-        return gradient, bias
+            gradient = gradient.view(*layout.kernel_size, layout.rank, layout.channels).flip(0, 1, 2).permute(3, 4, 0, 1, 2)
+        return gradient, self._inner(d).sum((0, 1, 2), dtype=self.sum_dtype) if needs[1] else None
 
     def _hidden(self, field: Tensor, budget: int) -> Tensor:
         """s(K y + b) of the whole field, framed with zeros."""
@@ -101,10 +88,11 @@ class ProductForce(Force):
                 total[t0 : t0 + t, h0 : h0 + h, w0 : w0 + w] += products[:, :, :, dt, dh, dw]
         return self._inner(total)
 
-    def _force(self, columns: Tensor) -> Tensor:
-        """h^2 K^T a in grid units."""
+    def _kick_(self, fields: Fields, slab: Slab, *, columns: Tensor, sign: int) -> Tensor | None:
+        """Kicks a slab by h^2 K^T a in grid units; columns: the neighbourhoods in a of its positions."""
         flat = product(columns.reshape(-1, len(self._widen)), self._widen)
-        return flat.view(*columns.shape[:3], self.layout.channels)
+        force = flat.view(*columns.shape[:3], self.layout.channels)
+        return fields.grid.kick_(slab.core(fields.partner), slab.core(fields.curr), force, sign=sign)
 
     def _columns(self, framed: Tensor, slab: Slab) -> Tensor:
         """Neighbourhoods of a slab's positions: (t, h, w, k, k, k rank)."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.grad import conv3d_weight
 
-from revseg.reversible.force.force import Layout
+from revseg.reversible.force.force import Fields, Gradients, Layout, totals_of
 from revseg.reversible.force.fused import FusedForce
 from revseg.reversible.force.slab import Slab
 from revseg.reversible.grid import Grid
@@ -45,16 +45,20 @@ def verify_layer(device: torch.device, layout: Layout) -> str:
         Slab(start=2, stop=3, top=2, bottom=5, frames=3, height=5, radii=(1, 1, 1)),
     ]
     kicked = partner.clone()
-    sizes = [force.kick_slab_((kicked, curr), part, layout.grid.exact) for part in parts]
+    hidden = [force.hidden(curr, part) for part in parts]
+    fields = Fields(kicked, curr, layout.grid)
+    sizes = [force.kick_slab_(fields, part, hidden=a) for part, a in zip(parts, hidden, strict=True)]
     back = kicked.clone()
-    gradients = [force.adjoint_slab_((back, curr), (velocity, u), slab=part, exact=layout.grid.exact) for part in parts]
+    fields, adjoint = Fields(back, curr, layout.grid), Fields(velocity, u, Grid(layout.adjoint_dtype, None))
+    totals: Gradients = (None, None)
+    for part, a in zip(parts, hidden, strict=True):
+        totals = totals_of(totals, force.adjoint_slab_(fields, adjoint, part, y=curr, hidden=a))
     if layout.grid.exact:
         if not torch.equal(back, partner):
             return "the inverse of a step does not return the same bits"
         if max(float(size) for size in sizes if size is not None) != float(kicked.double().abs().amax()):
             return "the largest magnitude of a step is wrong"
-    totals = (sum(part for part in parts if part is not None) for parts in zip(*gradients, strict=True))
-    found = (kicked, velocity, *totals)
+    found = (kicked, velocity, *force.scaled_(totals))
     names = ("step", "adjoint", "kernel gradient", "bias gradient")
     for name, value, truth in zip(names, found, expected, strict=True):
         error = (torch.as_tensor(value).double() - truth).abs().amax() / truth.abs().amax()

@@ -5,6 +5,7 @@ import importlib.util
 import pytest
 import torch
 
+from revseg.reversible.force.force import Fields
 from revseg.reversible.force.slab import Slab
 from revseg.reversible.grid import Grid
 from tests.reversible.force.forces import layout_of
@@ -61,7 +62,9 @@ def test_kernels_compile_for_hopper(compiled, adjoint):
     layout = layout_of(kernel, dtype=torch.bfloat16, grid=Grid(torch.int16, 8), adjoint=adjoint)
     force = FusedForce(kernel, torch.zeros(16), 1.0, layout)
     fields, adjoints = ([torch.zeros(2, 4, 16, 32, dtype=dtype) for _ in range(2)] for dtype in (torch.int16, adjoint))
-    force.adjoint_slab_(fields, adjoints, slab=Slab(0, 2, 0, 4, 2, 4, (1, 1, 1)), exact=True)
+    state, carried = Fields(*fields, layout.grid), Fields(*adjoints, Grid(adjoint, None))
+    slab = Slab(0, 2, 0, 4, 2, 4, (1, 1, 1))
+    force.adjoint_slab_(state, carried, slab, y=state.curr, hidden=force.hidden(state.curr, slab))
     coarsen_group_(torch.zeros(2, 4, 8, 4), torch.zeros(1, 2, 4, 32), True, True)
 
     assert len(compiled) == 6

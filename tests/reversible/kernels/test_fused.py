@@ -90,16 +90,16 @@ def test_own_check_of_a_layout_notices_what_is_wrong(what, found, device, monkey
     from revseg.reversible.force.fused import FusedForce
 
     class Wrong(FusedForce):
-        def kick_slab_(self, fields, slab, exact, sign=1):
-            reached = super().kick_slab_(fields, slab, exact, sign)
-            if what == "kick_slab_":
-                slab.core(fields[0]).add_(300)
+        def kick_slab_(self, fields, slab, *, hidden, sign=1):
+            reached = super().kick_slab_(fields, slab, hidden=hidden, sign=sign)
+            if what == "kick_slab_" and fields.grid.exact:
+                slab.core(fields.partner).add_(300)
             return reached
 
-        def adjoint_slab_(self, fields, adjoint, **settings):
-            kernel, bias = super().adjoint_slab_(fields, adjoint, **settings)
+        def adjoint_slab_(self, fields, adjoint, slab, **settings):
+            kernel, bias = super().adjoint_slab_(fields, adjoint, slab, **settings)
             if what == "adjoint_slab_":
-                fields[0][0, 0, 0, 0] += 1
+                fields.partner[0, 0, 0, 0] += 1
             return kernel * (1.1 if what == "gradient" else 1), bias * (1.1 if what == "bias" else 1)
 
     monkeypatch.setattr(verify, "FusedForce", Wrong)
