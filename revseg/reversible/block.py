@@ -244,16 +244,13 @@ class Coarsen(Block):
 
     def coarse(self, field: Tensor, grid: Grid, budget: int) -> Tensor:
         """Coarsens a field (N, T, H, W, C), in its memory."""
-        for sample in field:
-            coarsen_(sample, axes=self.axes, grid=grid, group_bytes=budget)
-        return field.view(len(field), *coarse_shape(field.shape[1:], self.axes))
+        shape = coarse_shape(field.shape[1:], self.axes)  # each sample has an even number of frames: pairs lie within one
+        return coarsen_(field.flatten(0, 1), axes=self.axes, grid=grid, group_bytes=budget).view(len(field), *shape)
 
     def fine(self, field: Tensor, grid: Grid, budget: int) -> Tensor:
         """Refines a field (N, T, H, W, C), in its memory."""
         shape = fine_shape(field.shape[1:], self.axes)
-        for sample in field:
-            refine_(sample, axes=self.axes, grid=grid, group_bytes=budget)
-        return field.view(len(field), *shape)
+        return refine_(field.flatten(0, 1), axes=self.axes, grid=grid, group_bytes=budget).view(len(field), *shape)
 
     def extra_repr(self) -> str:
         return f"axes={self.axes}"

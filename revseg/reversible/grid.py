@@ -100,8 +100,7 @@ class Grid:
 
     def kick_batch_(self, partner: Tensor, curr: Tensor, force: Tensor, sign: int = 1) -> Tensor | None:
         """Kicks a batch (N, T, H, W, C), as ``kick_`` does each sample."""
-        reached = [self.kick_(*sample, sign=sign) for sample in zip(partner, curr, force, strict=True)]
-        return torch.stack(reached).amax() if self.exact else None  # type: ignore[arg-type]
+        return self.kick_(partner.flatten(0, 1), curr.flatten(0, 1), force.flatten(0, 1), sign=sign)
 
     def _kick_(self, partner: Tensor, curr: Tensor, force: Tensor, *, sign: int) -> Tensor | None:
         if not self.exact:

@@ -98,9 +98,8 @@ def _field(values: Tensor, grid: Grid) -> Tensor:
 
 
 def _add_(field: Tensor, velocity: Tensor, sign: int) -> None:
-    for sample in zip(field, velocity, strict=True):
-        for part, step in pieces(*sample):
-            part.add_(step, alpha=sign)
+    for part, step in pieces(field.flatten(0, 1), velocity.flatten(0, 1)):
+        part.add_(step, alpha=sign)
 
 
 def scale_of(largest: Tensor) -> Tensor:
