@@ -35,6 +35,7 @@ def arguments(folder: Path, run_dir: Path, *more: str) -> list[str]:
         *data,
         *NETWORK,
         "data.height=null",
+        "evidence.flow.least_height=40",
         "device=cpu",
         f"run_dir={run_dir}",
         *more,
