@@ -52,7 +52,7 @@ def test_gradcheck():
 
     inputs = [part.requires_grad_() for part in start(sequence, (1, 1, 2, 2, 4))]
     parameters = [p.detach().clone().requires_grad_() for p in sequence.parameters()]
-    assert torch.autograd.gradcheck(run, (*inputs, *parameters))
+    assert torch.autograd.gradcheck(run, (*inputs, *parameters), fast_mode=True)
 
 
 @pytest.mark.parametrize("what", ["kernel", "bias", "prev", "curr"])
