@@ -78,8 +78,8 @@ def test_where_all_is_known_the_nearest_label_counts() -> None:
         assert np.array_equal(resize_sparse(mask, *size), resize_mask(mask, *size))
 
 
-def test_masks_of_a_few_pixels_in_png(video: Path, tmp_path: Path) -> None:
-    """One shows background and unknown alone: others show that values are ids."""
+def test_masks_of_a_few_pixels_in_png(video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One shows background and unknown alone: others show that values are ids. One that shows nothing labels nothing."""
     for frame in (1, 3, 4):
         (tmp_path / "masks").mkdir(exist_ok=True)
         Image.fromarray(np.where(points()[frame] == 2, 255, points()[frame]).astype(np.uint8)).save(
@@ -87,8 +87,9 @@ def test_masks_of_a_few_pixels_in_png(video: Path, tmp_path: Path) -> None:
         )
     Image.fromarray(np.where(points()[1] == 0, 0, 255).astype(np.uint8)).save(tmp_path / "masks" / "0.png")
     sample = loaded(video, tmp_path / "masks")
-    assert sample.labelled_frames == (0, 1, 3, 4)
+    assert sample.labelled_frames == (0, 1, 4)
     assert int((sample.masks[0] != VOID).sum()) == 1
+    assert "3.png is void all over, and labels nothing" in caplog.text
     (tmp_path / "masks" / "1.png").unlink()
     with pytest.raises(ValueError, match=r"0\.png holds only 0 and 255, which is void in encoding davis2017"):
         loaded(video, tmp_path / "masks")
