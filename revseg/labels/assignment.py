@@ -116,8 +116,8 @@ def _none(folder: Path, frames: Frames, unused: list[str]) -> str:
     first, last = frames.names[0], frames.names[-1]
     if unused:
         return (
-            f"no labelled frame: {folder} has {unused[0]}, but masks are PNG, BMP or TIFF, which keep every label; save the masks as "
-            f"PNG, that of the first frame as {first}.png"
+            f"no labelled frame: {folder} has {unused[0]}, but masks are PNG, BMP or TIFF, which keep every label; save the "
+            f"masks as PNG, that of the first frame as {first}.png"
         )
     inner = next((path for path in sorted(folder.iterdir()) if path.is_dir() and mask_files(path)), None)
     remedy = f"save the mask of the first as {first}.png" if inner is None else f"there are some in {inner}: give that folder"

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from revseg.labels.masks import check_encoding, read_mask
-from revseg.labels.palette import VOID
 from revseg.labels.files import check_labels, mask_files
 from revseg.labels.frames import Frames
 from revseg.labels.lists import read_names
+from revseg.labels.masks import check_encoding, read_mask
+from revseg.labels.palette import VOID
 from revseg.labels.read import read_labels
 from revseg.labels.sample import Sample
 from revseg.video.folder import image_files

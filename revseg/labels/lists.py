@@ -10,7 +10,7 @@ FRAME = re.compile(r"/?(?:[^/]+/)*?(?P<name>[^/]+)/[^/]+?\.(?:jpe?g|png)(?:\s|$)
 
 
 def read_names(path: Path) -> list[str]:
-    """Returns the names of a list, each once. A name may have spaces; a byte-order mark and spaces around it are no part of it."""
+    """Returns the names of a list, each once. A name may have spaces, but none around it, and no byte-order mark."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from revseg.labels.palette import PASCAL_PALETTE, VOID
-from revseg.labels.values import PALETTES, Values, brightness_of, is_soft, numbers_of, open_mask
+from revseg.labels.values import PALETTES, brightness_of, is_soft, numbers_of, open_mask
 from revseg.runs.atomic import replacing
 
 Labels = NDArray[np.uint8]

@@ -27,6 +27,6 @@ def tell_suspicion(masks: Tensor, place: Path, names: Sequence[str] = ()) -> Non
     missing = max(objects, default=0) - len(objects)
     if missing > len(objects) + 2:
         tell_once(
-            f"the labels in {place} number their {len(objects)} objects up to {max(objects)}: each number that is left out costs as "
-            "much memory and time as an object, so count them from 1 on"
+            f"the labels in {place} number their {len(objects)} objects up to {max(objects)}: each number that is left out costs "
+            "as much memory and time as an object, so count them from 1 on"
         )

@@ -66,8 +66,8 @@ def _coloured(image: Image.Image, unequal: NDArray[np.bool_], colours: NDArray[n
     if image.mode in PALETTES:
         number = np.array(image.getchannel(0) if image.mode == "PA" else image)[unequal][0]
         return (
-            f"holds the value {number}, but encoding davis2016 has only 0 and 255: set the encoding to davis2017 if its values are "
-            "object ids"
+            f"holds the value {number}, but encoding davis2016 has only 0 and 255: set the encoding to davis2017 if its values "
+            "are object ids"
         )
     return (
         f"has colours, such as {tuple(colours[unequal][0].tolist())}: save it as an 8-bit palette or grey PNG whose values are "

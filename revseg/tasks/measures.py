@@ -76,8 +76,8 @@ def check_classes(sample: Sample, classes: int, trained: Path | None = None) -> 
     if trained is None:
         raise ValueError(f"{shown} network.classes={classes} has none for it; set network.classes={needed}")
     raise ValueError(
-        f"{shown} the network of {trained} was trained for objects up to {classes - 1}; leave that object out of the masks, or train "
-        "a network on masks that show it"
+        f"{shown} the network of {trained} was trained for objects up to {classes - 1}; leave that object out of the masks, or "
+        "train a network on masks that show it"
     )
 
 

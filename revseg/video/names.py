@@ -1,7 +1,7 @@
 """What the names of files say: which frame each is, and in which order they come.
 
 Numbers inside names count as numbers: ``frame_2`` comes before ``frame_10``, and ``frame_2`` and ``frame_02`` are the same frame.
-An order that is not clear is refused: one file named otherwise than the rest, a counter that began anew, two numbers that contradict.
+An order that is not clear is refused: one file named otherwise than the rest, a counter that began anew, numbers that contradict.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COUNTERS = {3: (3,), 4: (4,), 5: (5, 4)}
 
 
 def identity(name: str) -> Identity:
-    """Returns what a name (without suffix) stands for; names that differ in case or in leading zeros are one. Sorts as counted."""
+    """Returns what a name (without suffix) stands for; names that differ in case or leading zeros are one."""
     parts = NUMBER.split(normalize("NFC", name).casefold())
     return tuple(int(part) if place % 2 else part for place, part in enumerate(parts))
 
@@ -112,11 +112,7 @@ def _check_numbers(files: list[Path]) -> None:
     texts = kind(files[0].stem)
     columns = list(zip(*(identity(path.stem)[1::2] for path in files), strict=True))
     places = [place for place, column in enumerate(columns) if len(set(column)) > 1]
-    free = [
-        place
-        for place in places
-        if not is_fraction(texts, place) and not all(is_time(path.stem, place) for path in files)
-    ]
+    free = [place for place in places if not is_fraction(texts, place) and not all(is_time(path.stem, place) for path in files)]
     if len(places) == 1 and free:
         _check_counter(files, place=places[0])
     for place in free:
@@ -129,7 +125,8 @@ def _check_numbers(files: list[Path]) -> None:
                 "contradict: leave the one in the names that counts the frames"
             )
         tell_once(
-            f"the names in {files[0].parent} have several numbers: frames are ordered by the first, then by the next, {_some(files)}"
+            f"the names in {files[0].parent} have several numbers: frames are ordered by the first, then by the next, "
+            f"{_some(files)}"
         )
 
 

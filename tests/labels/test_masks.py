@@ -221,7 +221,9 @@ def test_soft_edges_and_jpeg_are_said_to_be_so(tmp_path, encoding, hard, soften)
 
 
 def test_half_transparent_edges_are_soft(tmp_path):
-    Image.fromarray(np.dstack([np.full((*HARD.shape, 3), 255, np.uint8), cv2.GaussianBlur(HARD, (0, 0), 1)])).save(tmp_path / "m.png")
+    Image.fromarray(np.dstack([np.full((*HARD.shape, 3), 255, np.uint8), cv2.GaussianBlur(HARD, (0, 0), 1)])).save(
+        tmp_path / "m.png"
+    )
     with pytest.raises(ValueError, match=r"m\.png has soft edges"):
         read_mask(tmp_path / "m.png", "davis2016")
 
