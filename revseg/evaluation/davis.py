@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from revseg.evaluation.measures import Statistics, contour_accuracy, region_similarity, statistics
+from revseg.evaluation.measures import Statistics, contour_accuracy, region_similarity, statistics, tolerance
 from revseg.labels.files import masks_by_name
 from revseg.labels.masks import read_mask
 from revseg.labels.palette import VOID
@@ -24,6 +24,9 @@ PROTOCOLS = {
     "unsupervised": slice(None),
     "all": slice(None),
 }
+
+FEW = 4
+"""Objects up to which a whole frame is looked through for each."""
 
 Name = tuple[str | int, ...]
 Labels = NDArray[np.uint8]
@@ -165,16 +168,36 @@ def _masks(folder: Path) -> dict[Name, Path]:
 
 def _evaluate_pairs(pairs: Iterable[tuple[Labels, Labels]], object_ids: Sequence[int]) -> dict[int, Score]:
     # Of a frame whose label is void all over, nothing is known: it would count as perfect.
-    frames = [[_measure(*pair, object_id) for object_id in object_ids] for pair in pairs if (pair[1] != VOID).any()]
+    frames = [_measures(*pair, object_ids) for pair in pairs if (pair[1] != VOID).any()]
     if not frames:
         raise ValueError("there is nothing to measure: all labels are 255, void, throughout")
     J, F = np.moveaxis(np.array(frames), 2, 0)  # (frames, objects) each
     return {object_id: Score(statistics(J[:, column]), statistics(F[:, column])) for column, object_id in enumerate(object_ids)}
 
 
-def _measure(prediction: Labels, label: Labels, object_id: int) -> tuple[float, float]:
-    masks = prediction == object_id, label == object_id, label == VOID
-    return region_similarity(*masks), contour_accuracy(*masks)
+def _measures(prediction: Labels, label: Labels, object_ids: Sequence[int]) -> list[tuple[float, float]]:
+    """J and F of each object in one frame; of many each is looked for where it is, not all over the frame."""
+    windows = _windows(prediction, label) if len(object_ids) > FEW else {}
+    radius, found = tolerance(label.shape), []
+    for object_id in object_ids:
+        window = windows.get(object_id, (slice(0), slice(0)) if windows else (slice(None), slice(None)))
+        predicted, true = prediction[window], label[window]
+        masks = predicted == object_id, true == object_id, true == VOID
+        found.append((region_similarity(*masks), contour_accuracy(*masks, radius=radius)))
+    return found
+
+
+def _windows(prediction: Labels, label: Labels) -> dict[int, tuple[slice, slice]]:
+    """Rows and columns that hold each id in either of two masks, and one more on each side: the margin of ``measures``."""
+    edges = []
+    for axis, size in enumerate(label.shape):
+        there = np.zeros((size, VOID + 1), bool)
+        at = np.arange(size).reshape((-1, 1) if axis == 0 else (1, -1))
+        for mask in (prediction, label):
+            there[np.broadcast_to(at, mask.shape), mask] = True
+        first, last = there.argmax(0), size - there[::-1].argmax(0)
+        edges.append([slice(max(start - 1, 0), stop + 1) for start, stop in zip(first.tolist(), last.tolist(), strict=True)])
+    return {number: (edges[0][number], edges[1][number]) for number in np.flatnonzero(there.any(0)).tolist()}
 
 
 def _ids(labels: Labels) -> set[int]:

@@ -18,6 +18,7 @@ from revseg.labels.frames import Frames
 from revseg.labels.masks import read_mask
 from revseg.labels.palette import VOID
 from revseg.labels.suspicion import tell_suspicion
+from revseg.labels.values import is_soft
 from revseg.video.folder import some
 from revseg.video.names import identity, tell_once
 from revseg.video.slices import Slices, open_slices
@@ -43,7 +44,13 @@ def _of_volume(slices: Slices, frames: Frames) -> Masks:
         raise ValueError(f"volume of labels {slices.path} is 255, unknown, throughout: label a few voxels of {frames.source}")
     masks = torch.empty(len(labelled), *frames.native_size, dtype=torch.uint8)
     for mask, position in zip(masks, labelled, strict=True):
-        mask.copy_(torch.from_numpy(_labels(slices, rows[position])))
+        values = _labels(slices, rows[position])
+        if is_soft(values):
+            raise ValueError(
+                f"slice {rows[position]} of volume of labels {slices.path} has soft edges, with values between 0 and 255: set "
+                "all values from 128 on to 1 and the others to 0"
+            )
+        mask.copy_(torch.from_numpy(values))
     tell_suspicion(masks, slices.path)
     return masks, tuple(labelled)
 

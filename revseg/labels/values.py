@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,7 +16,9 @@ NUMBERS = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N")
 COLOURS = ("LA", "La", "RGB", "RGBA", "RGBa", "RGBX")
 PALETTES = ("P", "PA")
 LEAST_STEP = 32
-"""Soft edges have a value from here on; of objects that are lines and dots few videos have so many."""
+"""Soft edges have values from here on; few videos have so many objects."""
+LEAST_SHARE = 0.12
+"""Of the pixels that are neither 0 nor 255. JPEG of good quality has 0.15 and more, 3000 small objects on 24,000 pixels 0.10."""
 
 
 def open_mask(path: str | Path) -> Image.Image:
@@ -75,21 +77,26 @@ def _coloured(image: Image.Image, unequal: NDArray[np.bool_], colours: NDArray[n
     )
 
 
-def is_soft(values: Values) -> bool:
-    """Whether values are those of an object whose edges are soft, or that went through JPEG: black, white, and steps between.
+def is_soft(values: NDArray[np.integer[Any]]) -> bool:
+    """Whether values are those of an object whose edges are soft, or that went through JPEG, and not object ids.
 
-    A step has darker and brighter neighbours, and lies in no area of one value. Few pixels of object ids are like that.
+    On a soft edge a pixel lies between its two neighbours in most directions. Among ids, which fill areas, few pixels do.
     """
     if values.max(initial=0) > 255 or values.min(initial=0) < 0:
         return False
     counts = np.bincount(values.ravel(), minlength=256)
-    if min(counts[:16].sum(), counts[240:].sum()) < 0.001 * values.size or not counts[LEAST_STEP:255].any():
+    if not counts[LEAST_STEP:255].any():
         return False
-    grey, nine, four = values.astype(np.uint8), np.ones((3, 3), np.uint8), np.ones((2, 2), np.uint8)
-    even = (cv2.erode(grey, four) == cv2.dilate(grey, four)).astype(np.uint8)  # the squares of 2 x 2 of one value
-    area = cv2.dilate(even, four, anchor=(0, 0)) > 0
-    steps = (cv2.erode(grey, nine) < grey) & (grey < cv2.dilate(grey, nine)) & ~area
-    return bool(np.count_nonzero(steps) > counts[1:255].sum() / 5)
+    grey, padded = values.astype(np.int16), np.pad(values, 1, mode="edge").astype(np.int16)
+    height, width = values.shape
+    directions = np.zeros(values.shape, np.uint8)
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        before, after = (
+            padded[1 + sign * down : 1 + sign * down + height, 1 + sign * right : 1 + sign * right + width] for sign in (-1, 1)
+        )
+        directions += ((before < grey) & (grey < after)) | ((before > grey) & (grey > after))
+    steps = (directions >= 2) & (grey > 0) & (grey < 255)
+    return bool(np.count_nonzero(steps) > LEAST_SHARE * counts[1:255].sum())
 
 
 def _rgba(image: Image.Image) -> Image.Image:

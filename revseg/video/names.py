@@ -141,7 +141,7 @@ def _check_counter(files: list[Path], place: int) -> None:
     usual = steps[-2][0] if len(steps) > 1 else 1
     for counter in COUNTERS.get(widths.pop(), ()):
         anew = numbers[0] + 10**counter - numbers[-1]  # the step from the last number to the first, if it began anew
-        if 0 < anew <= usual + 1 and jump > max(3 * usual, 10**counter // 4):
+        if anew <= 10 * (usual + 1) and jump > max(3 * usual, 10**counter // 4):
             last, first, before, after = (files[at].name for at in (-1, 0, index, index + 1))
             raise ValueError(
                 f"the order of the frames in {files[0].parent} is not clear, since a camera goes on after {last} with {first}: "

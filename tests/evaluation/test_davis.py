@@ -65,6 +65,21 @@ class TestEvaluateMasks:
         with pytest.raises(ValueError, match="nothing to measure: all labels are 255, void, throughout"):
             evaluate_masks([rows(1)], [void], object_ids=[1])
 
+    @pytest.mark.parametrize("pixels", [1, 3, 9])
+    def test_many_objects_are_measured_as_each_alone(self, pixels: int) -> None:
+        """With objects at the edges of the frame, in several pieces, missed, and beside void."""
+        random = np.random.default_rng(pixels)
+        label = np.zeros((60, 90), np.uint8)
+        for number in range(200):
+            y, x = random.integers(0, label.shape)
+            label[y : y + pixels, x : x + pixels] = 1 + 5 * (number % 50)
+        label[20:22] = 255
+        prediction = np.where(random.random(label.shape) < 0.1, 0, np.roll(label, (1, 2), (0, 1))).astype(np.uint8)
+        ids = [*range(1, 251, 5), 254]
+        together = evaluate_masks([prediction], [label], ids)
+        alone = {number: evaluate_masks([prediction], [label], [number])[number] for number in ids}
+        assert together == alone
+
     def test_many_objects_with_holes_in_their_ids(self) -> None:
         label = np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE).astype(np.uint8)
         ids = [number for number in range(1, 192) if number % 3]

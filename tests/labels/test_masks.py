@@ -209,6 +209,7 @@ SQUARE[20:50, 13:61] = 255
     [
         lambda mask: cv2.GaussianBlur(mask, (0, 0), 0.5),
         lambda mask: cv2.GaussianBlur(mask, (0, 0), 3),
+        lambda mask: cv2.GaussianBlur(mask, (0, 0), 12),  # nowhere white
         lambda mask: cv2.resize(mask, None, fx=2, fy=2),
         lambda mask: cv2.resize(mask, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA),
         *(lambda mask, quality=quality: as_jpeg(mask, quality) for quality in (50, 75, 95)),

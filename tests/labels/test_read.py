@@ -132,6 +132,17 @@ def test_bad_volumes(labels: np.ndarray, sentence: str, video: Path, tmp_path: P
         loaded(video, tmp_path / "labels.npy")
 
 
+def test_a_volume_with_soft_edges(tmp_path: Path) -> None:
+    np.save(tmp_path / "video.npy", np.zeros((2, 40, 60), np.uint8))
+    rows, columns = np.mgrid[:40, :60]
+    soft = np.clip(128 + 30 * (12 - np.hypot(rows - 20, columns - 30)), 0, 255).astype(np.uint8)
+    np.save(tmp_path / "labels.npy", np.stack([soft, soft]))
+    with pytest.raises(
+        ValueError, match=r"slice 0 of volume of labels .*labels\.npy has soft edges, .*: set all values from 128 on to 1"
+    ):
+        loaded(tmp_path / "video.npy", tmp_path / "labels.npy")
+
+
 def test_bad_settings(video: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "labels.npy", points())
     with pytest.raises(ValueError, match=r"data\.encoding=davis2016 is for PNG masks, .*labels\.npy is a volume of object ids"):

@@ -53,6 +53,7 @@ UNCLEAR = {
         r"a camera goes on after IMG_9999\.jpg with IMG_0001\.jpg: if it did, rename IMG_0001\.jpg to IMG_0002\.jpg with greater",
     ),
     "from 0": (["IMG_9999.jpg", "IMG_0000.jpg"], r"goes on after IMG_9999\.jpg with IMG_0000\.jpg"),
+    "with gaps": (["IMG_9990.jpg", "IMG_9995.jpg", "IMG_0004.jpg"], r"goes on after IMG_9995\.jpg with IMG_0004\.jpg"),
     "three digits": (["a998.png", "a999.png", "a000.png"], r"goes on after a999\.png with a000\.png"),
     "four of five digits": (["DSC09998.jpg", "DSC09999.jpg", "DSC00001.jpg"], r"goes on after DSC09999\.jpg with DSC00001\.jpg"),
     "two numbers against each other": (["f1_t20.png", "f2_t10.png"], r"each name has two numbers and they contradict"),
