@@ -34,8 +34,8 @@ def masks_by_frame(folder: Path, frames: Frames) -> dict[int, Path]:
         tell_once(f"{folder}: {some(unused)} not used: masks are PNG, BMP or TIFF")
     if any(not path.stem.isdecimal() for path in found.values()) and frames.numbered:
         position, path = next(iter(sorted(found.items())))
-        told = f"{path.name} labels frame {frames.names[position]} of {frames.source}, counted from 0, and so on"
-        logging.getLogger(__name__).info(told)
+        told = f"{path.name} labels frame {frames.names[position]} of {frames.source}, counted from 0"
+        logging.getLogger(__name__).info(f"{told}{', and so on' if len(found) > 1 else ''}")
     return dict(sorted(found.items()))
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from revseg.labels.palette import PASCAL_PALETTE, VOID
-from revseg.labels.values import PALETTES, brightness_of, is_soft, numbers_of, open_mask
+from revseg.labels.values import PALETTES, Values, brightness_of, is_soft, numbers_of, open_mask
 from revseg.runs.atomic import replacing
 
 Labels = NDArray[np.uint8]
@@ -55,6 +55,8 @@ def _binary(image: Image.Image, path: str | Path) -> Labels:
 
 def _object_ids(image: Image.Image, path: str | Path, ids: bool) -> Labels:
     labels = numbers_of(image, path)
+    if image.mode in PALETTES:
+        _check_background(labels, _palette(image), path)
     grey = image.mode not in PALETTES or _white(image) == VOID
     white = 65535 if labels.max(initial=0) > VOID else VOID
     if grey and not (ids and white == VOID) and (labels == white).any() and np.isin(labels, (0, white)).all():
@@ -72,6 +74,17 @@ def _object_ids(image: Image.Image, path: str | Path, ids: bool) -> Labels:
     return labels.astype(np.uint8)
 
 
+def _check_background(labels: Values, palette: Labels, path: str | Path) -> None:
+    """A tool that makes the palette itself may number white or an object 0, and the black background 1."""
+    used = np.flatnonzero(np.bincount(labels.ravel(), minlength=1)[: len(palette)])
+    black = [number for number in used.tolist() if number and not palette[number].any()]
+    if black and used[0] == 0 and palette[0].any():
+        raise ValueError(
+            f"mask {path} has the number {black[0]} where it is black, and 0 where it is {tuple(palette[0].tolist())}, "
+            "but 0 is the background: save it as a grey PNG of ids, or set the encoding to davis2016 if it is black and white"
+        )
+
+
 def _soft(value: int, path: str | Path) -> str:
     return (
         f"mask {path} has soft edges, with values such as {value} between 0 and 255, as smooth brushes, resizing and JPEG make "
@@ -81,9 +94,12 @@ def _soft(value: int, path: str | Path) -> str:
 
 def _white(image: Image.Image) -> int | None:
     """Index of white in a palette: a grey image saved as a palette image has it at 255."""
-    palette = np.array(image.getpalette("RGB")).reshape(-1, 3)
-    (white,) = np.nonzero((palette == 255).all(axis=1))
+    (white,) = np.nonzero((_palette(image) == 255).all(axis=1))
     return int(white[-1]) if white.size else None
+
+
+def _palette(image: Image.Image) -> Labels:
+    return np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
 
 
 def write_mask(path: str | Path, mask: Labels) -> None:

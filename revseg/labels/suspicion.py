@@ -13,7 +13,7 @@ from revseg.video.names import tell_once
 
 
 def tell_suspicion(masks: Tensor, place: Path, names: Sequence[str] = ()) -> None:
-    """Warns where labels (L, H, W) say one thing all over, or leave out many ids. names: of the masks, where each is a file."""
+    """Warns where labels (L, H, W) say one thing all over. names: of the masks, where each is a file."""
     values = [set(mask.flatten().bincount().nonzero().flatten().tolist()) for mask in masks]
     known = set().union(*values) - {VOID}
     if len(known) == 1:
@@ -23,10 +23,3 @@ def tell_suspicion(masks: Tensor, place: Path, names: Sequence[str] = ()) -> Non
         return
     if full := [name for name, found in zip(names, values, strict=False) if len(found) == 1 and not found & {0, VOID}]:
         tell_once(f"{place}: {some(full)} one object all over, without any background: check that this is meant")
-    objects = known - {0}
-    missing = max(objects, default=0) - len(objects)
-    if missing > len(objects) + 2:
-        tell_once(
-            f"the labels in {place} number their {len(objects)} objects up to {max(objects)}: each number that is left out costs "
-            "as much memory and time as an object, so count them from 1 on"
-        )

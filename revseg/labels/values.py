@@ -18,7 +18,8 @@ PALETTES = ("P", "PA")
 LEAST_STEP = 32
 """Soft edges have values from here on; few videos have so many objects."""
 LEAST_SHARE = 0.12
-"""Of the pixels that are neither 0 nor 255. JPEG of good quality has 0.15 and more, 3000 small objects on 24,000 pixels 0.10."""
+"""Share of soft pixels among those that are neither 0 nor 255. JPEG of good quality has 0.15 and more; 3000 small objects on
+24,000 pixels have 0.10."""
 
 
 def open_mask(path: str | Path) -> Image.Image:

@@ -269,14 +269,13 @@ def test_masks_of_one_value_all_over_are_told(own, caplog):
     assert f"the labels in {masks} show object 1 and nothing else: check data.encoding" in caplog.text
 
 
-def test_ids_up_to_254_with_holes(own, caplog):
+def test_ids_up_to_254_with_holes(own):
     video, masks = own
     mask = np.kron(np.array([[0, 7], [254, 255]], np.uint8), np.ones((32, 48), np.uint8))
     write_mask(masks / "00004.png", mask)
     sample = load_own(video, masks, "davis2017")
     assert (sample.masks[1].numpy() == mask).all()
     assert (objects_in(sample.masks), classes_of(sample.masks)) == ([1, 2, 7, 254], 255)
-    assert f"the labels in {masks} number their 4 objects up to 254" in caplog.text
 
 
 def test_masks_after_the_last_frame_read(own):

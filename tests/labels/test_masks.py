@@ -93,6 +93,18 @@ def test_a_palette_of_colours_is_not_binary(tmp_path):
         read_mask(path, "davis2016")
 
 
+@pytest.mark.parametrize("first", [(255, 255, 255), (200, 30, 30)])
+def test_a_palette_that_numbers_the_background_1(tmp_path, first):
+    """As ids, object and background would change places."""
+    image = Image.fromarray(np.uint8(BINARY == 0))
+    image.putpalette([*first, 0, 0, 0])
+    image.save(tmp_path / "m.png")
+    with pytest.raises(ValueError, match=r"m\.png has the number 1 where it is black, and 0 where it is \(\d+, .*: save"):
+        read_mask(tmp_path / "m.png", "davis2017")
+    if first == (255, 255, 255):
+        assert (read_mask(tmp_path / "m.png", "davis2016") == BINARY // 255).all()
+
+
 # Transparency
 
 

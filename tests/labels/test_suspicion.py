@@ -24,8 +24,7 @@ def masks(*rows: tuple[int, ...]) -> Tensor:
         (masks((1, 1, 1), (1, 1, 1)), "show object 1 and nothing else"),
         (masks((1, 1, 255), (255, 255, 255)), "show object 1 and nothing else"),
         (masks((1, 1, 0), (1, 1, 1), (2, 2, 2)), "b.png, c.png are one object all over, without any background: check that"),
-        (masks((0, 7, 254)), "number their 2 objects up to 254: each number that is left out costs as much memory and time"),
-        (masks((0, 2, 4)), None),
+        (masks((0, 7, 254)), None),
     ],
 )
 def test_what_is_told(labels: Tensor, sentence: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
