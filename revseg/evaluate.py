@@ -15,13 +15,14 @@ from revseg.cli.main import evaluate as main
 from revseg.config import EvaluateConfig
 from revseg.evaluation.davis import evaluate_folders
 from revseg.evaluation.table import table, write_csv, write_json
+from revseg.labels.lists import read_names
 
 LOG = logging.getLogger("revseg")
 
 
 def evaluate(config: EvaluateConfig, given: Collection[str] = ()) -> float:
     """Measures a folder of masks against another; returns the mean J&F."""
-    names = Path(config.split).read_text(encoding="utf-8").split() if config.split else None
+    names = read_names(Path(config.split)) if config.split else None
     report = evaluate_folders(
         config.prediction,
         config.annotation,

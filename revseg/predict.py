@@ -51,7 +51,7 @@ def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
     found = probe(config.data.video, config.data.axes)
     check_channels(config.data.video, found.channels, net.config.video_channels)
     video = load_video(config.data, height_of_evidence(config.evidence, config.data.height, found.native_size[0]))
-    check_classes(video, net.config.outputs)
+    check_classes(video, net.config.outputs, trained=path)
     output = Path(config.output) if config.output else Path("predictions") / Path(config.data.video).stem
     claim(output, Path(config.data.video))
     with locked(output, purpose="revseg-predict"):

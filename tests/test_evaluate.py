@@ -47,7 +47,9 @@ def test_table_and_files(folders, monkeypatch, capsys) -> None:
 
 
 def test_split_protocol_and_output(folders, monkeypatch, tmp_path: Path) -> None:
-    (tmp_path / "val.txt").write_text("b\n")
+    for folder in folders:
+        (folder / "b").rename(folder / "b 2")
+    (tmp_path / "val.txt").write_bytes(b"\xef\xbb\xbfb 2 \r\n")
     call(
         monkeypatch,
         f"prediction={folders[0]}",
@@ -58,7 +60,7 @@ def test_split_protocol_and_output(folders, monkeypatch, tmp_path: Path) -> None
     )
     content = json.loads((tmp_path / "new" / "results" / "evaluation.json").read_text())
     assert content["protocol"] == "all"
-    assert list(content["sequences"]) == ["b"]
+    assert list(content["sequences"]) == ["b 2"]
     assert not (folders[0] / "evaluation.json").exists()
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from revseg.evaluation.measures import Statistics, contour_accuracy, region_similarity, statistics
+from revseg.evaluation.measures import Statistics, contour_accuracy, region_similarity, statistics, tolerance
+from revseg.labels.files import masks_by_name
 from revseg.labels.masks import read_mask
 from revseg.labels.palette import VOID
 
@@ -24,6 +25,10 @@ PROTOCOLS = {
     "all": slice(None),
 }
 
+FEW = 4
+"""Objects up to which a whole frame is looked through for each."""
+
+Name = tuple[str | int, ...]
 Labels = NDArray[np.uint8]
 
 
@@ -60,7 +65,7 @@ def evaluate_masks(predictions: Iterable[Labels], labels: Iterable[Labels], obje
     """Score of each object from its frames, at least one; generators may be given, because no frame is kept.
 
     predictions, labels: one (H, W) array of object ids per frame, in the same order; label 255 is void. A
-    predicted id that is not in `object_ids` counts as background.
+    predicted id that is not in `object_ids` counts as background. A frame whose label is void all over does not count.
     """
     return _evaluate_pairs(zip(predictions, labels, strict=True), object_ids)
 
@@ -101,36 +106,36 @@ def _pair_sequences(prediction: Path, annotation: Path, names: Sequence[str] | N
     for setting, folder in (("prediction", prediction), ("annotation", annotation)):
         if not folder.is_dir():
             raise ValueError(f"{setting}={folder} is not a folder: give the folder with the mask images")
-    if names is None and _frames(annotation):
+    if names is None and _masks(annotation):
         return {annotation.resolve().name: (prediction, annotation)}
     if names is None:
-        names = sorted(folder.name for folder in annotation.iterdir() if _frames(folder))
+        names = sorted(folder.name for folder in annotation.iterdir() if _masks(folder))
     if not names:
         raise ValueError(f"nothing to evaluate: annotation={annotation} has no PNG masks, or split= no names")
     for folder in (parent / name for name in names for parent in (annotation, prediction)):
-        if not _frames(folder):
+        if not _masks(folder):
             raise ValueError(f"{folder} has no PNG masks: add them, or list those that count in split=")
     return {name: (prediction / name, annotation / name) for name in names}
 
 
 def _pair_frames(prediction: Path, annotation: Path, protocol: str) -> list[tuple[Path, Path]]:
-    annotated = _frames(annotation)
+    annotated = list(_masks(annotation).items())
     counted = annotated[PROTOCOLS[protocol]]
     if not counted:
         raise ValueError(
             f"{annotation} annotates {len(annotated)} frame(s), and protocol={protocol} leaves out the first "
             "and the last: set protocol=all"
         )
-    predicted = {path.stem: path for path in _frames(prediction)}
-    for path in counted:
-        if path.stem not in predicted:
+    predicted = _masks(prediction)
+    for name, path in counted:
+        if name not in predicted:
             raise ValueError(f"{prediction} has no mask {path.name}, but {path} exists: predict every frame")
-    return [(predicted[path.stem], path) for path in counted]
+    return [(predicted[name], path) for name, path in counted]
 
 
 def _objects(annotation: Path, encoding: str) -> list[int]:
     """Returns the ids in any annotated frame. The masks are read again later: this needs less memory than keeping them."""
-    found = set().union(*(_ids(read_mask(path, encoding, ids=True)) for path in _frames(annotation))) - {0, VOID}
+    found = set().union(*(_ids(read_mask(path, encoding, ids=True)) for path in _masks(annotation).values())) - {0, VOID}
     if not found:
         raise ValueError(f"no object in {annotation}: if the masks hold 0 and 255, set encoding=davis2016")
     return sorted(found)
@@ -155,21 +160,44 @@ def _read_pair(
     return predicted, labels
 
 
-def _frames(folder: Path) -> list[Path]:
-    """Returns the PNG files of a folder, or of its subfolder `masks` (as revseg-predict writes), sorted by number."""
-    files = list(folder.glob("*.png")) or list(folder.glob("masks/*.png"))
-    return sorted(files, key=lambda path: (len(path.stem), path.stem))
+def _masks(folder: Path) -> dict[Name, Path]:
+    """Returns the masks of a folder, or of its subfolder `masks` (as revseg-predict writes), by name, in order."""
+    places = (place for place in (folder, folder / "masks") if place.is_dir())
+    return next((found for place in places if (found := masks_by_name(place))), {})
 
 
 def _evaluate_pairs(pairs: Iterable[tuple[Labels, Labels]], object_ids: Sequence[int]) -> dict[int, Score]:
-    frames = [[_measure(*pair, object_id) for object_id in object_ids] for pair in pairs]
+    # Of a frame whose label is void all over, nothing is known: it would count as perfect.
+    frames = [_measures(*pair, object_ids) for pair in pairs if (pair[1] != VOID).any()]
+    if not frames:
+        raise ValueError("there is nothing to measure: all labels are 255, void, throughout")
     J, F = np.moveaxis(np.array(frames), 2, 0)  # (frames, objects) each
     return {object_id: Score(statistics(J[:, column]), statistics(F[:, column])) for column, object_id in enumerate(object_ids)}
 
 
-def _measure(prediction: Labels, label: Labels, object_id: int) -> tuple[float, float]:
-    masks = prediction == object_id, label == object_id, label == VOID
-    return region_similarity(*masks), contour_accuracy(*masks)
+def _measures(prediction: Labels, label: Labels, object_ids: Sequence[int]) -> list[tuple[float, float]]:
+    """J and F of each object in one frame; of many each is looked for where it is, not all over the frame."""
+    windows = _windows(prediction, label) if len(object_ids) > FEW else {}
+    radius, found = tolerance(label.shape), []
+    for object_id in object_ids:
+        window = windows.get(object_id, (slice(0), slice(0)) if windows else (slice(None), slice(None)))
+        predicted, true = prediction[window], label[window]
+        masks = predicted == object_id, true == object_id, true == VOID
+        found.append((region_similarity(*masks), contour_accuracy(*masks, radius=radius)))
+    return found
+
+
+def _windows(prediction: Labels, label: Labels) -> dict[int, tuple[slice, slice]]:
+    """Rows and columns that hold each id in either of two masks, and one more on each side: the margin of ``measures``."""
+    edges = []
+    for axis, size in enumerate(label.shape):
+        there = np.zeros((size, VOID + 1), bool)
+        at = np.arange(size).reshape((-1, 1) if axis == 0 else (1, -1))
+        for mask in (prediction, label):
+            there[np.broadcast_to(at, mask.shape), mask] = True
+        first, last = there.argmax(0), size - there[::-1].argmax(0)
+        edges.append([slice(max(start - 1, 0), stop + 1) for start, stop in zip(first.tolist(), last.tolist(), strict=True)])
+    return {number: (edges[0][number], edges[1][number]) for number in np.flatnonzero(there.any(0)).tolist()}
 
 
 def _ids(labels: Labels) -> set[int]:

@@ -23,14 +23,15 @@ def region_similarity(prediction: Mask, truth: Mask, void: Mask | None = None) -
     return np.count_nonzero(prediction & truth) / union if union else 1.0
 
 
-def contour_accuracy(prediction: Mask, truth: Mask, void: Mask | None = None) -> float:
+def contour_accuracy(prediction: Mask, truth: Mask, void: Mask | None = None, *, radius: int | None = None) -> float:
     """F = 2 P R / (P + R) of the boundary pixels, matched within ceil(0.008 * diagonal) pixels.
 
     P: share of the predicted boundary that lies near the true one; R: the reverse. Both boundaries empty: 1;
-    exactly one empty: 0. Void pixels are set to background before the boundaries are taken.
+    exactly one empty: 0. Void pixels are set to background before the boundaries are taken. radius: in place of
+    ceil(0.008 * diagonal), where the masks are cut out of a frame.
     """
     prediction, truth = _without_void(prediction, truth, void)
-    radius = ceil(TOLERANCE * hypot(*truth.shape))
+    radius = tolerance(truth.shape) if radius is None else radius
     window = _window(prediction | truth)  # all boundary pixels lie in it: nothing outside can match
     found, true = boundary(prediction[window]), boundary(truth[window])
     found_count, true_count = np.count_nonzero(found), np.count_nonzero(true)
@@ -39,6 +40,11 @@ def contour_accuracy(prediction: Mask, truth: Mask, void: Mask | None = None) ->
     precision = np.count_nonzero(found & dilate(true, radius)) / found_count
     recall = np.count_nonzero(true & dilate(found, radius)) / true_count
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def tolerance(size: tuple[int, ...]) -> int:
+    """Returns how many pixels apart two contours may lie in a frame of a size and still match."""
+    return ceil(TOLERANCE * hypot(*size))
 
 
 def boundary(mask: Mask) -> Mask:

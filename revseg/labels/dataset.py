@@ -9,9 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from revseg.labels.files import check_labels, mask_files
+from revseg.labels.frames import Frames
+from revseg.labels.lists import read_names
 from revseg.labels.masks import check_encoding, read_mask
 from revseg.labels.palette import VOID
-from revseg.labels.read import Frames, read_labels
+from revseg.labels.read import read_labels
 from revseg.labels.sample import Sample
 from revseg.video.folder import image_files
 from revseg.video.frame import resized
@@ -66,30 +69,27 @@ class DavisDataset:
 
     def classes(self, name: str) -> int:
         """Returns the number of classes that the first mask of a sequence needs, background included."""
-        files = sorted((self.annotations / name).glob("*.png"))
+        folder = self.annotations / name
+        files = mask_files(folder) if folder.is_dir() else []
         return classes_of(torch.from_numpy(read_mask(files[0], self.encoding))[None]) if files else 1
 
     def folder_of(self, name: str) -> Path:
         """Returns the folder of a sequence's frames."""
-        if not (source := self.frames / name).is_dir():
-            raise ValueError(f"sequence {name!r} is not in {self.frames}: {_suggest(name, self._all())}")
-        return source
+        if name not in (there := self._all()):  # nor a way out of the folder, as ../other is
+            raise ValueError(f"sequence {name!r} is not in {self.frames}: {_suggest(name, there)}")
+        return self.frames / name
 
     def _all(self) -> list[str]:
-        return sorted(path.name for path in self.frames.iterdir() if path.is_dir())
+        return sorted(path.name for path in self.frames.iterdir() if path.is_dir() and not path.name.startswith("."))
 
     def _split(self, split: str) -> list[str]:
-        # DAVIS-2016 as published: ImageSets/480p/train.txt, the paths of a frame and its mask on each line.
         folders = self.root / "ImageSets" / str(self.year), self.root / "ImageSets" / self.resolution
         lists = [folder / f"{split}.txt" for folder in folders]
         path = next((path for path in lists if path.is_file()), None)
         if path is None:
             there = [str(path.relative_to(self.root)) for path in sorted(self.root.glob("ImageSets/*/*.txt"))]
             raise ValueError(f"list of sequences {lists[0]} does not exist: {_suggest(split, there)}")
-        entries = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        if not entries:
-            raise ValueError(f"list of sequences {path} is empty: write one name on each line")
-        return list(dict.fromkeys(Path(entry).parent.name if "/" in entry else entry for entry in entries))
+        return read_names(path)
 
 
 def load_own(
@@ -107,6 +107,7 @@ def load_own(
     The mask `00012.png` labels frame 12 of a file, counted from 0, and the frame `00012.jpg` of a folder.
     """
     check_encoding(encoding)
+    check_labels(Path(masks))
     source = Path(video)
     content = read_video(source, height=height, max_frames=max_frames, on_error=on_error, show=True, axes=axes, scale=scale)
     return _sample(source.stem, source, content, masks=Path(masks), encoding=encoding, max_frames=max_frames)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from revseg.labels.palette import PASCAL_PALETTE, VOID
+from revseg.labels.values import PALETTES, Values, brightness_of, is_soft, numbers_of, open_mask
 from revseg.runs.atomic import replacing
 
 Labels = NDArray[np.uint8]
@@ -28,17 +29,7 @@ def read_mask(path: str | Path, encoding: str, *, ids: bool = False) -> Labels:
     ids: whether other masks show that values are object ids: 0 and 255 alone are then background and void.
     """
     check_encoding(encoding)
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except FileNotFoundError as error:
-        raise ValueError(f"mask {path} does not exist: add it") from error
-    except (
-        OSError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ) as error:  # SyntaxError: a PNG with a broken chunk
-        raise ValueError(f"mask {path} is not a readable image ({error}): save it again as an 8-bit PNG") from error
+    image = open_mask(path)
     return _binary(image, path) if encoding == "davis2016" else _object_ids(image, path, ids)
 
 
@@ -49,37 +40,66 @@ def check_encoding(encoding: str) -> None:
 
 def _binary(image: Image.Image, path: str | Path) -> Labels:
     # Some published DAVIS-2016 masks are RGB(A) with equal channels; in a palette image the colours count.
-    grey = np.asarray(image.convert("L"))
-    others = grey[(grey != 0) & (grey != 255)]
+    values = brightness_of(image, path)
+    white = 65535 if values.max(initial=0) > 255 else 255
+    others = values[(values != 0) & (values != white)]
     if others.size:
+        if is_soft(values) or ((values == white).any() and (others >= 128).any()):
+            raise ValueError(_soft(others[0], path))
         raise ValueError(
             f"mask {path} holds the value {others[0]}, but encoding davis2016 has only 0 and 255: set the "
             "encoding to davis2017 if its values are object ids"
         )
-    return (grey == 255).astype(np.uint8)
+    return (values == white).astype(np.uint8)
 
 
 def _object_ids(image: Image.Image, path: str | Path, ids: bool) -> Labels:
-    if image.mode not in ("P", "L", "1"):
+    labels = numbers_of(image, path)
+    if image.mode in PALETTES:
+        _check_background(labels, _palette(image), path)
+    grey = image.mode not in PALETTES or _white(image) == VOID
+    white = 65535 if labels.max(initial=0) > VOID else VOID
+    if grey and not (ids and white == VOID) and (labels == white).any() and np.isin(labels, (0, white)).all():
         raise ValueError(
-            f"mask {path} is a {image.mode} image, but encoding davis2017 needs object ids: save it as an "
-            "8-bit palette or grey PNG"
+            f"mask {path} holds only 0 and {white}, which is void in encoding davis2017: set the encoding to "
+            f"davis2016 if {white} marks the object"
         )
-    binary = image.mode != "P" or _white(image) == VOID
-    labels = np.array(image.convert("L") if image.mode == "1" else image)
-    if not ids and binary and (labels == VOID).any() and np.isin(labels, (0, VOID)).all():
+    if grey and is_soft(labels):
+        raise ValueError(_soft(labels[(labels > 0) & (labels < VOID)][0], path))
+    if labels.max(initial=0) > VOID or labels.min(initial=0) < 0:
         raise ValueError(
-            f"mask {path} holds only 0 and 255, which is void in encoding davis2017: set the encoding to "
-            "davis2016 if 255 marks the object"
+            f"mask {path} holds the value {labels.max()}, but object ids are 1 to 254 and 255 is void: number the objects from 1 "
+            "on, and save it as an 8-bit palette or grey PNG"
         )
-    return labels
+    return labels.astype(np.uint8)
+
+
+def _check_background(labels: Values, palette: Labels, path: str | Path) -> None:
+    """A tool that makes the palette itself may number white or an object 0, and the black background 1."""
+    used = np.flatnonzero(np.bincount(labels.ravel(), minlength=1)[: len(palette)])
+    black = [number for number in used.tolist() if number and not palette[number].any()]
+    if black and used[0] == 0 and palette[0].any():
+        raise ValueError(
+            f"mask {path} has the number {black[0]} where it is black, and 0 where it is {tuple(palette[0].tolist())}, "
+            "but 0 is the background: save it as a grey PNG of ids, or set the encoding to davis2016 if it is black and white"
+        )
+
+
+def _soft(value: int, path: str | Path) -> str:
+    return (
+        f"mask {path} has soft edges, with values such as {value} between 0 and 255, as smooth brushes, resizing and JPEG make "
+        "them: set all values from 128 on to 255 and the others to 0, save it as PNG, and use encoding davis2016"
+    )
 
 
 def _white(image: Image.Image) -> int | None:
     """Index of white in a palette: a grey image saved as a palette image has it at 255."""
-    palette = np.array(image.getpalette("RGB")).reshape(-1, 3)
-    (white,) = np.nonzero((palette == 255).all(axis=1))
+    (white,) = np.nonzero((_palette(image) == 255).all(axis=1))
     return int(white[-1]) if white.size else None
+
+
+def _palette(image: Image.Image) -> Labels:
+    return np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
 
 
 def write_mask(path: str | Path, mask: Labels) -> None:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from revseg.video.frame import Frame, Losses, resized
+from revseg.video.names import identity, kind, ordered, tell_once
+from revseg.video.pixels import rgb
 
 FRAME_RATE = Fraction(24)
 """Frame rate of folders, which have none of their own: the rate of DAVIS."""
@@ -19,23 +21,33 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Returns the frames in order: by number where the names are numbers, else by name."""
+    """Returns the frames in order (``ordered``). Tells of files that are named like frames and are none."""
     files = in_order(folder, SUFFIXES)
+    others = [path for path in visible(folder) if path.suffix.lower() not in SUFFIXES]
     if not files:
-        raise ValueError(f"folder {folder} has no frame: put JPEG or PNG images in it, one per frame")
+        found = f"; {sorted(others)[0].name} is neither" if others else ""
+        raise ValueError(f"folder {folder} has no frame: put JPEG or PNG images in it, one per frame{found}")
+    like, names = kind(files[0].stem), {identity(path.stem) for path in files}
+    numbered = len(like) > 1
+    if unused := sorted(p.name for p in others if (kind(p.stem) == like if numbered else identity(p.stem) in names)):
+        tell_once(f"{folder}: {some(unused)} not used: frames are JPEG or PNG")
     return files
 
 
 def in_order(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """Returns the files of a folder with these suffixes: by number where the names are numbers, else by name."""
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    files = [path for path in visible if path.suffix.lower() in suffixes]
-    numbered = all(path.stem.isdecimal() for path in files)
-    files.sort(key=lambda path: (int(path.stem), path.name) if numbered else (0, path.name))
-    for one, other in zip(files, files[1:], strict=False):
-        if one.stem == other.stem:
-            raise ValueError(f"{one} and {other.name} are the same frame twice: remove one of them")
-    return files
+    """Returns the files of a folder with these suffixes, in upper or lower case, in the order of their frames."""
+    return ordered(path for path in visible(folder) if path.suffix.lower() in suffixes)
+
+
+def visible(folder: Path) -> list[Path]:
+    """Returns the files of a folder that are not hidden, as ``._00000.png`` is."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir()]
+
+
+def some(names: list[str]) -> str:
+    """Returns the first of many names, with the verb."""
+    listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"{listed} {'is' if len(names) == 1 else 'are'}"
 
 
 def decode_folder(folder: Path, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
@@ -72,9 +84,10 @@ def _read(path: Path, height: int | None) -> tuple[NDArray[np.uint8], tuple[int,
             # JPEG can be decoded at a half, a quarter, ... of its size, without loss where pixels are averaged after that.
             twice = 2 * new_size[0], 2 * new_size[1]
             image.draft("RGB", twice if turned else twice[::-1])
-            whole = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, Image.DecompressionBombError):  # SyntaxError: a PNG with a broken chunk
+            whole = ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # SyntaxError: a PNG with a broken chunk
         return None
+    whole = rgb(whole, path)
     if new_size != native_size:
         shrinks = new_size[0] < native_size[0]
         whole = whole.resize(new_size[::-1], Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)

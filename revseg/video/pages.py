@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from revseg.video import pixels
+
 PICTURES = ("1", "L", "P", "RGB", "RGBA", "PA", "LA")
 """Kinds of pixels of 8 bits or fewer."""
 DEEP = ("I;16", "I;16B", "I;16L", "I", "F")
@@ -59,7 +61,7 @@ class Pages:
             return self._several(index)
         try:
             self._image.seek(index)
-            found = np.asarray(self._image.convert("RGB") if rgb else self._image)
+            found = np.asarray(pixels.rgb(self._image, self.path) if rgb else self._image)
         except ERRORS as error:
             raise ValueError(f"page {index} of {self.path} cannot be read ({error}): get a whole copy") from error
         return found[..., None] if found.ndim == 2 else found

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-import imageio.v3 as imageio
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from revseg.video.frame import Frame, Losses, resized
 from revseg.video.pages import PICTURES
+from revseg.video.pixels import rgb
 from revseg.video.resize import resize_picture
 
 SUFFIXES = (".tif", ".tiff", ".webp")
@@ -29,8 +28,8 @@ def is_stack(path: Path) -> bool:
 def decode_stack(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
     """Yields the frames in order, all of the size of the first. threads: not used: one file is one stream."""
     step, size = 1 / frame_rate_of(path), None
-    with imageio.imopen(path, "r", plugin="pillow") as file:
-        for index, picture in enumerate(_pictures(file, path, losses)):
+    with Image.open(path) as image:
+        for index, picture in enumerate(_pictures(image, path, losses)):
             size = size or picture.shape[:2]
             if picture.shape[:2] != size:
                 raise ValueError(f"frame {index} of {path} has another size than those before: give all frames one size")
@@ -53,20 +52,16 @@ def frame_rate_of(path: Path) -> Fraction:
     return Fraction(1000) / Fraction(milliseconds).limit_denominator(1000) if milliseconds else FRAME_RATE
 
 
-def _pictures(file: Any, path: Path, losses: Losses) -> Iterator[NDArray[np.uint8]]:
+def _pictures(image: Image.Image, path: Path, losses: Losses) -> Iterator[NDArray[np.uint8]]:
     """Yields (H, W, 3) uint8 as long as they can be decoded; what is missing then is the end."""
-    frames = file.iter(mode="RGB")
     count = 0
-    while True:
-        try:
-            picture = next(frames, None)
-        except (OSError, SyntaxError, EOFError) as error:
-            losses.cut(f", its frame {count} cannot be decoded ({error})")
-            return
-        if picture is None:
-            return
-        yield np.asarray(picture, np.uint8)
-        count += 1
+    try:
+        for count in range(getattr(image, "n_frames", 1)):
+            image.seek(count)
+            image.load()
+            yield np.asarray(rgb(image, path))
+    except (OSError, SyntaxError, EOFError) as error:
+        losses.cut(f", its frame {count} cannot be decoded ({error})")
 
 
 def write_array(path: Path, slices: Iterable[NDArray[np.uint8]], count: int) -> None:

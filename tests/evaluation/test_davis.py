@@ -58,6 +58,34 @@ class TestEvaluateMasks:
         scores = evaluate_masks([rows(1)], [rows(1)], object_ids=[1, 2])
         assert scores[2].jf == pytest.approx(1.0, abs=1e-6)
 
+    def test_a_frame_that_is_void_all_over_does_not_count(self) -> None:
+        void = np.full(SHAPE, 255, np.uint8)
+        (score,) = evaluate_masks([rows(1), rows(1)], [rows(1, 1), void], object_ids=[1]).values()
+        assert score.J.mean == pytest.approx(0.5)
+        with pytest.raises(ValueError, match="nothing to measure: all labels are 255, void, throughout"):
+            evaluate_masks([rows(1)], [void], object_ids=[1])
+
+    @pytest.mark.parametrize("pixels", [1, 3, 9])
+    def test_many_objects_are_measured_as_each_alone(self, pixels: int) -> None:
+        """With objects at the edges of the frame, in several pieces, missed, and beside void."""
+        random = np.random.default_rng(pixels)
+        label = np.zeros((60, 90), np.uint8)
+        for number in range(200):
+            y, x = random.integers(0, label.shape)
+            label[y : y + pixels, x : x + pixels] = 1 + 5 * (number % 50)
+        label[20:22] = 255
+        prediction = np.where(random.random(label.shape) < 0.1, 0, np.roll(label, (1, 2), (0, 1))).astype(np.uint8)
+        ids = [*range(1, 251, 5), 254]
+        together = evaluate_masks([prediction], [label], ids)
+        alone = {number: evaluate_masks([prediction], [label], [number])[number] for number in ids}
+        assert together == alone
+
+    def test_many_objects_with_holes_in_their_ids(self) -> None:
+        label = np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE).astype(np.uint8)
+        ids = [number for number in range(1, 192) if number % 3]
+        scores = evaluate_masks([np.where(label == 190, 0, label)], [label], ids)
+        assert [number for number, score in scores.items() if score.J.mean < 1] == [190]
+
     def test_takes_generators_of_equal_length(self) -> None:
         frames = [rows(1), rows(1)]
         assert evaluate_masks(iter(frames), (frame for frame in frames), [1])[1].jf == 1.0
@@ -139,6 +167,16 @@ class TestEvaluateFolders:
             save(tmp_path / "prediction" / f"{number}.png", rows(1 if number == 10 else 0))
         report = evaluate_folders(tmp_path / "prediction", tmp_path / "annotation")
         assert report.overall.J.mean == 1.0
+
+    def test_names_that_mean_the_same_frame_are_a_pair(self, tmp_path: Path) -> None:
+        for number in (9, 10):
+            save(tmp_path / "annotation" / f"frame_{number:05d}.png", rows(1))
+            save(tmp_path / "prediction" / f"Frame_{number}.PNG", rows(1))
+        (tmp_path / "annotation" / "._frame_00009.png").write_bytes(b"hidden")
+        assert evaluate_folders(tmp_path / "prediction", tmp_path / "annotation", protocol="all").overall.J.mean == 1.0
+        save(tmp_path / "prediction" / "frame_9.png", rows(0))
+        with pytest.raises(ValueError, match=r"frame_9\.png and .*Frame_9\.PNG are masks of one frame: remove one"):
+            evaluate_folders(tmp_path / "prediction", tmp_path / "annotation", protocol="all")
 
     def test_encodings(self, tmp_path: Path) -> None:
         for index in range(3):

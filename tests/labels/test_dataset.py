@@ -111,6 +111,32 @@ def test_lists_of_davis_2016(root):
     assert dataset.encoding == "davis2016"
 
 
+def test_lists_of_any_editor_and_names_with_spaces(root):
+    for kind in ("JPEGImages", "Annotations"):
+        (root / kind / "480p" / "dog").rename(root / kind / "480p" / "my dog 2")
+    (root / "ImageSets" / "2017" / "train.txt").write_bytes(b"\xef\xbb\xbfmy dog 2 \r\nbear\r\n")
+    dataset = DavisDataset(root, "train", year=2017)
+    assert dataset.names == ["my dog 2", "bear"]
+    assert dataset.load("my dog 2").frames == 4
+
+
+@pytest.mark.parametrize("name", ["../../../outside", "bear/../bear", "..", ".hidden"])
+def test_no_name_leads_out_of_the_dataset(root, name):
+    shutil.copytree(root / "JPEGImages" / "480p" / "bear", root.parent / "outside")
+    shutil.copytree(root / "JPEGImages" / "480p" / "bear", root / "JPEGImages" / "480p" / ".hidden")
+    with pytest.raises(ValueError, match=r"is not in .*480p: choose one of bear, camel, dog|did you mean"):
+        DavisDataset(root, year=2017).load(name)
+
+
+def test_masks_of_a_dataset_in_upper_case_beside_hidden_files(root):
+    folder = root / "Annotations" / "480p" / "bear"
+    (folder / "00000.png").rename(folder / "00000.PNG")
+    (folder / "._00000.png").write_bytes(b"\0\5\26\7")
+    dataset = DavisDataset(root, year=2017)
+    assert dataset.classes("bear") == 3
+    assert dataset.load("bear").labelled_frames == (0, 1, 2, 3, 4)
+
+
 def test_only_the_first_frame_annotated(root):
     for path in (root / "Annotations" / "480p" / "bear").glob("0000[1-4].png"):
         path.unlink()
@@ -187,6 +213,69 @@ def test_masks_by_any_number_of_digits(own):
     shutil.copy(masks / "4.png", masks / "04.png")
     with pytest.raises(ValueError, match=r"4\.png and .*04\.png are masks of one frame: remove one"):
         load_own(video, masks, "davis2017")
+
+
+def test_masks_named_like_those_of_other_tools(own, caplog):
+    """CVAT, XMem++ and ffmpeg write frame_000004.png."""
+    caplog.set_level("INFO")
+    video, masks = own
+    for path in list(masks.iterdir()):
+        path.rename(masks / f"frame_{int(path.stem):06d}.png")
+    sample = load_own(video, masks, "davis2017")
+    assert sample.labelled_frames == (0, 4, 11)
+    assert (sample.labels[1].numpy() == labels(4)).all()
+    assert f"frame_000000.png labels frame 00000 of {video}, counted from 0" in caplog.text
+
+
+def test_unpadded_frames_and_their_masks(tmp_path, pictures):
+    (tmp_path / "frames").mkdir()
+    for number, pixels in enumerate(pictures(12), 1):
+        Image.fromarray(pixels).save(tmp_path / "frames" / f"frame_{number}.png")
+    for number in (1, 2, 12):
+        write_mask(tmp_path / "masks" / f"frame_{number}.png", labels(number))
+    sample = load_own(tmp_path / "frames", tmp_path / "masks", "davis2017")
+    assert sample.labelled_frames == (0, 1, 11)
+    assert (sample.labels.numpy() == np.stack([labels(number) for number in (1, 2, 12)])).all()
+
+
+def test_one_label_and_every_frame_labelled(own):
+    video, masks = own
+    for frame in range(12):
+        write_mask(masks / f"{frame:05d}.png", labels(frame))
+    assert load_own(video, masks, "davis2017").labelled_frames == tuple(range(12))
+    for frame in range(12):
+        if frame != 7:
+            (masks / f"{frame:05d}.png").unlink()
+    assert load_own(video, masks, "davis2017").labelled_frames == (7,)
+
+
+def test_a_mask_that_is_void_all_over_labels_nothing(own, caplog):
+    video, masks = own
+    write_mask(masks / "00004.png", np.full((64, 96), 255, np.uint8))
+    assert load_own(video, masks, "davis2017").labelled_frames == (0, 11)
+    assert f"{masks}: 00004.png is void all over, and labels nothing" in caplog.text
+    for frame in (0, 11):
+        write_mask(masks / f"{frame:05d}.png", np.full((64, 96), 255, np.uint8))
+    with pytest.raises(ValueError, match=r"the masks in .*my masks are 255, void, throughout: label some pixels of"):
+        load_own(video, masks, "davis2017")
+
+
+def test_masks_of_one_value_all_over_are_told(own, caplog):
+    """As those are whose transparency was dropped."""
+    video, masks = own
+    for path in masks.iterdir():
+        Image.new("L", (96, 64), 255).save(path)
+    load_own(video, masks, "davis2016")
+    assert f"the labels in {masks} show object 1 and nothing else: check data.encoding" in caplog.text
+
+
+def test_ids_up_to_254_with_holes(own):
+    video, masks = own
+    mask = np.kron(np.array([[0, 7], [254, 255]], np.uint8), np.ones((32, 48), np.uint8))
+    write_mask(masks / "00004.png", mask)
+    sample = load_own(video, masks, "davis2017")
+    assert (sample.masks[1].numpy() == mask).all()
+    assert (objects_in(sample.masks), classes_of(sample.masks)) == ([1, 2, 7, 254], 255)
 
 
 def test_masks_after_the_last_frame_read(own):

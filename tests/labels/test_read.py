@@ -78,8 +78,8 @@ def test_where_all_is_known_the_nearest_label_counts() -> None:
         assert np.array_equal(resize_sparse(mask, *size), resize_mask(mask, *size))
 
 
-def test_masks_of_a_few_pixels_in_png(video: Path, tmp_path: Path) -> None:
-    """One shows background and unknown alone: others show that values are ids."""
+def test_masks_of_a_few_pixels_in_png(video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One shows background and unknown alone: others show that values are ids. One that shows nothing labels nothing."""
     for frame in (1, 3, 4):
         (tmp_path / "masks").mkdir(exist_ok=True)
         Image.fromarray(np.where(points()[frame] == 2, 255, points()[frame]).astype(np.uint8)).save(
@@ -87,8 +87,9 @@ def test_masks_of_a_few_pixels_in_png(video: Path, tmp_path: Path) -> None:
         )
     Image.fromarray(np.where(points()[1] == 0, 0, 255).astype(np.uint8)).save(tmp_path / "masks" / "0.png")
     sample = loaded(video, tmp_path / "masks")
-    assert sample.labelled_frames == (0, 1, 3, 4)
+    assert sample.labelled_frames == (0, 1, 4)
     assert int((sample.masks[0] != VOID).sum()) == 1
+    assert "3.png is void all over, and labels nothing" in caplog.text
     (tmp_path / "masks" / "1.png").unlink()
     with pytest.raises(ValueError, match=r"0\.png holds only 0 and 255, which is void in encoding davis2017"):
         loaded(video, tmp_path / "masks")
@@ -129,6 +130,17 @@ def test_bad_volumes(labels: np.ndarray, sentence: str, video: Path, tmp_path: P
     np.save(tmp_path / "labels.npy", labels)
     with pytest.raises(ValueError, match=rf"volume of labels .*labels\.npy {sentence}"):
         loaded(video, tmp_path / "labels.npy")
+
+
+def test_a_volume_with_soft_edges(tmp_path: Path) -> None:
+    np.save(tmp_path / "video.npy", np.zeros((2, 40, 60), np.uint8))
+    rows, columns = np.mgrid[:40, :60]
+    soft = np.clip(128 + 30 * (12 - np.hypot(rows - 20, columns - 30)), 0, 255).astype(np.uint8)
+    np.save(tmp_path / "labels.npy", np.stack([soft, soft]))
+    with pytest.raises(
+        ValueError, match=r"slice 0 of volume of labels .*labels\.npy has soft edges, .*: set all values from 128 on to 1"
+    ):
+        loaded(tmp_path / "video.npy", tmp_path / "labels.npy")
 
 
 def test_bad_settings(video: Path, tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""Which files are masks, and what is given for a folder of masks and is none."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from revseg.labels.dataset import load_own
+from revseg.labels.files import check_labels, mask_files, masks_by_name
+
+
+def test_masks_in_order_of_their_numbers(tmp_path: Path) -> None:
+    for name in ("10.png", "9.PNG", "011.bmp", "._9.png", "9.jpg"):
+        (tmp_path / name).touch()
+    assert [path.name for path in mask_files(tmp_path)] == ["9.PNG", "10.png", "011.bmp"]
+    assert [path.name for path in masks_by_name(tmp_path).values()] == ["9.PNG", "10.png", "011.bmp"]
+    (tmp_path / "11.png").touch()
+    with pytest.raises(ValueError, match=r"11\.png and .*011\.bmp are masks of one frame: remove one"):
+        masks_by_name(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "labels.zip",
+            r"labels\.zip are an archive: unpack it, and give the folder with a PNG for each labelled frame, named like",
+        ),
+        ("labels", r"labels are an archive: unpack it"),
+        ("labels.tar.gz", r"labels\.tar\.gz are an archive: unpack it"),
+        ("00000.png", r"00000\.png are a single picture: put it into a folder, named like its frame, and give the folder"),
+        ("mask.JPG", r"mask\.JPG are a single picture"),
+        ("labels.json", r"labels\.json are a text file: export masks from the tool that wrote it, and give the folder"),
+        (
+            "masks.mp4",
+            r"masks\.mp4 are one file: give a folder .* ffmpeg -i masks\.mp4 -fps_mode passthrough -start_number 0 masks/",
+        ),
+    ],
+)
+def test_a_file_in_place_of_a_folder(name: str, sentence: str, tmp_path: Path) -> None:
+    """It is refused before the video is decoded: here there is none."""
+    path = tmp_path / name
+    if name in ("labels.zip", "labels"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("00000.png", b"")
+    elif Path(name).suffix in (".png", ".JPG"):
+        Image.new("L", (4, 3)).save(path)
+    else:
+        path.write_bytes(b"anything")
+    with pytest.raises(ValueError, match=rf"masks .*{sentence}"):
+        load_own(tmp_path / "missing.mp4", path, "davis2017")
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    for name in ("missing", "missing.zip"):
+        with pytest.raises(ValueError, match=rf"folder of masks .*{name} does not exist: make it, with a PNG per labelled frame"):
+            check_labels(tmp_path / name)
+
+
+def test_what_holds_labels(tmp_path: Path) -> None:
+    check_labels(tmp_path)
+    for name in ("labels.npy", "labels.tif"):
+        check_labels(shutil.copy(__file__, tmp_path / name))  # by their names; reading them tells what they are
