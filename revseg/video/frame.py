@@ -19,6 +19,18 @@ class Frame(NamedTuple):
     """(H, W, C), resized: RGB, or the channels of a volume."""
     native_size: tuple[int, int]
     """(H, W) as the frame is to be shown, before resizing."""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width of a pixel as it is to be shown, for a height of 1."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a video says of itself before it is decoded."""
+
+    frame_rate: Fraction
+    """Frames per second, the mean where the rate varies."""
+    frames: int | None
+    """How many; None: only decoding tells."""
 
 
 @dataclass
