@@ -31,7 +31,7 @@ class Picture:
     def pixels(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Returns (H, W, 3) RGB."""
         matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-        if self.crop is not None:
+        if self.crop is not None and self.crop.fits(frame.width, frame.height):
             frame = cropped(frame, self.crop)
         if self.native_size == (0, 0):
             self._start(frame, matrix)

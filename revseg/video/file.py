@@ -73,7 +73,8 @@ def decode_file(path: Path, height: int | None, losses: Losses, threads: int | N
         context.copy_opaque = True  # a frame tells which packet it is from
         if _end_of_index(stream) > path.stat().st_size:
             losses.cut("")
-        picture, clock = Picture(height, sample_aspect_ratio(stream), crop_of(path)), _Clock(1 / frame_rate(stream))
+        crop = crop_of(path, container.format.name, index=container.streams.video.index(stream))
+        picture, clock = Picture(height, sample_aspect_ratio(stream), crop), _Clock(1 / frame_rate(stream))
         packets = container.demux(stream)
         for number, section, frame in numbered(packets, losses, _incomplete(stream, path)):
             time = clock.time(frame, section)

@@ -9,6 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+WIDEST = 4096
+"""Columns to which frames are enlarged at most."""
+
 
 class Frame(NamedTuple):
     name: str
@@ -66,7 +69,14 @@ class Losses:
 
 
 def resized(native_size: tuple[int, int], height: int | None) -> tuple[int, int]:
-    """Returns (H, W) with the given height and the same aspect ratio; None: the native size."""
+    """Returns (H, W) with the given height and the same aspect ratio; None: the native size.
+
+    Raises ValueError for a strip of few lines that would be enlarged to a very wide picture: it would take hours.
+    """
     if height is None:
         return native_size
-    return height, max(1, round(native_size[1] * height / native_size[0]))
+    lines, columns = native_size
+    width = max(1, round(columns * height / lines))
+    if height > lines and width > WIDEST:
+        raise ValueError(f"frames of {columns} x {lines} pixels would become {width} x {height}: set data.height={lines}")
+    return height, width
