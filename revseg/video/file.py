@@ -1,7 +1,7 @@
 """Decodes a video file: any container, codec and pixel format that FFmpeg reads."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from revseg.video.convert import Picture, sample_aspect_ratio
 from revseg.video.crop import crop_of
-from revseg.video.frame import Facts, Frame, Losses
+from revseg.video.frame import Facts, Frame, Losses, check_pixels
 from revseg.video.numbering import numbered
 from revseg.video.transport import incomplete_frames
 
@@ -63,7 +63,7 @@ def facts_of_file(path: Path) -> Facts:
         return Facts(frame_rate(stream), stream.frames or None)
 
 
-def decode_file(path: Path, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
+def decode_file(path: Path, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
     """Yields frames in order of time, resized and turned upright."""
     with open_file(path) as container:
         stream = video_stream(container, path)
@@ -73,6 +73,7 @@ def decode_file(path: Path, height: int | None, losses: Losses, threads: int | N
         context.copy_opaque = True  # a frame tells which packet it is from
         if _end_of_index(stream) > path.stat().st_size:
             losses.cut("")
+        check_pixels(path, stream.width, stream.height)
         crop = crop_of(path, container.format.name, index=container.streams.video.index(stream))
         picture, clock = Picture(height, sample_aspect_ratio(stream), crop), _Clock(1 / frame_rate(stream))
         packets = container.demux(stream)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_PIXELS = 100_000_000
+"""Pixels of a frame at most: a small file may promise any number of them."""
 WIDEST = 4096
 """Columns to which frames are enlarged at most."""
 
@@ -66,6 +68,14 @@ class Losses:
     def _stop(self, problem: str) -> None:
         if self.on_error == "stop":
             raise ValueError(f"{problem}: get a whole copy, or set on_error=skip to use what there is")
+
+
+def check_pixels(path: Path, width: int, height: int) -> None:
+    """Raises ValueError for a frame that is larger than any camera makes."""
+    if width * height > MOST_PIXELS:
+        raise ValueError(
+            f"frames of {path} are {width} x {height} pixels: give frames of at most {MOST_PIXELS // 10**6} million pixels"
+        )
 
 
 def resized(native_size: tuple[int, int], height: int | None) -> tuple[int, int]:

@@ -11,7 +11,9 @@ Place = tuple[int, int]
 """Where a frame is shown: the section of the file, and its time there. A section begins where the clock of the file restarts."""
 
 
-def numbered(packets: Packets, losses: Losses, incomplete: Callable[[av.Packet], bool]) -> Iterator[tuple[int, int, av.VideoFrame]]:
+def numbered(
+    packets: Packets, losses: Losses, incomplete: Callable[[av.Packet], bool]
+) -> Iterator[tuple[int, int, av.VideoFrame]]:
     """Yields (number, section, frame). incomplete: tells of a packet whether a part of it is missing.
 
     Threads report an error some packets late. But frames come out in order of time: after an error, a frame that
