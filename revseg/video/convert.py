@@ -21,7 +21,7 @@ def sample_aspect_ratio(stream: VideoStream) -> Fraction:
 
 
 class Picture:
-    """Converts frames, all to the size of the first one. ratio: sample aspect ratio as coded. crop: what the container cuts off."""
+    """Converts frames, all to the size of the first one. ratio: sample aspect ratio as coded. crop: by the container."""
 
     def __init__(self, height: int | None, ratio: Fraction, crop: Crop | None) -> None:
         self.height, self.sample_aspect_ratio, self.reformatter = height, ratio, VideoReformatter()
@@ -37,8 +37,9 @@ class Picture:
             self._start(frame, matrix)
         height, width = self.coded_size
         method = "AREA" if height < frame.height else "BILINEAR"
-        rgb = self.reformatter.reformat(frame, width, height, "rgb24", interpolation=method)
-        pixels: Any = rgb.to_ndarray()
+        plane: Any = self.reformatter.reformat(frame, width, height, "rgb24", interpolation=method).planes[0]
+        lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # no copy: a line may be longer than its pixels
+        pixels = lines[:height, : 3 * width].reshape(height, width, 3)
         upright = pixels.transpose(1, 0, 2) if self.transposed else pixels
         return upright[self.order]
 

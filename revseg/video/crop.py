@@ -74,7 +74,8 @@ def matroska_crops(file: BinaryIO) -> list[Crop | None]:
     for video in _below(file, _whole(file), names=names, parts=elements):
         values = {part.name: int.from_bytes(_content(file, part)[:8]) for part in elements(file, video)}
         left, top, right, bottom = (values.get(name, 0) for name in (b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa"))
-        crops.append(Crop(left, top, right, bottom) if left or top or right or bottom else None)
+        crop = Crop(left, top, right=right, bottom=bottom)
+        crops.append(crop if any(crop) else None)
     return crops
 
 
@@ -141,5 +142,6 @@ def _aperture(width: int, height: int, numbers: tuple[int, ...]) -> Crop | None:
         return None
     aperture_width, aperture_height, across, down = (Fraction(*numbers[at : at + 2]) for at in range(0, 8, 2))
     left, top = int((width - aperture_width) / 2 + across), int((height - aperture_height) / 2 + down)
-    crop = Crop(left, top, width - left - int(aperture_width), height - top - int(aperture_height))
+    right, bottom = width - left - int(aperture_width), height - top - int(aperture_height)
+    crop = Crop(left, top, right=right, bottom=bottom)
     return crop if any(crop) and min(crop) >= 0 else None

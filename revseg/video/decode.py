@@ -19,7 +19,7 @@ class Decoded:
 
     facts: Facts
     frames: Generator[Frame]
-    """In order; decoded as they are asked for."""
+    """In order; decoded as they are asked for. The pixels of one are there until the next one is asked for: copy what is kept."""
 
 
 def decode(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from revseg.video.decode import Decoded, decode
-from revseg.video.frame import Losses
+if TYPE_CHECKING:  # settings are checked before a library that decodes is loaded
+    from revseg.video.decode import Decoded
+    from revseg.video.frame import Losses
 
 DECODERS = ("process", "inline")
 
@@ -16,14 +18,21 @@ _chosen = "process"
 def choose_decoder(name: str) -> None:
     """Sets where this process decodes from now on: "process" or "inline"."""
     global _chosen
-    if name not in DECODERS:
-        raise ValueError(f"data.decoder is {name}; choose one of {', '.join(DECODERS)}")
+    check_decoder(name)
     _chosen = name
+
+
+def check_decoder(name: str) -> None:
+    """Raises ValueError for an unknown one."""
+    if name not in DECODERS:
+        raise ValueError(f"data.decoder is {name}; choose {' or '.join(DECODERS)}")
 
 
 def open_video(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
     """Opens a video. Systems without fork decode inline."""
     if _chosen == "inline" or not hasattr(os, "fork"):
+        from revseg.video.decode import decode
+
         return decode(path, height=height, losses=losses, threads=threads)
     from revseg.video.process import decode_apart  # only here: systems without fork cannot load it
 

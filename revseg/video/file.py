@@ -1,7 +1,7 @@
 """Decodes a video file: any container, codec and pixel format that FFmpeg reads."""
 
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from fractions import Fraction
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def facts_of_file(path: Path) -> Facts:
     """Returns what the file says of itself."""
     with open_file(path) as container:
         stream = video_stream(container, path)
-        return Facts(frame_rate(stream), stream.frames or None)
+        return Facts(frame_rate(stream), stream.frames or None, sound=bool(container.streams.audio))
 
 
 def decode_file(path: Path, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
@@ -80,7 +80,13 @@ def decode_file(path: Path, height: int | None, losses: Losses, threads: int | N
         for number, section, frame in numbered(packets, losses, _incomplete(stream, path)):
             time = clock.time(frame, section)
             pixels = picture.pixels(frame)
-            yield Frame(f"{number:05d}", time, pixels, picture.native_size, picture.sample_aspect_ratio)
+            yield Frame(
+                f"{number:05d}",
+                time=time,
+                pixels=pixels,
+                native_size=picture.native_size,
+                sample_aspect_ratio=picture.sample_aspect_ratio,
+            )
         if max(clock.end, clock.last + clock.usual) < 0.95 * _promised_seconds(stream) - 0.5:
             losses.cut(f", its video ends after {float(clock.last):.1f} s")
 

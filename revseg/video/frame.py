@@ -36,6 +36,8 @@ class Facts:
     """Frames per second, the mean where the rate varies."""
     frames: int | None
     """How many; None: only decoding tells."""
+    sound: bool = False
+    """Whether it has a sound track."""
 
 
 @dataclass

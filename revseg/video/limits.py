@@ -1,6 +1,6 @@
 """Takes from a process what decoding does not need: memory and time without bound, the network, writing, other processes.
 
-Where the system has seccomp (Linux on x86-64 and ARM64), only the calls listed here are left; elsewhere only the limits of resources.
+Where the system has seccomp (Linux on x86-64 and ARM64), only the calls listed here are left; elsewhere resources are limited.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Gives the frames of a video file their numbers, which frames that cannot be decoded keep as well."""
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import av
 
@@ -26,7 +27,7 @@ def numbered(
         frames, failed = step
         errors += failed
         for frame in frames:
-            section = 0 if frame.opaque is None else frame.opaque
+            section = cast(int, frame.opaque or 0)
             place = None if frame.pts is None else (section, frame.pts)
             if place in lost:
                 continue

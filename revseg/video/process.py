@@ -45,7 +45,11 @@ def decode_apart(path: Path, *, height: int | None, losses: Losses, threads: int
         job.start(height, threads)
         facts = job.next()["facts"]
         frames = facts["frames"]
-        known = Facts(_fraction(facts["frame_rate"]), frames if isinstance(frames, int) and frames > 0 else None)
+        count = frames if isinstance(frames, int) and frames > 0 else None
+        known = Facts(_fraction(facts["frame_rate"]), count, sound=facts["sound"] is True)
+    except (KeyError, TypeError) as error:
+        job.close()
+        raise job.nonsense() from error
     except BaseException:
         job.close()
         raise
@@ -80,15 +84,15 @@ class _Job:
         """Yields the frames. The worker ends with it, also where not all are asked for."""
         try:
             index = 0
-            while (message := self.next()).keys() == {"frame"}:
+            while "frame" in (message := self.next()):
                 frame = self._frame(message["frame"], index % SLOTS)
-                self.channel.sendall(b"\0")  # the slot is free
                 self.where = f"after frame {frame.name}"
                 index += 1
                 yield frame
+                self.channel.sendall(b"\0")  # the slot is free
             self._lose(message["end"]["lost"])
         except (KeyError, TypeError, OverflowError) as error:
-            raise self._nonsense() from error
+            raise self.nonsense() from error
         finally:
             self.close()
 
@@ -103,7 +107,7 @@ class _Job:
                 ) from error
             except OSError:
                 line = b""
-            message = self._read(line) if line else {"exit": 1}
+            message: dict[str, Any] = self._read(line) if line else {"exit": 1}
             if "log" in message:
                 logging.getLogger("revseg.video").log(int(message["log"]["level"]), "%s", str(message["log"]["text"]))
             elif "error" in message:
@@ -114,35 +118,34 @@ class _Job:
                 return message
 
     def close(self) -> None:
-        """Ends the worker, if it is still there, and lets go of the memory."""
+        """Ends the worker, if it is still there."""
         self.lines.close()
         self.channel.close()
-        self.view.close()
 
     def _read(self, line: bytes) -> dict[str, Any]:
         try:
             message = json.loads(line)
         except ValueError as error:
-            raise self._nonsense() from error
+            raise self.nonsense() from error
         if not isinstance(message, dict):
-            raise self._nonsense()
+            raise self.nonsense()
         return message
 
     def _frame(self, facts: dict[str, Any], slot: int) -> Frame:
-        """Copies a frame. Nothing that the worker says of it is believed before it is checked."""
+        """Returns a frame in shared memory. Nothing that the worker says of it is believed before it is checked."""
         name, (height, width, channels) = facts["name"], facts["shape"]
         sizes = [height, width, channels, *facts["native_size"]]
         plain = isinstance(name, str) and name == os.path.basename(name) and name not in ("", ".", "..") and "\0" not in name
         if not plain or not all(isinstance(size, int) and 0 < size <= ROOM for size in sizes) or len(sizes) != 5:
-            raise self._nonsense()
+            raise self.nonsense()
         if math.prod(sizes[:3]) > ROOM:
-            raise self._nonsense()
+            raise self.nonsense()
         self._lose(facts["lost"])
         pixels = np.frombuffer(self.view, np.uint8, count=math.prod(sizes[:3]), offset=slot * ROOM)
         return Frame(
             name,
             time=_fraction(facts["time"]),
-            pixels=pixels.reshape(sizes[:3]).copy(),
+            pixels=pixels.reshape(sizes[:3]),
             native_size=(sizes[3], sizes[4]),
             sample_aspect_ratio=_fraction(facts["sample_aspect_ratio"]),
         )
@@ -165,7 +168,7 @@ class _Job:
         how = f"was ended by {names[status]}" if status in names else "ended without a word"
         return f"the decoder of {self.path} {how} {self.where}: {REMEDY}"
 
-    def _nonsense(self) -> ValueError:
+    def nonsense(self) -> ValueError:
         return ValueError(f"the decoder of {self.path} answers what makes no sense {self.where}: {REMEDY}")
 
 

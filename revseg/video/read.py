@@ -63,6 +63,8 @@ class Probe:
     """How many a volume has; None: only decoding tells."""
     sample_aspect_ratio: Fraction = Fraction(1)
     """Width of a pixel as it is to be shown, for a height of 1."""
+    sound: bool = False
+    """Whether it has a sound track."""
 
 
 def read_video(
@@ -140,7 +142,7 @@ def iterate_frames(
     losses = Losses(path, on_error)
     with closing(_frames(open_video(path, height=None, losses=losses, threads=threads), losses)) as frames:
         for index, frame in enumerate(frames):
-            yield index, frame.time, frame.pixels
+            yield index, frame.time, frame.pixels.copy()
 
 
 def probe(path: str | Path, axes: str | None = None) -> Probe:
@@ -152,7 +154,8 @@ def probe(path: str | Path, axes: str | None = None) -> Probe:
     decoded = open_video(path, height=None, losses=Losses(path, "skip"), threads=None)
     with closing(decoded.frames) as frames:
         for frame in frames:
-            return Probe(frame.native_size, decoded.facts.frame_rate, sample_aspect_ratio=frame.sample_aspect_ratio)
+            ratio, sound = frame.sample_aspect_ratio, decoded.facts.sound
+            return Probe(frame.native_size, decoded.facts.frame_rate, sample_aspect_ratio=ratio, sound=sound)
     raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
 
 
@@ -195,21 +198,21 @@ class _Pile:
 
     def __init__(self) -> None:
         self.chunks: list[Tensor] = []
-        self.loose: list[NDArray[np.uint8]] = []
+        self.room = 0
+        """How many frames the last chunk can still take."""
 
     def add(self, pixels: NDArray[np.uint8]) -> None:
-        self.loose.append(pixels)
-        if len(self.loose) * pixels.size >= CHUNK:
-            self._gather()
-
-    def _gather(self) -> None:
-        self.chunks.append(torch.from_numpy(np.stack(self.loose)))
-        self.loose.clear()
+        """Copies a frame (H, W, C)."""
+        if not self.room:
+            self.room = max(1, CHUNK // pixels.size)
+            self.chunks.append(torch.empty(self.room, *pixels.shape, dtype=torch.uint8))
+        chunk = self.chunks[-1].numpy()
+        np.copyto(chunk[len(chunk) - self.room], pixels)
+        self.room -= 1
 
     def volume(self) -> Tensor:
         """Returns (C, T, H, W). A chunk is freed once it is copied, and memory that is not written yet takes no space."""
-        if self.loose:
-            self._gather()
+        self.chunks[-1] = self.chunks[-1][: len(self.chunks[-1]) - self.room]
         frames = sum(map(len, self.chunks))
         _, height, width, channels = self.chunks[0].shape
         volume = torch.empty(channels, frames, height, width, dtype=torch.uint8)

@@ -128,7 +128,8 @@ class Worker(logging.Handler):
         allow_seconds(self.seconds)
         try:
             decoded = decode(self.path, height=self.height, losses=self.losses, threads=self.threads)
-            self.say(facts={"frame_rate": _pair(decoded.facts.frame_rate), "frames": decoded.facts.frames})
+            facts = decoded.facts
+            self.say(facts={"frame_rate": _pair(facts.frame_rate), "frames": facts.frames, "sound": facts.sound})
             for frame in decoded.frames:
                 self.give(frame)
                 allow_seconds(self.seconds)
