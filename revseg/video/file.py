@@ -30,6 +30,8 @@ def open_file(path: Path) -> InputContainer:
         # An absolute path, because FFmpeg takes "a:b.mp4" for a protocol; the protocols keep a playlist from opening connections.
         options = {"protocol_whitelist": "file,crypto,data"}
         container = av.open(str(path.absolute()), options=options, metadata_errors="ignore")
+    except MemoryError:
+        raise
     except av.FFmpegError as error:
         problem = "cannot be read" if isinstance(error, OSError) else "is not a video, or it is truncated"
         remedy = "get a whole copy, or convert it with ffmpeg"

@@ -58,12 +58,12 @@ def limit(memory: int, files: bool = False) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     if not files:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    with suppress(ValueError, OSError):  # systems without it; macOS refuses
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     if sys.platform == "linux":
         _control(PR_SET_NO_NEW_PRIVS, 1)
         _control(PR_SET_DUMPABLE, 0)
         _filter_calls()
+    with suppress(ValueError, OSError):  # macOS refuses
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
 
 def allow_seconds(seconds: int) -> None:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Generator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,8 @@ class _Job:
                 self.where = f"after frame {frame.name}"
                 index += 1
                 yield frame
-                self.channel.sendall(b"\0")  # the slot is free
+                with suppress(OSError):  # it has decoded all, and ended
+                    self.channel.sendall(b"\0")  # the slot is free
             self._lose(message["end"]["lost"])
         except (KeyError, TypeError, OverflowError) as error:
             raise self.nonsense() from error

@@ -124,9 +124,9 @@ class Worker(logging.Handler):
         """Decodes under limits; every error becomes a line."""
         logging.getLogger().handlers[:] = [self]
         prepare(self.path)
-        limit(self.memory + len(self.shared))
-        allow_seconds(self.seconds)
         try:
+            limit(self.memory + len(self.shared))
+            allow_seconds(self.seconds)
             decoded = decode(self.path, height=self.height, losses=self.losses, threads=self.threads)
             facts = decoded.facts
             self.say(facts={"frame_rate": _pair(facts.frame_rate), "frames": facts.frames, "sound": facts.sound})
