@@ -25,7 +25,7 @@ import numpy as np
 
 from revseg.video.decode import Decoded
 from revseg.video.frame import MOST_PIXELS, Facts, Frame, Losses
-from revseg.video.worker import LONGEST_LINE, SLOTS
+from revseg.video.worker import LONGEST_LINE, OUT_OF_MEMORY, SLOTS
 
 MEMORY = 4 << 30
 """Bytes of address space of a process that decodes, beside the frames that it shares."""
@@ -156,14 +156,12 @@ class _Job:
         self.losses.names.extend(map(str, names))
 
     def _error(self, error: dict[str, Any]) -> Exception:
-        kind = error.get("kind")
-        if kind == "memory":
-            gib = MEMORY / (1 << 30)
-            return ValueError(f"decoding {self.path} takes more than {gib:g} GiB {self.where}: {REMEDY}; {INLINE}")
-        return (OSError if kind == "OSError" else ValueError)(str(error.get("text")))
+        return (OSError if error.get("kind") == "OSError" else ValueError)(str(error.get("text")))
 
     def _end(self, status: Any) -> str:
         """Returns the sentence about a worker that ended too early."""
+        if status == OUT_OF_MEMORY:
+            return f"decoding {self.path} takes more than {MEMORY / (1 << 30):.3g} GiB {self.where}: {REMEDY}; {INLINE}"
         if status == -signal.SIGXCPU:
             return f"decoding {self.path} takes more than {SECONDS} s for one frame {self.where}: {REMEDY}; {INLINE}"
         names = {-number: number.name for number in signal.Signals}

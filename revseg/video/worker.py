@@ -28,7 +28,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
 
+import av.subtitles.stream  # noqa: F401  # PyAV loads it with the first file, when a worker may have no memory for it
 import numpy as np
+from PIL import Image
 
 from revseg.video.decode import decode, prepare
 from revseg.video.frame import Frame, Losses
@@ -36,6 +38,8 @@ from revseg.video.limits import allow_seconds, die_with_parent, limit
 
 SLOTS = 4
 """Frames that are decoded ahead."""
+OUT_OF_MEMORY = 12
+"""Exit status of a worker without memory, which has none left to say so."""
 LONGEST_LINE = 1 << 20
 """Bytes of a line that are read."""
 
@@ -47,6 +51,7 @@ def serve(control: socket.socket) -> None:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    Image.preinit()
     gc.freeze()
     events = select.poll()
     events.register(control, select.POLLIN)
@@ -102,6 +107,8 @@ def work(channel: socket.socket, memory: int, parent: int) -> NoReturn:
         with suppress(BrokenPipeError, ConnectionResetError):  # nobody waits for it any more
             Worker(channel, memory).run()
             status = 0
+    except MemoryError:
+        status = OUT_OF_MEMORY
     finally:
         os._exit(status)
 
@@ -134,8 +141,6 @@ class Worker(logging.Handler):
                 self.give(frame)
                 allow_seconds(self.seconds)
             self.say(end={"lost": self.newly_lost()})
-        except MemoryError:
-            self.say(error={"kind": "memory", "text": ""})
         except (ValueError, OSError) as error:
             self.say(error={"kind": "OSError" if isinstance(error, OSError) else "ValueError", "text": str(error)})
 
