@@ -53,6 +53,7 @@ def gone(number: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("height", [None, 24])
 def test_the_same_as_inline(tmp_path: Path, noisy: Path, height: int | None) -> None:
     folder = tmp_path / "frames"
@@ -91,6 +92,7 @@ def test_a_decoder_that_crashes(noisy: Path, number: signal.Signals) -> None:
     assert len(list(iterate_frames(noisy))) == 30  # the next one is not disturbed
 
 
+@pytest.mark.slow
 @linux
 def test_a_decoder_that_hangs(noisy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "PATIENCE", 3.0)
@@ -119,6 +121,7 @@ def test_a_worker_ends_when_nobody_wants_more(noisy: Path) -> None:
     assert gone(number)
 
 
+@pytest.mark.slow
 @linux
 def test_all_end_with_the_process_that_decodes(noisy: Path) -> None:
     """Killed, it cannot say good-bye."""
