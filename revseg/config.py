@@ -10,6 +10,7 @@ from revseg.network.config import NetworkConfig
 from revseg.runs.verbosity import check_verbosity
 from revseg.tasks.config import DataConfig, GuidanceConfig, check_scale
 from revseg.training.config import AugmentConfig, TrainingConfig
+from revseg.video.decoder import check_decoder
 
 TASKS = ("one_video", "dataset")
 
@@ -69,6 +70,8 @@ class PredictDataConfig:
     """Only the first frames; null: all."""
     on_error: str = "stop"
     """At a frame that cannot be decoded: stop, or skip it."""
+    decoder: str = "process"
+    """Where videos are decoded: process (one of its own, with limits, which a hostile file cannot leave) or inline."""
 
     def __post_init__(self) -> None:
         for name in ("height", "max_frames"):
@@ -77,6 +80,7 @@ class PredictDataConfig:
                 raise ValueError(f"data.{name} is {value}; give a positive number, or null")
         if self.on_error not in ("stop", "skip"):
             raise ValueError(f"data.on_error is {self.on_error}; choose stop or skip")
+        check_decoder(self.decoder)
         check_scale(self.scale)
 
 

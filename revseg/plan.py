@@ -19,6 +19,7 @@ from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, Size, forecast_prediction, forecast_training, largest
 from revseg.tasks.config import DataConfig
 from revseg.tasks.source import open_split
+from revseg.video.decoder import choose_decoder
 from revseg.video.read import iterate_frames, probe
 
 CARDS_GB = (8, 12, 16, 24, 48, 80, 140)
@@ -28,6 +29,7 @@ CARD_OVERHEAD = 1 << 30
 
 def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
     """Prints the forecasts for the video and the network that revseg-train would take."""
+    choose_decoder(config.data.decoder)
     device = choose_device(config.device)
     size = size_of(config.data)
     asked = config.network.evidence

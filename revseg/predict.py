@@ -33,6 +33,7 @@ from revseg.segment.expectation import least_sure
 from revseg.segment.segmenter import Segmenter
 from revseg.tasks.measures import check_channels, check_classes
 from revseg.training.checkpoint import Checkpoint, load, network_from
+from revseg.video.decoder import choose_decoder
 from revseg.video.read import probe
 
 LOG = logging.getLogger("revseg")
@@ -40,6 +41,7 @@ LOG = logging.getLogger("revseg")
 
 def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
     """Segments a video. given: settings and groups that were named; all others are as they were in the training."""
+    choose_decoder(config.data.decoder)
     device = choose_device(config.device)
     path = checkpoint_at(Path(config.checkpoint)) if config.checkpoint else newest_checkpoint(Path("runs"))
     checkpoint = load(path)

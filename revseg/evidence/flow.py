@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from math import ceil
+from math import ceil, sqrt
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ from revseg.evidence.store import Displacement, FlowRecords, FlowStore
 from revseg.runs.phases import phase
 from revseg.video.picture import picture_of
 
-VERSION = 1
+VERSION = 2
 """Version of the flow; another one whenever this file finds another flow for the same settings."""
 
 MEAN = np.full((1, 3), 1 / 3, np.float32)
@@ -39,6 +39,11 @@ SUBPIXEL = 32
 # What a thread at work on a frame takes of each pixel, at most (its fields and the buffers of DIS), and what all of them together
 # may, of the memory that is free.
 WORKING_BYTES, WORKING_SHARE = 200, 1 / 4
+
+LONGEST = 4
+"""Width for a height of 1 up to which frames are enlarged by their height: a panorama of few lines would become very long."""
+NARROWEST = 32
+"""Rows and columns that DIS needs for its patches; smaller frames are continued by what is at their border."""
 
 Field = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -55,7 +60,7 @@ class Flow:
         self.frames, height, width = volume.shape[1:]
         self.size = width, height
         self.config, self.store = config, store
-        self.factor = ceil(config.least_height / height)
+        self.factor = ceil(config.least_height / max(height, sqrt(height * width / LONGEST)))
         self._volume, self._wanted = volume, threads
         self._lock, self._local = threading.RLock(), threading.local()
         self._opened: FlowRecords | None = None
@@ -142,7 +147,13 @@ class Flow:
         return self.identity + displacement * np.float32(1 / SUBPIXEL)
 
     def _find(self, frame: int, other: int) -> Displacement:
-        flow = self._dis().calc(self._grey(frame), self._grey(other), None)
+        one, two = self._grey(frame), self._grey(other)
+        below, beside = (max(0, NARROWEST - side) for side in one.shape)
+        if below or beside:
+            one, two = (cv2.copyMakeBorder(grey, 0, below, 0, beside, cv2.BORDER_REPLICATE) for grey in (one, two))
+        flow = self._dis().calc(one, two, None)
+        if below or beside:
+            flow = flow[: flow.shape[0] - below, : flow.shape[1] - beside]
         moved = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) * (SUBPIXEL / self.factor)
         return moved.round().clip(-(2**15), 2**15 - 1).astype(np.int16)
 

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +27,7 @@ from revseg.output.preview import Preview
 from revseg.runs.atomic import replacing
 from revseg.runs.phases import phase
 from revseg.segment.segmenter import Segmented
-from revseg.video.read import iterate_frames
+from revseg.video.read import iterate_frames, probe
 from revseg.video.scale import Scale
 from revseg.video.slices import format_of
 from revseg.video.stack import write_array, write_pages
@@ -93,7 +94,12 @@ def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, 
 def _write_overlay(source: Source, folder: Path) -> None:
     frames = islice(_pictures(source), len(source.names))
     preview = Preview(len(source.names), source.frame_rate)
-    with phase("writing", total=len(source.names)) as bar, VideoWriter(folder / "overlay.mp4", source.frame_rate) as writer:
+    found, path = probe(source.path, source.axes), folder / "overlay.mp4"
+    if found.sound:
+        remedy = f"ffmpeg -i {path} -i {source.path} -map 0:v -map 1:a -c copy -shortest sound.mp4 adds it"
+        logging.getLogger(__name__).info(f"{path} is without the sound of {source.path}: {remedy}")
+    writer_of_it = VideoWriter(path, source.frame_rate, sample_aspect_ratio=found.sample_aspect_ratio)
+    with phase("writing", total=len(source.names)) as bar, writer_of_it as writer:
         for index, seconds, frame in frames:
             mask = read_mask(_mask_file(folder, source.names[index]), "davis2017")
             drawn = overlay(frame, mask)

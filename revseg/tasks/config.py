@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from revseg.video.decoder import check_decoder
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -46,6 +48,8 @@ class DataConfig:
     """Only the first frames of each video; null: all."""
     on_error: str = "stop"
     """At a frame that cannot be decoded: stop, or skip it."""
+    decoder: str = "process"
+    """Where videos are decoded: process (one of its own, with limits, which a hostile file cannot leave) or inline."""
 
     def __post_init__(self) -> None:
         for name in ("labelled_frames", "height", "max_frames"):
@@ -54,6 +58,7 @@ class DataConfig:
                 raise ValueError(f"data.{name} is {value}; give a positive number, or null")
         if self.on_error not in ("stop", "skip"):
             raise ValueError(f"data.on_error is {self.on_error}; choose stop or skip")
+        check_decoder(self.decoder)
         check_scale(self.scale)
 
 

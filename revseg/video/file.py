@@ -1,22 +1,23 @@
 """Decodes a video file: any container, codec and pixel format that FFmpeg reads."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
-from revseg.video.frame import Frame, Losses, resized
+from revseg.video.convert import Picture, sample_aspect_ratio
+from revseg.video.crop import crop_of
+from revseg.video.frame import Facts, Frame, Losses, check_pixels
+from revseg.video.numbering import numbered
+from revseg.video.transport import incomplete_frames
 
-Packets = Iterator[av.Packet]
+DEFAULT = 5_000_000
+"""How many pixels it is worth that a stream is marked as the default one, as for the ffmpeg command."""
 
 
 def open_file(path: Path) -> InputContainer:
@@ -29,6 +30,8 @@ def open_file(path: Path) -> InputContainer:
         # An absolute path, because FFmpeg takes "a:b.mp4" for a protocol; the protocols keep a playlist from opening connections.
         options = {"protocol_whitelist": "file,crypto,data"}
         container = av.open(str(path.absolute()), options=options, metadata_errors="ignore")
+    except MemoryError:
+        raise
     except av.FFmpegError as error:
         problem = "cannot be read" if isinstance(error, OSError) else "is not a video, or it is truncated"
         remedy = "get a whole copy, or convert it with ffmpeg"
@@ -40,12 +43,14 @@ def open_file(path: Path) -> InputContainer:
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:  # the cover of a song
-            if stream.codec_context is None:  # happens where a file is cut off within its header
-                raise ValueError(f"{path} is truncated, or its codec unknown: get a whole copy, or convert it with ffmpeg")
-            return stream
-    raise ValueError(f"{path} has no video stream: give a file with pictures")
+    """Returns the stream that the ffmpeg command takes: the largest, a default one before others; never the cover of a song."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
+        raise ValueError(f"{path} has no video stream: give a file with pictures")
+    if any(stream.codec_context is None for stream in streams):  # happens where a file is cut off within its header
+        raise ValueError(f"{path} is truncated, or its codec unknown: get a whole copy, or convert it with ffmpeg")
+    default = Disposition.default
+    return max(streams, key=lambda stream: stream.width * stream.height + DEFAULT * bool(stream.disposition & default))
 
 
 def frame_rate(stream: VideoStream) -> Fraction:
@@ -53,19 +58,55 @@ def frame_rate(stream: VideoStream) -> Fraction:
     return Fraction(stream.average_rate or stream.guessed_rate or 25)
 
 
-def decode_file(path: Path, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
+def facts_of_file(path: Path) -> Facts:
+    """Returns what the file says of itself."""
+    with open_file(path) as container:
+        stream = video_stream(container, path)
+        return Facts(frame_rate(stream), stream.frames or None, sound=bool(container.streams.audio))
+
+
+def decode_file(path: Path, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
     """Yields frames in order of time, resized and turned upright."""
     with open_file(path) as container:
         stream = video_stream(container, path)
+        context = stream.codec_context
         stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads or 0
+        context.thread_count = threads or 0
+        context.copy_opaque = True  # a frame tells which packet it is from
         if _end_of_index(stream) > path.stat().st_size:
             losses.cut("")
-        picture, clock = _Picture(height), _Clock(1 / frame_rate(stream))
-        for number, frame in _numbered(container.demux(stream), losses):
-            yield Frame(f"{number:05d}", time=clock.time(frame), pixels=picture.pixels(frame), native_size=picture.native_size)
-        if clock.last < 0.95 * _promised_seconds(stream) - 0.5:
+        check_pixels(path, stream.width, stream.height)
+        crop = crop_of(path, container.format.name, index=container.streams.video.index(stream))
+        picture, clock = Picture(height, sample_aspect_ratio(stream), crop), _Clock(1 / frame_rate(stream))
+        packets = container.demux(stream)
+        for number, section, frame in numbered(packets, losses, _incomplete(stream, path)):
+            time = clock.time(frame, section)
+            pixels = picture.pixels(frame)
+            yield Frame(
+                f"{number:05d}",
+                time=time,
+                pixels=pixels,
+                native_size=picture.native_size,
+                sample_aspect_ratio=picture.sample_aspect_ratio,
+            )
+        if max(clock.end, clock.last + clock.usual) < 0.95 * _promised_seconds(stream) - 0.5:
             losses.cut(f", its video ends after {float(clock.last):.1f} s")
+
+
+def _incomplete(stream: VideoStream, path: Path) -> Callable[[av.Packet], bool]:
+    """Returns what tells of a packet whether a part of it is missing."""
+    if stream.container.format.name != "mpegts":
+        return lambda packet: packet.is_corrupt
+
+    places: set[int] | None = None  # looked for only where something is wrong: the whole file is read for it
+
+    def incomplete(packet: av.Packet) -> bool:
+        nonlocal places
+        if packet.is_corrupt and places is None:
+            places = incomplete_frames(path, stream.id)
+        return places is not None and packet.pos in places
+
+    return incomplete
 
 
 def _end_of_index(stream: VideoStream) -> int:
@@ -81,101 +122,25 @@ def _promised_seconds(stream: VideoStream) -> float:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def _numbered(packets: Packets, losses: Losses) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Yields frames with their numbers; lost frames count as well.
-
-    Threads report an error some packets late. But frames come out in order of time: after an error, a frame that
-    did not come out is lost as soon as a later frame comes out; without an error, it was not meant to be shown.
-    If a lost frame comes out after all, out of order, it stays lost.
-    """
-    number, errors, damaged = 0, 0, False
-    sent, lost = set[int](), set[int]()
-    while (step := _decode_next(packets, sent)) is not None:
-        frames, failed = step
-        errors, damaged = errors + failed, damaged or failed
-        for frame in frames:
-            if frame.pts in lost:
-                continue
-            late = {time for time in sent if frame.pts is not None and time < frame.pts}
-            sent -= late | {frame.pts}
-            if damaged:
-                lost |= late
-                number = _lose(losses, number, errors if frame.pts is None else len(late))
-            errors = 0
-            if frame.is_corrupt:
-                number = _lose(losses, number, 1)
-            else:
-                yield number, frame
-                number += 1
-    if damaged:
-        _lose(losses, number, len(sent) or errors)
-
-
-def _lose(losses: Losses, number: int, count: int) -> int:
-    """Records `count` lost frames, the first with this number; returns the next number."""
-    for lost in range(number, number + count):
-        losses.add(f"{lost:05d}")
-    return number + count
-
-
-def _decode_next(packets: Packets, sent: set[int]) -> tuple[list[av.VideoFrame], bool] | None:
-    """Returns the frames that come out as the next packet goes in, and whether something failed; None at the end."""
-    try:
-        packet = next(packets, None)
-        if packet is None:
-            return None
-        if packet.pts is not None and packet.size:
-            sent.add(packet.pts)
-        if packet.is_corrupt:  # incomplete: decoded, it would show half a picture
-            return [], True
-        return packet.decode(), False
-    except av.FFmpegError:
-        return [], True
-
-
 class _Clock:
     """Seconds since the first frame: always increasing, whatever the file says."""
 
     def __init__(self, usual: Fraction) -> None:
         self.usual, self.last = usual, -usual
         self.first: Fraction | None = None
+        self.section = 0
+        self.end = Fraction(0)
+        """When the last frame ends, by the clock of the file."""
 
-    def time(self, frame: av.VideoFrame) -> Fraction:
+    def time(self, frame: av.VideoFrame, section: int) -> Fraction:
+        """Returns when a frame is shown. section: another one has a clock that began anew."""
         expected = self.last + self.usual
         if frame.pts is not None and frame.time_base is not None:
             absolute = frame.pts * frame.time_base
-            self.first = absolute - expected if self.first is None else self.first
+            self.end = absolute + ((frame.duration or 0) * frame.time_base or self.usual)
+            if self.first is None or section != self.section:
+                self.first, self.section = absolute - expected, section
             if absolute - self.first > self.last:
                 expected = absolute - self.first
         self.last = expected
         return expected
-
-
-class _Picture:
-    """Converts decoded frames to pixels as they are to be shown, all of the size of the first one."""
-
-    def __init__(self, height: int | None) -> None:
-        self.height, self.reformatter = height, VideoReformatter()
-        self.native_size: tuple[int, int] = (0, 0)
-
-    def pixels(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        if self.native_size == (0, 0):
-            self._start(frame)
-        height, width = self.coded_size
-        method = "AREA" if height < frame.height else "BILINEAR"
-        rgb = self.reformatter.reformat(frame, width, height, "rgb24", interpolation=method)
-        pixels: Any = rgb.to_ndarray()
-        upright = pixels.transpose(1, 0, 2) if self.transposed else pixels
-        return upright[self.order]
-
-    def _start(self, frame: av.VideoFrame) -> None:
-        """Keeps size and orientation: pixel (x, y) of the coded frame is shown at (a x + c y, b x + d y), except for a shift."""
-        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-        a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist() if matrix else (1, 0, 0, 0, 1)
-        self.transposed = abs(b) > abs(a)
-        x, y = (c, b) if self.transposed else (a, d)
-        self.order = slice(None, None, -1 if y < 0 else 1), slice(None, None, -1 if x < 0 else 1)
-        coded = frame.height, frame.width
-        self.native_size = coded[::-1] if self.transposed else coded
-        shown = resized(self.native_size, self.height)
-        self.coded_size = shown[::-1] if self.transposed else shown

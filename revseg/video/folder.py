@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -50,7 +50,7 @@ def some(names: list[str]) -> str:
     return f"{listed} {'is' if len(names) == 1 else 'are'}"
 
 
-def decode_folder(folder: Path, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
+def decode_folder(folder: Path, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
     """Yields frames in order, read ahead by a few threads; all must have the size of the first."""
     files, size = image_files(folder), None
     threads = threads or min(8, os.cpu_count() or 1)

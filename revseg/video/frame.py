@@ -9,6 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_PIXELS = 100_000_000
+"""Pixels of a frame at most: a small file may promise any number of them."""
+WIDEST = 4096
+"""Columns to which frames are enlarged at most."""
+
 
 class Frame(NamedTuple):
     name: str
@@ -19,6 +24,20 @@ class Frame(NamedTuple):
     """(H, W, C), resized: RGB, or the channels of a volume."""
     native_size: tuple[int, int]
     """(H, W) as the frame is to be shown, before resizing."""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width of a pixel as it is to be shown, for a height of 1."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a video says of itself before it is decoded."""
+
+    frame_rate: Fraction
+    """Frames per second, the mean where the rate varies."""
+    frames: int | None
+    """How many; None: only decoding tells."""
+    sound: bool = False
+    """Whether it has a sound track."""
 
 
 @dataclass
@@ -53,8 +72,23 @@ class Losses:
             raise ValueError(f"{problem}: get a whole copy, or set on_error=skip to use what there is")
 
 
+def check_pixels(path: Path, width: int, height: int) -> None:
+    """Raises ValueError for a frame that is larger than any camera makes."""
+    if width * height > MOST_PIXELS:
+        raise ValueError(
+            f"frames of {path} are {width} x {height} pixels: give frames of at most {MOST_PIXELS // 10**6} million pixels"
+        )
+
+
 def resized(native_size: tuple[int, int], height: int | None) -> tuple[int, int]:
-    """Returns (H, W) with the given height and the same aspect ratio; None: the native size."""
+    """Returns (H, W) with the given height and the same aspect ratio; None: the native size.
+
+    Raises ValueError for a strip of few lines that would be enlarged to a very wide picture: it would take hours.
+    """
     if height is None:
         return native_size
-    return height, max(1, round(native_size[1] * height / native_size[0]))
+    lines, columns = native_size
+    width = max(1, round(columns * height / lines))
+    if height > lines and width > WIDEST:
+        raise ValueError(f"frames of {columns} x {lines} pixels would become {width} x {height}: set data.height={lines}")
+    return height, width

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.runs.phases import phase
-from revseg.video.file import decode_file, frame_rate, open_file, video_stream
-from revseg.video.folder import FRAME_RATE, decode_folder, image_files
+from revseg.video.decode import Decoded
+from revseg.video.decoder import open_video
 from revseg.video.frame import Frame, Losses, resized
 from revseg.video.pages import Pages
 from revseg.video.picture import picture_of
@@ -26,7 +26,6 @@ from revseg.video.resize import resize_picture
 from revseg.video.scale import Scale, scale_of, sentence, to_bytes
 from revseg.video.slices import Slices, format_of, open_slices
 from revseg.video.stack import FRAME_RATE as VOLUME_RATE
-from revseg.video.stack import decode_stack, frame_rate_of, is_stack
 
 CHUNK = 1 << 26  # bytes of frames that are gathered before they go into one tensor
 
@@ -49,6 +48,8 @@ class Video:
     """Names of the frames that were left out because they could not be decoded."""
     scale: Scale | None = None
     """How the values of a volume became bytes; None: they were bytes."""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width of a pixel as it is to be shown, for a height of 1."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Probe:
     channels: int = 3
     frames: int | None = None
     """How many a volume has; None: only decoding tells."""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width of a pixel as it is to be shown, for a height of 1."""
+    sound: bool = False
+    """Whether it has a sound track."""
 
 
 def read_video(
@@ -86,21 +91,23 @@ def read_video(
             raise ValueError(f"{name} is {value}: give 1 or more, or none for all there is")
     path, pile = Path(path), _Pile()
     losses, slices = Losses(path, on_error), opened(path, axes, scale)
-    names, times, native_size = [], [], (0, 0)
+    names, times, native_size, ratio = [], [], (0, 0), Fraction(1)
     if slices is None:
-        total, used, rate = _count(path, max_frames), None, _frame_rate(path)
-        frames = _frames(path, height=height, losses=losses, threads=threads)
+        decoded, used = open_video(path, height=height, losses=losses, threads=threads), None
+        rate, promised = decoded.facts.frame_rate, decoded.facts.frames or max_frames
+        total = promised and min(promised, max_frames or promised)
+        frames = _frames(decoded, losses)
     else:
         count = min(len(slices.names), max_frames or len(slices.names))
         total, used, rate = count, scale_of(slices, count, given=scale), VOLUME_RATE
         logging.getLogger(__name__).info(sentence(slices, used))
         frames = _decode(slices, used, height)
-    with phase("decoding", total=total) if show else nullcontext() as bar:
+    with phase("decoding", total=total) if show else nullcontext() as bar, closing(frames):
         for frame in islice(frames, max_frames):
             pile.add(frame.pixels)
             names.append(frame.name)
             times.append(frame.time)
-            native_size = frame.native_size
+            native_size, ratio = frame.native_size, frame.sample_aspect_ratio
             if bar is not None:
                 bar.advance()
     if not names:
@@ -113,6 +120,7 @@ def read_video(
         names=tuple(names),
         lost=tuple(losses.names),
         scale=used,
+        sample_aspect_ratio=ratio,
     )
 
 
@@ -131,8 +139,10 @@ def iterate_frames(
         for index, frame in enumerate(_decode(slices, used, height=None)):
             yield index, frame.time, picture_of(list(np.moveaxis(frame.pixels, -1, 0)))
         return
-    for index, frame in enumerate(_frames(path, height=None, losses=Losses(path, on_error), threads=threads)):
-        yield index, frame.time, frame.pixels
+    losses = Losses(path, on_error)
+    with closing(_frames(open_video(path, height=None, losses=losses, threads=threads), losses)) as frames:
+        for index, frame in enumerate(frames):
+            yield index, frame.time, frame.pixels.copy()
 
 
 def probe(path: str | Path, axes: str | None = None) -> Probe:
@@ -141,8 +151,11 @@ def probe(path: str | Path, axes: str | None = None) -> Probe:
     if (slices := opened(path, axes)) is not None:
         height, width, channels = slices.shape
         return Probe((height, width), VOLUME_RATE, channels, frames=len(slices.names))
-    for frame in _frames(path, height=None, losses=Losses(path, "skip"), threads=None):
-        return Probe(frame.native_size, _frame_rate(path))
+    decoded = open_video(path, height=None, losses=Losses(path, "skip"), threads=None)
+    with closing(decoded.frames) as frames:
+        for frame in frames:
+            ratio, sound = frame.sample_aspect_ratio, decoded.facts.sound
+            return Probe(frame.native_size, decoded.facts.frame_rate, sample_aspect_ratio=ratio, sound=sound)
     raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
 
 
@@ -157,7 +170,7 @@ def opened(path: Path, axes: str | None = None, scale: Any = None) -> Slices | N
     return None
 
 
-def _decode(slices: Slices, scale: Scale | None, height: int | None) -> Iterator[Frame]:
+def _decode(slices: Slices, scale: Scale | None, height: int | None) -> Generator[Frame]:
     """Yields the slices of a volume as bytes, one in memory at a time."""
     native_size = slices.shape[:2]
     size = resized(native_size, height)
@@ -171,33 +184,13 @@ def _decode(slices: Slices, scale: Scale | None, height: int | None) -> Iterator
         )
 
 
-def _frames(path: Path, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
+def _frames(decoded: Decoded, losses: Losses) -> Generator[Frame]:
+    """Yields the frames; tells at the end which could not be decoded."""
     try:
-        decode = decode_folder if path.is_dir() else decode_stack if is_stack(path) else decode_file
-        yield from decode(path, height=height, losses=losses, threads=threads)
+        with closing(decoded.frames) as frames:
+            yield from frames
     finally:
         losses.warn()
-
-
-def _count(path: Path, most: int | None) -> int | None:
-    """How many frames there will be, as far as that is known before they are decoded."""
-    if path.is_dir():
-        count = len(image_files(path))
-    elif is_stack(path):
-        return most
-    else:
-        with open_file(path) as container:
-            count = video_stream(container, path).frames
-    return min(count, most or count) or None
-
-
-def _frame_rate(path: Path) -> Fraction:
-    if path.is_dir():
-        return FRAME_RATE
-    if is_stack(path):
-        return frame_rate_of(path)
-    with open_file(path) as container:
-        return frame_rate(video_stream(container, path))
 
 
 class _Pile:
@@ -205,21 +198,21 @@ class _Pile:
 
     def __init__(self) -> None:
         self.chunks: list[Tensor] = []
-        self.loose: list[NDArray[np.uint8]] = []
+        self.room = 0
+        """How many frames the last chunk can still take."""
 
     def add(self, pixels: NDArray[np.uint8]) -> None:
-        self.loose.append(pixels)
-        if len(self.loose) * pixels.size >= CHUNK:
-            self._gather()
-
-    def _gather(self) -> None:
-        self.chunks.append(torch.from_numpy(np.stack(self.loose)))
-        self.loose.clear()
+        """Copies a frame (H, W, C)."""
+        if not self.room:
+            self.room = max(1, CHUNK // pixels.size)
+            self.chunks.append(torch.empty(self.room, *pixels.shape, dtype=torch.uint8))
+        chunk = self.chunks[-1].numpy()
+        np.copyto(chunk[len(chunk) - self.room], pixels)
+        self.room -= 1
 
     def volume(self) -> Tensor:
         """Returns (C, T, H, W). A chunk is freed once it is copied, and memory that is not written yet takes no space."""
-        if self.loose:
-            self._gather()
+        self.chunks[-1] = self.chunks[-1][: len(self.chunks[-1]) - self.room]
         frames = sum(map(len, self.chunks))
         _, height, width, channels = self.chunks[0].shape
         volume = torch.empty(channels, frames, height, width, dtype=torch.uint8)

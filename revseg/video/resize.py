@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def resize_picture(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -21,6 +24,8 @@ def resize_picture(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[
 
 def resize_volume(volume: Tensor, size: tuple[int, int]) -> Tensor:
     """Resizes frames (C, T, H, W) uint8 -> (C, T, h, w) uint8: area means where they shrink, else linear interpolation."""
+    import torch  # only here: processes that decode have none
+
     channels, frames, height, width = volume.shape
     method = cv2.INTER_AREA if size[0] * size[1] < height * width else cv2.INTER_LINEAR
     result = volume.new_empty(channels, frames, *size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,17 +15,11 @@ from revseg.video.pages import PICTURES
 from revseg.video.pixels import rgb
 from revseg.video.resize import resize_picture
 
-SUFFIXES = (".tif", ".tiff", ".webp")
 FRAME_RATE = Fraction(25)
 """Rate of a stack that has no times of its own."""
 
 
-def is_stack(path: Path) -> bool:
-    """Whether a file is read by this module."""
-    return path.suffix.lower() in SUFFIXES and path.is_file()
-
-
-def decode_stack(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Iterator[Frame]:
+def decode_stack(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
     """Yields the frames in order, all of the size of the first. threads: not used: one file is one stream."""
     step, size = 1 / frame_rate_of(path), None
     with Image.open(path) as image:

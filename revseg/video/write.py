@@ -17,6 +17,8 @@ from revseg.runs.atomic import replacing
 
 TICKS = 90_000  # least ticks per second; their number is a multiple of the frame rate, which is therefore kept exactly
 
+SQUARE = Fraction(1)
+
 
 class VideoWriter:
     """Writes frames to an MP4 file, which appears, complete, when the block ends without an error.
@@ -24,11 +26,12 @@ class VideoWriter:
         with VideoWriter("overlay.mp4", frame_rate=25) as writer:
             writer.write(frame)             # or writer.write(frame, seconds), where the rate varies
 
+    sample_aspect_ratio: width of a pixel as it is to be shown, for a height of 1.
     Raises OSError in one sentence if the folder cannot be written or the disk is full.
     """
 
-    def __init__(self, path: str | Path, frame_rate: Fraction | float = 25) -> None:
-        self.path, self.frame_rate = Path(path), Fraction(frame_rate).limit_denominator(1001)
+    def __init__(self, path: str | Path, frame_rate: Fraction | float = 25, *, sample_aspect_ratio: Fraction = SQUARE) -> None:
+        self.path, self.frame_rate, self.sample_aspect_ratio = Path(path), _simple(frame_rate), _simple(sample_aspect_ratio)
         self._ticks = self.frame_rate.numerator * -(-TICKS // self.frame_rate.numerator)
         self._frames, self._last = 0, -1
         self._container: OutputContainer
@@ -72,6 +75,7 @@ class VideoWriter:
     def _add_stream(self, height: int, width: int) -> VideoStream:
         stream = self._container.add_stream("libx264", rate=self.frame_rate, options={"crf": "18", "preset": "veryfast"})
         stream.height, stream.width = height, width
+        stream.codec_context.sample_aspect_ratio = self.sample_aspect_ratio
         # Halved colour planes need even sides. Every player can show them; not every player can show full planes.
         stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
         context = stream.codec_context
@@ -79,3 +83,9 @@ class VideoWriter:
         context.colorspace = context.color_primaries = context.color_trc = Colorspace.ITU709
         context.color_range = ColorRange.MPEG
         return stream
+
+
+def _simple(number: Fraction | float) -> Fraction:
+    """Returns a fraction of small numbers, also where it is far below 1."""
+    exact = Fraction(number)
+    return exact.limit_denominator(1001) if exact >= 1 else 1 / (1 / exact).limit_denominator(1001)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import imageio.v3 as imageio
 import numpy as np
 import pytest
@@ -135,3 +136,29 @@ def test_a_volume_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
     np.save(tmp_path / "out" / "masks.npy", np.zeros(3))
     with pytest.raises(ValueError, match=r"masks\.npy is a file that revseg did not write; choose another folder with output="):
         claim(tmp_path / "out", tmp_path / "video.npy")
+
+
+def test_the_overlay_keeps_the_shape_of_pixels_and_says_that_it_has_no_sound(
+    tmp_path: Path, pictures: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One frame an hour, pixels twice as wide as high, a sound track."""
+    path = tmp_path / "video.mkv"
+    with av.open(str(path), "w") as file:
+        video, sound = file.add_stream("libx264", rate=1, options={"bf": "0"}), file.add_stream("aac", rate=8000, layout="mono")
+        video.height, video.width, video.pix_fmt = 64, 96, "yuv420p"
+        video.codec_context.sample_aspect_ratio, video.codec_context.time_base = Fraction(2), Fraction(1, 1000)
+        for hour, pixels in enumerate(pictures(12)):
+            picture = av.VideoFrame.from_ndarray(pixels, "rgb24")
+            picture.pts, picture.time_base = 3_600_000 * hour, Fraction(1, 1000)
+            file.mux(video.encode(picture))
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        samples.rate, samples.pts = 8000, 0
+        file.mux(sound.encode(samples))
+        file.mux([*video.encode(), *sound.encode()])
+    source = read_video(path)
+    with caplog.at_level("INFO"):
+        write_prediction(segmented(), Source(path, source.frame_rate, NAMES), tmp_path / "out", note={})
+    drawn = read_video(tmp_path / "out" / "overlay.mp4")
+    assert drawn.sample_aspect_ratio == 2
+    assert drawn.timestamps == source.timestamps == tuple(Fraction(3600 * hour) for hour in range(12))
+    assert f"overlay.mp4 is without the sound of {path}: ffmpeg -i " in caplog.text

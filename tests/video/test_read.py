@@ -180,6 +180,7 @@ def test_chunks_make_the_same_volume(tmp_path, pictures, encode, monkeypatch):
     assert whole.is_contiguous()
 
 
+@pytest.mark.slow
 def test_memory_of_a_large_video(tmp_path, encode):
     """40 frames of 3840 x 2160 are 1 GB as RGB; resized while decoding, only a few exist at a time."""
     path = encode(tmp_path / "4k.mp4", np.zeros((40, 2160, 3840, 3), np.uint8), options={"preset": "ultrafast"})

@@ -70,6 +70,21 @@ def test_variable_rate_is_kept(tmp_path, pictures):
     assert read_video(tmp_path / "video.mp4").timestamps == tuple(times)
 
 
+def test_one_frame_an_hour(tmp_path, pictures):
+    times = [Fraction(3600 * hour) for hour in range(4)]
+    with VideoWriter(tmp_path / "video.mp4", Fraction(1, 3600)) as writer:
+        for frame, time in zip(pictures(4), times, strict=True):
+            writer.write(frame, time)
+    assert read_video(tmp_path / "video.mp4").timestamps == tuple(times)
+
+
+@pytest.mark.parametrize("ratio", [Fraction(2), Fraction(1, 2), Fraction(16, 11)])
+def test_sample_aspect_ratio(tmp_path, pictures, ratio):
+    with VideoWriter(tmp_path / "video.mp4", sample_aspect_ratio=ratio) as writer:
+        writer.write(pictures(1)[0])
+    assert read_video(tmp_path / "video.mp4").sample_aspect_ratio == ratio
+
+
 def test_equal_times_do_not_stop_it(tmp_path, pictures):
     with VideoWriter(tmp_path / "video.mp4") as writer:
         for frame in pictures(4):

@@ -1,0 +1,45 @@
+"""Decodes a video of any kind that is read as pictures: a file, a folder of images, a stack. Imports no PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from revseg.video.file import decode_file, facts_of_file
+from revseg.video.folder import FRAME_RATE, decode_folder, image_files
+from revseg.video.frame import Facts, Frame, Losses
+
+STACKS = (".tif", ".tiff", ".webp")
+
+
+@dataclass
+class Decoded:
+    """A video under way."""
+
+    facts: Facts
+    frames: Generator[Frame]
+    """In order; decoded as they are asked for. The pixels of one are there until the next one is asked for: copy what is kept."""
+
+
+def decode(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
+    """Opens a video. height: of the frames, None: the video's own. threads: None: one per core."""
+    if path.is_dir():
+        facts = Facts(FRAME_RATE, len(image_files(path)))
+        return Decoded(facts, decode_folder(path, height=height, losses=losses, threads=threads))
+    if is_stack(path):
+        from revseg.video.stack import decode_stack, frame_rate_of  # only here: it loads OpenCV
+
+        return Decoded(Facts(frame_rate_of(path), None), decode_stack(path, height=height, losses=losses, threads=threads))
+    return Decoded(facts_of_file(path), decode_file(path, height=height, losses=losses, threads=threads))
+
+
+def is_stack(path: Path) -> bool:
+    """Whether a file has several pictures and is none for FFmpeg."""
+    return path.suffix.lower() in STACKS and path.is_file()
+
+
+def prepare(path: Path) -> None:
+    """Loads what decoding a video takes."""
+    if is_stack(path):
+        import revseg.video.stack  # noqa: F401

@@ -1,0 +1,39 @@
+"""Where videos are decoded: in a process of its own with limits, or in this one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # settings are checked before a library that decodes is loaded
+    from revseg.video.decode import Decoded
+    from revseg.video.frame import Losses
+
+DECODERS = ("process", "inline")
+
+_chosen = "process"
+
+
+def choose_decoder(name: str) -> None:
+    """Sets where this process decodes from now on: "process" or "inline"."""
+    global _chosen
+    check_decoder(name)
+    _chosen = name
+
+
+def check_decoder(name: str) -> None:
+    """Raises ValueError for an unknown one."""
+    if name not in DECODERS:
+        raise ValueError(f"data.decoder is {name}; choose {' or '.join(DECODERS)}")
+
+
+def open_video(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
+    """Opens a video. Systems without fork decode inline."""
+    if _chosen == "inline" or not hasattr(os, "fork"):
+        from revseg.video.decode import decode
+
+        return decode(path, height=height, losses=losses, threads=threads)
+    from revseg.video.process import decode_apart  # only here: systems without fork cannot load it
+
+    return decode_apart(path, height=height, losses=losses, threads=threads)

@@ -1,0 +1,244 @@
+"""Decodes in a process of its own, which a hostile or damaged video cannot leave (``limits``), and ends with one sentence."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import json
+import logging
+import math
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Generator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from revseg.video.decode import Decoded
+from revseg.video.frame import MOST_PIXELS, Facts, Frame, Losses
+from revseg.video.worker import LONGEST_LINE, OUT_OF_MEMORY, SLOTS
+
+MEMORY = 4 << 30
+"""Bytes of address space of a process that decodes, beside the frames that it shares."""
+SECONDS = 20
+"""Seconds that it may compute until the next frame."""
+PATIENCE = 120.0
+"""Seconds until the next frame in any case, whether it computes or waits for a disk."""
+ROOM = MOST_PIXELS * 3
+"""Bytes of a slot in shared memory. What is not written takes no space."""
+REMEDY = "get another copy, or convert it with ffmpeg"
+INLINE = "data.decoder=inline decodes it without limits"
+
+
+def decode_apart(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
+    """Opens a video in a process of its own. It ends with the iterator of frames."""
+    job = _Job(path, losses)
+    try:
+        job.start(height, threads)
+        facts = job.next()["facts"]
+        frames = facts["frames"]
+        count = frames if isinstance(frames, int) and frames > 0 else None
+        known = Facts(_fraction(facts["frame_rate"]), count, sound=facts["sound"] is True)
+    except (KeyError, TypeError) as error:
+        job.close()
+        raise job.nonsense() from error
+    except BaseException:
+        job.close()
+        raise
+    return Decoded(known, job.frames())
+
+
+class _Job:
+    """One video that is decoded by a worker."""
+
+    def __init__(self, path: Path, losses: Losses) -> None:
+        self.path, self.losses = path, losses
+        self.where = "at the first frame"
+        self.channel, theirs = socket.socketpair()
+        memory = _shared_memory(SLOTS * ROOM)
+        try:
+            self.view = mmap.mmap(memory, SLOTS * ROOM, prot=mmap.PROT_READ)
+            _server().ask(theirs, memory)
+        finally:
+            os.close(memory)
+            theirs.close()
+        self.lines = self.channel.makefile("rb")
+
+    def start(self, height: int | None, threads: int | None) -> None:
+        """Tells the worker what to do."""
+        paths = {"path": os.fsencode(self.path).hex(), "folder": os.fsencode(Path.cwd()).hex()}
+        settings = {"height": height, "threads": threads, "on_error": self.losses.on_error}
+        limits = {"shared": SLOTS * ROOM, "memory": MEMORY, "seconds": SECONDS}
+        self.channel.settimeout(PATIENCE)
+        self.channel.sendall(json.dumps(paths | settings | limits).encode() + b"\n")
+
+    def frames(self) -> Generator[Frame]:
+        """Yields the frames. The worker ends with it, also where not all are asked for."""
+        try:
+            index = 0
+            while "frame" in (message := self.next()):
+                frame = self._frame(message["frame"], index % SLOTS)
+                self.where = f"after frame {frame.name}"
+                index += 1
+                yield frame
+                with suppress(OSError):  # it has decoded all, and ended
+                    self.channel.sendall(b"\0")  # the slot is free
+            self._lose(message["end"]["lost"])
+        except (KeyError, TypeError, OverflowError) as error:
+            raise self.nonsense() from error
+        finally:
+            self.close()
+
+    def next(self) -> dict[str, Any]:
+        """Returns the next message. Raises ValueError or OSError in one sentence where the worker fails."""
+        while True:
+            try:
+                line = self.lines.readline(LONGEST_LINE)
+            except TimeoutError as error:
+                raise ValueError(
+                    f"no frame of {self.path} came for {PATIENCE:.0f} s {self.where}: {REMEDY}; if its disk is slow, {INLINE}"
+                ) from error
+            except OSError:
+                line = b""
+            message: dict[str, Any] = self._read(line) if line else {"exit": 1}
+            if "log" in message:
+                logging.getLogger("revseg.video").log(int(message["log"]["level"]), "%s", str(message["log"]["text"]))
+            elif "error" in message:
+                raise self._error(message["error"])
+            elif "exit" in message:
+                raise ValueError(self._end(message["exit"]))
+            else:
+                return message
+
+    def close(self) -> None:
+        """Ends the worker, if it is still there."""
+        self.lines.close()
+        self.channel.close()
+
+    def _read(self, line: bytes) -> dict[str, Any]:
+        try:
+            message = json.loads(line)
+        except ValueError as error:
+            raise self.nonsense() from error
+        if not isinstance(message, dict):
+            raise self.nonsense()
+        return message
+
+    def _frame(self, facts: dict[str, Any], slot: int) -> Frame:
+        """Returns a frame in shared memory. Nothing that the worker says of it is believed before it is checked."""
+        name, (height, width, channels) = facts["name"], facts["shape"]
+        sizes = [height, width, channels, *facts["native_size"]]
+        plain = isinstance(name, str) and name == os.path.basename(name) and name not in ("", ".", "..") and "\0" not in name
+        if not plain or not all(isinstance(size, int) and 0 < size <= ROOM for size in sizes) or len(sizes) != 5:
+            raise self.nonsense()
+        if math.prod(sizes[:3]) > ROOM:
+            raise self.nonsense()
+        self._lose(facts["lost"])
+        pixels = np.frombuffer(self.view, np.uint8, count=math.prod(sizes[:3]), offset=slot * ROOM)
+        return Frame(
+            name,
+            time=_fraction(facts["time"]),
+            pixels=pixels.reshape(sizes[:3]),
+            native_size=(sizes[3], sizes[4]),
+            sample_aspect_ratio=_fraction(facts["sample_aspect_ratio"]),
+        )
+
+    def _lose(self, names: list[str]) -> None:
+        self.losses.names.extend(map(str, names))
+
+    def _error(self, error: dict[str, Any]) -> Exception:
+        return (OSError if error.get("kind") == "OSError" else ValueError)(str(error.get("text")))
+
+    def _end(self, status: Any) -> str:
+        """Returns the sentence about a worker that ended too early."""
+        if status == OUT_OF_MEMORY:
+            return f"decoding {self.path} takes more than {MEMORY / (1 << 30):.3g} GiB {self.where}: {REMEDY}; {INLINE}"
+        if status == -signal.SIGXCPU:
+            return f"decoding {self.path} takes more than {SECONDS} s for one frame {self.where}: {REMEDY}; {INLINE}"
+        names = {-number: number.name for number in signal.Signals}
+        how = f"was ended by {names[status]}" if status in names else "ended without a word"
+        return f"the decoder of {self.path} {how} {self.where}: {REMEDY}"
+
+    def nonsense(self) -> ValueError:
+        return ValueError(f"the decoder of {self.path} answers what makes no sense {self.where}: {REMEDY}")
+
+
+class _Server:
+    """The process that starts workers."""
+
+    def __init__(self) -> None:
+        self.owner, self._lock = os.getpid(), threading.Lock()
+        self._control, theirs = socket.socketpair()
+        program = (
+            f"import socket, sys; sys.path[:] = {sys.path!r}\n"
+            f"from revseg.video.worker import serve; serve(socket.socket(fileno={theirs.fileno()}))"
+        )
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "4"}
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-c", program],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                pass_fds=[theirs.fileno()],
+            )
+
+    @property
+    def works(self) -> bool:
+        """Whether it can be asked: it is there, and this process, no copy of it, started it."""
+        return self.owner == os.getpid() and self.process.poll() is None
+
+    def ask(self, channel: socket.socket, memory: int) -> None:
+        """Lets it start a worker."""
+        with self._lock:
+            socket.send_fds(self._control, [b"video"], [channel.fileno(), memory])
+
+    def close(self) -> None:
+        """Ends it and its workers."""
+        self._control.close()
+        if self.owner == os.getpid():
+            self.process.wait()
+
+
+_running: _Server | None = None
+_starting = threading.Lock()
+
+
+def _server() -> _Server:
+    """Returns the server of this process; starts it where there is none."""
+    global _running
+    with _starting:
+        if _running is None or not _running.works:
+            _running = _Server()
+            atexit.register(_running.close)
+        return _running
+
+
+def _shared_memory(size: int) -> int:
+    """Returns an open file in memory whose size the worker cannot change: a smaller one would end who reads it."""
+    if not hasattr(os, "memfd_create"):
+        with tempfile.TemporaryFile() as file:
+            os.truncate(file.fileno(), size)
+            return os.dup(file.fileno())
+    memory = os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.truncate(memory, size)
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    return memory
+
+
+def _fraction(pair: tuple[int, int]) -> Fraction:
+    """Returns the number that a worker tells as numerator and denominator."""
+    numerator, denominator = pair
+    if not isinstance(numerator, int) or not isinstance(denominator, int) or denominator < 1:
+        raise TypeError("no fraction")
+    return Fraction(numerator, denominator)
