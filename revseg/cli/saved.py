@@ -33,7 +33,7 @@ def read_saved(file: Path, *, references: bool = False) -> DictConfig:
             if not references and isinstance(event, yaml.ScalarEvent) and REFERENCE.search(event.value):
                 raise ValueError(f"{file} says {event.value[:60]!r}, which asks for a value and is none; {remedy}")
         # After the beginnings of the stream and of its document.
-        tree = OmegaConf.create(text) if isinstance(events[2], yaml.MappingStartEvent) else None
+        tree = OmegaConf.create(text) if [type(event) for event in events[2:3]] == [yaml.MappingStartEvent] else None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read as YAML; {remedy}") from error
     if not isinstance(tree, DictConfig):
