@@ -190,3 +190,11 @@ def test_optuna_sweeper(tmp_path: Path) -> None:
     _, error = process.communicate()
     assert process.returncode == 0, error
     assert OmegaConf.load(tmp_path / "s/optimization_results.yaml").best_value >= 16  # the objective came back
+
+
+def test_a_configuration_file_that_is_no_yaml(line: Callable, tmp_path: Path) -> None:
+    for text in ("placements: 1\nevidence: source: none\n", "placements: \0\n"):
+        (tmp_path / "own" / "experiment").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / "experiment" / "mine.yaml").write_text(text)
+        assert "own/experiment/mine.yaml" in (told := line("train", "--config-dir=own", "experiment=mine").sentence)
+        assert told.endswith("cannot be read as YAML; correct it, or leave it out")
