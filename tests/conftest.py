@@ -39,6 +39,10 @@ def clip_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs slow files first: processes that share the files out then end at about the same time."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Runs slow files first: processes that share the files out then end at about the same time. Leaves out the large ones."""
+    if os.environ.get("REVSEG_LARGE") != "1":
+        large = [item for item in items if item.get_closest_marker("large")]
+        config.hook.pytest_deselected(items=large)
+        items[:] = [item for item in items if item not in large]
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

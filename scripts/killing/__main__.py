@@ -3,11 +3,11 @@
     scripts/kill --runs 100 --seed 0 --root DAVIS
     scripts/kill --runs 2                            the clip of the tests
 
-The recommended recipe at height 96, with few frames and few steps. The training is killed one to three times, the prediction once: half of
-the kills come after a random time, the others just as a checkpoint, evidence, a mask, the video or any other file is being written. At the
-end weights, the state of the optimizer, masks and measures have to be those of a run that nobody killed, bit for bit. A run is a
-function of its seed and number, but for what the machine makes of it. Runs that are done are not done again; the folders of those
-that differ are kept.
+The recommended recipe at height 96, with few frames and few steps. The training is killed one to three times, the prediction
+once: half of the kills come after a random time, the others just as a checkpoint, evidence, a mask, the video or any other file
+is being written. At the end weights, the state of the optimizer, masks and measures have to be those of a run that nobody
+killed, bit for bit. A run is a function of its seed and number, but for what the machine makes of it. Runs that are done are
+not done again; the folders of those that differ are kept.
 """
 
 from __future__ import annotations

@@ -176,7 +176,6 @@ def test_threads_sleep_early_unless_told_otherwise(tmp_path: Path) -> None:
 
 
 def test_joblib_launcher(tmp_path: Path) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     process = typed(tmp_path, "train", "-m", "hydra/launcher=joblib", "training.steps=1,2", "hydra.sweep.dir=s")
     _, error = process.communicate()
     assert process.returncode == 0, error
@@ -184,7 +183,6 @@ def test_joblib_launcher(tmp_path: Path) -> None:
 
 
 def test_optuna_sweeper(tmp_path: Path) -> None:
-    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     sweeper = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra.sweeper.direction=minimize"]
     process = typed(tmp_path, "train", "-m", *sweeper, "training.steps=range(1,9)", "hydra.sweep.dir=s")
     _, error = process.communicate()

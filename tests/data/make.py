@@ -3,9 +3,9 @@
     python tests/data/make.py FOLDER
 
 The scene is that of the demo: a barrel rolls behind a post and a bush, and the camera is carried by hand. Added here is what
-makes real video differ from pictures: rows that are exposed one after the other (rolling shutter), a Bayer pattern of colours that
-are interpolated, noise of light and of the sensor, hot pixels, sharpening, white balance that drifts, chroma of half the
-resolution and H.264 of few bits. Masks are of the time of each row, too.
+makes real video differ from pictures: rows that are exposed one after the other (rolling shutter), a Bayer pattern, noise of the
+light and of the sensor, hot pixels, sharpening, white balance that drifts, chroma of half the resolution and H.264 of few bits.
+Masks are of the time of each row, too.
 """
 
 from __future__ import annotations
