@@ -79,9 +79,9 @@ def summary(records: Iterable[dict[str, Any]]) -> str:
 
 def _recipe(root: Path | None, name: str, settings: tuple[str, ...]) -> Recipe:
     if root is None:
-        return Recipe(CLIP / "clip.mp4", CLIP / "masks", settings)
-    root = root.resolve()
-    return Recipe(root / "JPEGImages" / "480p" / name, root / "Annotations" / "480p" / name, settings)
+        return Recipe(CLIP / "clip.mp4", CLIP / "masks", encoding="davis2017", settings=settings)
+    frames, masks = (root.resolve() / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
+    return Recipe(frames, masks, encoding="davis2016", settings=settings)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

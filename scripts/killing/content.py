@@ -16,7 +16,7 @@ def content_of(folder: Path) -> dict[str, str]:
     with zipfile.ZipFile(run / "checkpoints" / "last.pt") as archive:
         for name in sorted(archive.namelist()):
             if "/data/" in name:  # the numbers of all tensors; the rest has the seconds
-                found[f"checkpoint {name}"] = _digest(archive.read(name))
+                found[f"checkpoint {name.partition('/')[2]}"] = _digest(archive.read(name))
     for path in sorted([*run.glob("predictions/**/*.png"), *(folder / "out").glob("**/*.png")]):
         found[path.relative_to(folder).as_posix()] = _digest(path.read_bytes())
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))

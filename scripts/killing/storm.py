@@ -22,12 +22,13 @@ class Recipe:
 
     video: Path
     masks: Path
+    encoding: str
     settings: tuple[str, ...]
 
     @property
     def lines(self) -> list[tuple[str, list[str]]]:
         """The command lines, typed in the folder of the run."""
-        given = [f"data.masks={self.masks}", "data.encoding=davis2016", "device=cpu"]
+        given = [f"data.masks={self.masks}", f"data.encoding={self.encoding}", "device=cpu"]
         frames = [setting for setting in self.settings if setting.startswith("data.max_frames=")]
         return [
             ("train", [f"data.video={self.video}", *given, "run_dir=run", *self.settings]),
