@@ -109,7 +109,7 @@ def _pickle(path: Path, random: Random) -> None:
         damaged(right, random),
         damaged(right, random),
     )
-    _rewrite(path, {"archive/data.pkl": random.choice(choices)})
+    rewrite(path, {"archive/data.pkl": random.choice(choices)})
 
 
 def _entries(path: Path, random: Random) -> None:
@@ -117,10 +117,10 @@ def _entries(path: Path, random: Random) -> None:
     with zipfile.ZipFile(path) as archive:
         name = random.choice(archive.namelist())
         content = archive.read(name)
-    _rewrite(path, {name: random.choice((b"", content[:-1], content * 2, bytes(50 << 20)))}, compressed=random.random() < 0.5)
+    rewrite(path, {name: random.choice((b"", content[:-1], content * 2, bytes(50 << 20)))}, compressed=random.random() < 0.5)
 
 
-def _rewrite(path: Path, other: dict[str, bytes], *, compressed: bool = False) -> None:
+def rewrite(path: Path, other: dict[str, bytes], *, compressed: bool = False) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(buffer, "w") as copy:
         for name in archive.namelist():

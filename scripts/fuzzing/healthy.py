@@ -89,7 +89,7 @@ def write(folder: Path) -> Healthy:
         write_masks(folder / "annotation" / name, masks)
         write_masks(folder / "prediction" / name, np.roll(masks, 1, axis=2))
     (folder / "annotation" / "names.txt").write_text("one\ntwo\n")
-    _write_checkpoint(folder / "checkpoint.pt")
+    write_checkpoint(folder / "checkpoint.pt")
     return Healthy(folder)
 
 
@@ -123,7 +123,7 @@ def _write_dataset(root: Path, frames: NDArray[np.uint8], masks: NDArray[np.uint
         (root / "ImageSets" / "2017" / f"{split}.txt").write_text(f"{name}\n")
 
 
-def _write_checkpoint(path: Path) -> None:
+def write_checkpoint(path: Path) -> None:
     """An untrained network is as good as any here."""
     from revseg import RevSegNet
     from revseg.evidence.config import EvidenceConfig
