@@ -1,4 +1,4 @@
-"""What revseg is for: a few frames of a real video are labelled, and the masks of the others come out as good as they did before."""
+"""What revseg is for: a few frames of a real video are labelled, and the masks of the others are as good as they were before."""
 
 from __future__ import annotations
 
