@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
+import av
 import pytest
+from PIL import Image
 
 from tests.video_fixtures import break_packet, encode, pictures  # noqa: F401
 
@@ -12,15 +14,35 @@ from tests.video_fixtures import break_packet, encode, pictures  # noqa: F401
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+CLIP = Path(__file__).parent / "data" / "clip"
+"""A video as cameras make them, with a mask of every frame."""
+
+
 @pytest.fixture(scope="session")
-def davis_root() -> Path:
-    """Ten real DAVIS sequences; they lie beside the checkout."""
-    root = Path(__file__).resolve().parents[2] / "shared" / "davis"
-    if not root.is_dir():
-        pytest.skip(f"no DAVIS sequences at {root}")
+def clip_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clip, mirrored and backwards too, in the layout of DAVIS 2016."""
+    root = tmp_path_factory.mktemp("clip")
+    frames = [frame.to_image() for frame in av.open(str(CLIP / "clip.mp4")).decode(video=0)]
+    masks = [Image.open(path).point(lambda value: 255 * value, "L") for path in sorted((CLIP / "masks").iterdir())]
+    views = {"barrel": slice(None), "backwards": slice(None, None, -1), "mirrored": slice(None)}
+    for name, order in views.items():
+        for kind, ending, images in (("JPEGImages", "jpg", frames), ("Annotations", "png", masks)):
+            folder = root / kind / "480p" / name
+            folder.mkdir(parents=True)
+            for index, picture in enumerate(images[order]):
+                turned = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if name == "mirrored" else picture
+                turned.save(folder / f"{index:05d}.{ending}", **({"quality": 95} if ending == "jpg" else {}))
+    lists = root / "ImageSets" / "2016"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("barrel\n")
+    (lists / "val.txt").write_text("backwards\nmirrored\n")
     return root
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs slow files first: processes that share the files out then end at about the same time."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Runs slow files first: processes that share the files out then end at about the same time. Leaves out the large ones."""
+    if os.environ.get("REVSEG_LARGE") != "1":
+        large = [item for item in items if item.get_closest_marker("large")]
+        config.hook.pytest_deselected(items=large)
+        items[:] = [item for item in items if item not in large]
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

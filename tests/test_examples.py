@@ -72,7 +72,6 @@ def table(text: str) -> dict[tuple[str, int], list[float]]:
 
 
 def test_own_module_against_memcnn() -> None:
-    pytest.importorskip("memcnn")
     rows = table(run("own_module_against_memcnn.py"))
     assert sorted(rows) == sorted((kind, depth) for kind in ("reversible", "MemCNN", "plain autograd") for depth in (4, 12))
     for depth in (4, 12):

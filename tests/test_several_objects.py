@@ -18,19 +18,19 @@ from revseg.labels.palette import PASCAL_PALETTE
 pytestmark = pytest.mark.slow
 
 HEIGHT, FRAMES, SHIFT = 24, 6, 12
-CAR, DOG = 1, 2
+FIRST, OTHER = 1, 2
 
 
 def compose(root: Path, folder: Path) -> None:
-    """car-shadow with the dog of libby cut out and pasted over it, SHIFT pixels to the left; frames and masks into `folder`.
+    """The clip with the barrel of its mirror image pasted over it, SHIFT pixels to the left; frames and masks into `folder`.
 
-    Ids as in DAVIS 2017: the car 1, the dog 2 where it hides the car.
+    Ids as in DAVIS 2017: the barrel 1, the other 2 where it hides the first.
     """
     dataset = DavisDataset(root)
-    scene, other = (dataset.load(name, height=HEIGHT, max_frames=FRAMES) for name in ("car-shadow", "libby"))
-    dog = other.labels.roll(-SHIFT, dims=2) == 1
-    volume = torch.where(dog, other.volume.roll(-SHIFT, dims=3), scene.volume)
-    labels = torch.where(dog, DOG, scene.labels)
+    scene, other = (dataset.load(name, height=HEIGHT, max_frames=FRAMES) for name in ("barrel", "mirrored"))
+    pasted = other.labels.roll(-SHIFT, dims=2) == 1
+    volume = torch.where(pasted, other.volume.roll(-SHIFT, dims=3), scene.volume)
+    labels = torch.where(pasted, OTHER, scene.labels)
     for index in range(FRAMES):
         path = folder / "frames" / f"{index:05d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,9 +39,9 @@ def compose(root: Path, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def composition(davis_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def composition(clip_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("composition")
-    compose(davis_root, folder)
+    compose(clip_root, folder)
     return folder
 
 
@@ -66,8 +66,8 @@ def test_both_objects_come_out_of_every_frame(composition: Path, run_dir: Path) 
     masks = sorted((run_dir / "predictions" / "masks").iterdir())
     assert [path.name for path in masks] == [f"{index:05d}.png" for index in range(FRAMES)]
     for path in masks:
-        assert ids(composition / "masks" / path.name) == {0, CAR, DOG}
-        assert ids(path) == {0, CAR, DOG}, path
+        assert ids(composition / "masks" / path.name) == {0, FIRST, OTHER}
+        assert ids(path) == {0, FIRST, OTHER}, path
         with Image.open(path) as image:
             assert (image.mode, image.getpalette()) == ("P", PASCAL_PALETTE.ravel().tolist())
 
@@ -75,7 +75,7 @@ def test_both_objects_come_out_of_every_frame(composition: Path, run_dir: Path) 
 def test_each_object_is_found_where_it_is(composition: Path, run_dir: Path) -> None:
     report = evaluate_folders(run_dir / "predictions" / "masks", composition / "masks", protocol="all")
     (objects,) = report.sequences.values()
-    assert set(objects) == {CAR, DOG}
+    assert set(objects) == {FIRST, OTHER}
     for number, score in objects.items():
         assert score.J.mean > 0.35, number
         assert score.F.mean > 0.5, number
@@ -86,7 +86,7 @@ def test_metrics_are_means_over_both_objects(composition: Path, run_dir: Path) -
     metrics = json.loads((run_dir / "metrics.json").read_text())
     assert metrics["labelled_frames"] == [0, 2, 5]
     truth, found = composition / "masks", run_dir / "predictions" / "masks"
-    of_each = [mean_j(truth, found, number) for number in (CAR, DOG)]
+    of_each = [mean_j(truth, found, number) for number in (FIRST, OTHER)]
     assert metrics["J"] == pytest.approx(np.mean(of_each))
 
 

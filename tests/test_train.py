@@ -310,8 +310,8 @@ def test_run_dir_that_cannot_be_written(capsys, tmp_path: Path) -> None:
     assert "run_dir=" in sentence
 
 
-def test_davis(davis_root: Path, tmp_path: Path, capsys) -> None:
-    data = [f"data.root={davis_root}", "data.height=24", "data.max_frames=3"]
+def test_davis(clip_root: Path, tmp_path: Path, capsys) -> None:
+    data = [f"data.root={clip_root}", "data.height=24", "data.max_frames=3"]
     more = [
         "experiment=davis",
         "network.levels=2",
@@ -323,7 +323,7 @@ def test_davis(davis_root: Path, tmp_path: Path, capsys) -> None:
     train(*data, *more, f"run_dir={tmp_path}")
     assert "all (unsupervised)" in capsys.readouterr().out
     content = json.loads((tmp_path / "validation.json").read_text())
-    names = (davis_root / "ImageSets" / "2016" / "val.txt").read_text().split()
+    names = (clip_root / "ImageSets" / "2016" / "val.txt").read_text().split()
     assert list(content["sequences"]) == names
     assert json.loads((tmp_path / "metrics.json").read_text())["JF"] == pytest.approx(content["overall"]["JF"])
     for name in names:
@@ -338,8 +338,8 @@ def test_davis(davis_root: Path, tmp_path: Path, capsys) -> None:
     assert {path.stem: path.stat().st_mtime_ns for path in (tmp_path / "evidence").glob("*.npz")}.items() >= kept.items()
 
 
-def test_davis_without_evidence(davis_root: Path, tmp_path: Path) -> None:
-    data = [f"data.root={davis_root}", "data.height=24", "data.max_frames=3"]
+def test_davis_without_evidence(clip_root: Path, tmp_path: Path) -> None:
+    data = [f"data.root={clip_root}", "data.height=24", "data.max_frames=3"]
     more = ["network=medium", "network.levels=1", "network.depth=1", "device=cpu", "training.steps=1", "evidence=none"]
     train("experiment=davis", *data, *more, f"run_dir={tmp_path}")
     assert not (tmp_path / "evidence").exists()

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import hydra.version
+import yaml
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
@@ -78,6 +79,8 @@ class Composition:
             return loader.load_configuration(self.primary, overrides, RunMode.RUN)
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(reason(error, overrides)) from error
+        except yaml.YAMLError as error:
+            raise ValueError(f"{place(error)} cannot be read as YAML; correct it, or leave it out") from error
         finally:
             GlobalHydra.instance().clear()
 
@@ -102,6 +105,12 @@ def reason(error: BaseException, overrides: list[str]) -> str:
     if about and about[-1] not in first:
         first = f"{about[-1]}: {first}"
     return f"{first}; --help lists the settings and their types" if about else first
+
+
+def place(error: yaml.YAMLError) -> str:
+    """The file of an error of YAML and, where it is known, the line."""
+    mark = getattr(error, "problem_mark", None)
+    return f"{mark.name}, line {mark.line + 1}," if mark else str(getattr(error, "name", "a configuration file"))
 
 
 def _missing(error: MissingConfigException) -> str:

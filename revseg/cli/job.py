@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from revseg.cli.command import Command
 from revseg.cli.logs import write_to_log
-from revseg.cli.sentences import TOLD, sentence
+from revseg.cli.sentences import sentence
 from revseg.cli.settings import instance
 from revseg.cli.words import names_in
 from revseg.runs.interruption import Interrupted
@@ -47,7 +47,7 @@ class Job:
             config = instance(tree, self.command.settings())
             return self.command.call(self._in_its_folder(config, alone=alone), names_in(typed))
         except BaseException as error:
-            text = sentence(error, typed) if isinstance(error, TOLD) else None
+            text = sentence(error, typed)
             write_to_log(text, error)
             # Sweepers and launchers must see that a job of theirs failed; a signal ends the whole sweep.
             if text is None or self.traceback or not (alone or isinstance(error, Interrupted)):

@@ -6,8 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
+from revseg.cli.saved import experiment_of
 from revseg.cli.settings import covers, differences, leaves, merged
 from revseg.config import TrainConfig
 from revseg.runs.folder import RunFolder
@@ -53,7 +52,7 @@ def _check_experiment(config: TrainConfig, folder: RunFolder, given: Collection[
 
     if not HydraConfig.initialized():
         return
-    before = OmegaConf.select(OmegaConf.load(file), "hydra.runtime.choices.experiment")
+    before = experiment_of(file)
     now = HydraConfig.get().runtime.choices.get("experiment")
     if before != now:
         raise ValueError(f"{folder.path} was begun with experiment={before}, not {now}; set it back, or change run_dir")

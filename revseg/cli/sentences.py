@@ -23,6 +23,9 @@ TOLD = (
 )
 """What may be the fault of a setting, a file or the machine, and not of the program."""
 
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "Insufficient memory", "can't start new thread", "bad_alloc", "Cannot allocate memory")
+"""What PyTorch, OpenCV, Python and others say where the computer's memory is at its end."""
+
 
 def sentence(error: BaseException, overrides: list[str]) -> str | None:
     """What is told of an error; None where it is a mistake of the program, which shows its traceback."""
@@ -32,8 +35,10 @@ def sentence(error: BaseException, overrides: list[str]) -> str | None:
         return str(error)
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return reason(error, overrides)
-    if isinstance(error, (MemoryError, RuntimeError)):
+    if isinstance(error, (MemoryError, RuntimeError)) or _of_opencv(error):
         return _out_of_memory(error)
+    if not isinstance(error, TOLD):
+        return None
     if isinstance(error, OSError) and error.strerror:
         # It prints as "[Errno 2] No such file or directory: 'x'"; turned round, the file comes first.
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
@@ -52,12 +57,16 @@ def status(error: BaseException) -> int:
     return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
+def _of_opencv(error: BaseException) -> bool:
+    cv2 = sys.modules.get("cv2")
+    return cv2 is not None and isinstance(error, cv2.error)
+
+
 def _out_of_memory(error: BaseException) -> str | None:
-    # PyTorch has an own class for a GPU, and for the memory of the computer only a message. It is asked where it is loaded:
-    # importing it takes seconds.
+    # Libraries have classes of their own, or only a message. They are asked where they are loaded: importing them takes seconds.
     torch = sys.modules.get("torch")
     on_gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
-    if not (isinstance(error, MemoryError) or on_gpu or "DefaultCPUAllocator" in str(error)):
+    if not (isinstance(error, MemoryError) or on_gpu or any(words in str(error) for words in OUT_OF_MEMORY)):
         return None
     first = " ".join(str(error).split(". ")[0].split())
     return f"out of memory{f': {first}' if first else ''}; lower data.height, network.channels or network.rank"

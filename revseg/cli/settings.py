@@ -15,6 +15,9 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from revseg.cli.saved import read_saved
 
 Config = TypeVar("Config")
 
@@ -85,7 +88,7 @@ def to_yaml(config: Any) -> str:
 
 def differences(file: Path, config: Any) -> dict[str, tuple[Any, Any]]:
     """What differs between a configuration saved by `to_yaml` and another: key -> (saved, other)."""
-    saved, composed = OmegaConf.load(file), _tree(config, {})
+    saved, composed = read_saved(file), _tree(config, {})
     keys = [setting.key for setting in leaves(type(config))]
     values = {key: (OmegaConf.select(saved, key), OmegaConf.select(composed, key)) for key in keys}
     return {key: pair for key, pair in values.items() if pair[0] != pair[1]}
@@ -93,9 +96,15 @@ def differences(file: Path, config: Any) -> dict[str, tuple[Any, Any]]:
 
 def merged(config: Config, saved: Path, keys: Iterable[str]) -> Config:
     """The configuration with the values of these settings taken from a saved config.yaml, where it has them."""
-    file, absent = OmegaConf.load(saved), object()
+    file, absent = read_saved(saved), object()
     values = {key: OmegaConf.select(file, key, default=absent) for key in keys}
-    return updated(config, {key: value for key, value in values.items() if value is not absent})
+    try:
+        return updated(config, {key: value for key, value in values.items() if value is not absent})
+    except OmegaConfBaseException as error:
+        first = str(error).strip().partition("\n")[0].rstrip(".")
+        raise ValueError(
+            f"{saved}: {getattr(error, 'full_key', None) or 'a setting'}: {first}; restore it, or choose another run_dir="
+        ) from error
 
 
 def updated(config: Config, values: Mapping[str, Any]) -> Config:

@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+MOST = 1 << 16
+"""The most of anything that is counted: far beyond use, yet wrong settings are refused before they fill the memory."""
+
+LIMITS = {"channels": (1, MOST), "classes": (2, 255), "in_channels": (1, MOST), "levels": (0, 16), "kernel_size": (1, 255)}
+"""Least and most. A mask tells classes 0 to 254; with 16 levels a cell of the coarsest is 65,536 pixels wide."""
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -58,12 +64,12 @@ class NetworkConfig:
     32 to 256 MiB. Fewer bytes take longer, because more halos are computed."""
 
     def __post_init__(self) -> None:
-        for name, least in (("channels", 1), ("classes", 2), ("in_channels", 1), ("levels", 0), ("kernel_size", 1)):
+        for name, (least, most) in LIMITS.items():
             value = getattr(self, name)
             if name in ("classes", "in_channels") and value is None:
                 continue
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"network.{name} is {value}; give a whole number of at least {least}")
+            if not isinstance(value, int) or not least <= value <= most:
+                raise ValueError(f"network.{name} is {value}; give a whole number from {least} to {most}")
         if not 0 < self.step_size < float("inf"):
             raise ValueError(f"network.step_size is {self.step_size}; give a positive number")
         if self.kernel_size % 2 == 0:
@@ -124,8 +130,8 @@ class NetworkConfig:
                 f"network.{name} has {len(values)} entries but network.levels={self.levels} needs {count}; "
                 f"give one number or {count} of them"
             )
-        if any(not isinstance(v, int) or v < least for v in values):
-            raise ValueError(f"network.{name} is {value}; every entry must be a whole number of at least {least}")
+        if any(not isinstance(v, int) or not least <= v <= MOST for v in values):
+            raise ValueError(f"network.{name} is {value}; every entry must be a whole number from {least} to {MOST}")
         return values
 
     def _check_dtypes(self) -> None:

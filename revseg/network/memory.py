@@ -8,11 +8,12 @@ The states and adjoints of training are the floor; everything else is small besi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from revseg.network.config import NetworkConfig
 from revseg.network.network import adjoint_dtype_of, convolution_dtype_of, grid_of
-from revseg.network.plan import BlockPlan, blocks_of, level_channels, multiple_of, padded_size
+from revseg.network.plan import BlockPlan, blocks_of, features, multiple_of, padded_size, weight_shapes
 from revseg.reversible.activation import RELU
 from revseg.reversible.force.choice import hidden_bytes, temporary_bytes
 from revseg.reversible.force.force import Layout
@@ -122,13 +123,7 @@ def largest(config: NetworkConfig, size: Size, memory: int, axis: int, **setting
 
 def parameters(config: NetworkConfig) -> int:
     """Number of weights of the network."""
-    blocks = sum(b.rank * (b.channels * config.kernel_size**3 + 1) for b in blocks_of(config) if b.kind == "leapfrog")
-    return blocks + config.channels * (config.inputs + 1) + config.outputs * (_features(config) + 1)
-
-
-def _features(config: NetworkConfig) -> int:
-    """Number of features that the head sees of a cell."""
-    return 2 * level_channels(config)[config.output_level] + config.evidence_channels
+    return sum(math.prod(shape) for shape in weight_shapes(config).values())
 
 
 def convolution_operations(config: NetworkConfig, padded: Size) -> float:
@@ -149,7 +144,7 @@ def _resolved(config: NetworkConfig, device: str) -> NetworkConfig:
 def _temporaries(config: NetworkConfig, padded: Size, budget: int, device: str, training: bool) -> int:
     """Bytes of the largest temporaries: a leapfrog's slab, a change of level, or a few frames of opening, head and loss."""
     whole_frame = padded[1] * padded[2]
-    head = 16 * (_features(config) + config.outputs) * whole_frame // (2**config.output_level) ** 2
+    head = 16 * (features(config) + config.outputs) * whole_frame // (2**config.output_level) ** 2
     needs = [max(head, min(budget, head * padded[0]))]
     needs += [
         temporary_bytes(layout_of(config, block), shape, budget=budget, device_type=device, training=training)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from revseg.network.config import NetworkConfig
-from revseg.network.plan import blocks_of, level_channels, multiple_of, output_stride, padded_size
+from revseg.network.plan import blocks_of, features, multiple_of, output_stride, padded_size
 from revseg.reversible.block import Block, Coarsen, Leapfrog, Refine
 from revseg.reversible.grid import DEFAULT_BITS, Grid
 from revseg.reversible.layer import SymmetricLayer
@@ -66,7 +66,7 @@ class RevSegNet(nn.Module):
         self.multiple = multiple_of(config)
         self.opening = nn.Linear(config.inputs, config.channels)
         self.sequence = _sequence(config)
-        self.features = 2 * level_channels(config)[config.output_level] + config.evidence_channels
+        self.features = features(config)
         """Number of features of a cell that the head sees."""
         self.head = _new_head(config, self.features) if head is None else head
 

@@ -50,6 +50,26 @@ def level_channels(config: NetworkConfig) -> tuple[int, ...]:
     return tuple(channels)
 
 
+def features(config: NetworkConfig) -> int:
+    """Returns the number of features of a cell that the head sees."""
+    return 2 * level_channels(config)[config.output_level] + config.evidence_channels
+
+
+def weight_shapes(config: NetworkConfig) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of the network's weights, by their names; nothing is built."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "opening.weight": (config.channels, config.inputs),
+        "opening.bias": (config.channels,),
+        "head.weight": (config.outputs, features(config)),
+        "head.bias": (config.outputs,),
+    }
+    for index, block in enumerate(blocks_of(config)):
+        if block.kind == "leapfrog":
+            shapes[f"sequence.blocks.{index}.layer.kernel"] = (block.rank, block.channels, *(config.kernel_size,) * 3)
+            shapes[f"sequence.blocks.{index}.layer.bias"] = (block.rank,)
+    return shapes
+
+
 def output_stride(config: NetworkConfig) -> tuple[int, int, int]:
     """Returns how many pixels along T, H and W a cell of the output has."""
     level = config.output_level

@@ -1,17 +1,15 @@
 """The state of a training on disk. The only file that names its keys.
 
 Written so that at every moment, power cuts included, the name holds a whole checkpoint: temporary file,
-fsync, rename, fsync of the folder. Loaded with `weights_only=True`: a checkpoint from elsewhere cannot run
-code.
+fsync, rename, fsync of the folder. A checkpoint from elsewhere can run no code and allocate no more than its own size
+(``archive``), and what is in it is checked (``content``).
 """
 
 from __future__ import annotations
 
 import io
 import os
-import pickle
-import zipfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,8 @@ from torch import Tensor
 from revseg.network.config import NetworkConfig
 from revseg.network.network import RevSegNet
 from revseg.runs.atomic import replacing
+from revseg.training.archive import Archive, Outline
+from revseg.training.content import REMEDY, check_fields, check_weights, network_config
 
 FORMAT, VERSION = "revseg checkpoint", 4
 
@@ -68,15 +68,38 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Raises ValueError where the file is none of ours, OSError where it cannot be read."""
-    content = _read(path)
-    if content["version"] != VERSION:
-        raise ValueError(
-            f"{path} is a checkpoint of version {content['version']}, this revseg reads version {VERSION}; "
-            "use the revseg that wrote it"
-        )
-    fields = {key: value for key, value in content.items() if key not in ("format", "version", "network")}
-    return Checkpoint(network=NetworkConfig(**content["network"]), **fields)
+    """Reads a checkpoint, of whoever. Raises ValueError where the file is none of ours, OSError where it cannot be read."""
+    with Archive(path) as archive:
+        content = archive.outline()
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise ValueError(f"{path} is not a revseg checkpoint, or it is truncated; give one that revseg-train wrote")
+        _check_version(content.get("version"), path)
+        check_fields(content, fields(Checkpoint), path)
+        network = network_config(content["network"], path)
+        check_weights(content["weights"], network, path)
+        known = {each.name for each in fields(Checkpoint)} - {"network"}
+        return Checkpoint(network, **{name: _filled(content[name], archive, name) for name in content if name in known})
+
+
+def _check_version(version: object, path: Path) -> None:
+    if version == VERSION:
+        return
+    remedy = "update revseg" if type(version) is int and version > VERSION else "use the revseg that wrote it"
+    raise ValueError(f"{path} is a checkpoint of version {str(version)[:20]}, this revseg reads version {VERSION}; {remedy}")
+
+
+def _filled(content: Any, archive: Archive, name: str) -> Any:
+    """Returns the content with its tensors read. Raises ValueError where one holds what is no number."""
+    if isinstance(content, Outline):
+        tensor = archive.tensor(content)
+        if not tensor.isfinite().all():
+            raise ValueError(f"{archive.path} is damaged: {name} holds values that are not finite; {REMEDY}")
+        return tensor
+    if isinstance(content, dict):
+        return {key: _filled(each, archive, f"{name} {key}") for key, each in content.items()}
+    if isinstance(content, (list, tuple)):
+        return type(content)(_filled(each, archive, name) for each in content)
+    return content
 
 
 def network_from(checkpoint: Checkpoint, device: torch.device) -> RevSegNet:
@@ -98,22 +121,6 @@ def check_same_architecture(checkpoint: Checkpoint, network: NetworkConfig, path
             f"{path} holds another architecture than asked for: {', '.join(differences)}; "
             "use its settings, or start anew with another run_dir"
         )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    unusable = f"{path} is not a revseg checkpoint, or it is truncated; give one that revseg-train wrote"
-    with path.open("rb") as file:
-        # Anything but a whole zip archive would be read as a format of long ago, with any error there is.
-        if not zipfile.is_zipfile(file):
-            raise ValueError(unusable)
-        file.seek(0)
-        try:
-            content = torch.load(file, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError) as error:
-            raise ValueError(unusable) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(unusable)
-    return content
 
 
 def _plain(network: NetworkConfig) -> dict[str, Any]:

@@ -58,13 +58,33 @@ class Optimizer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over momenta and step counts; rates and decay are those of this run, not the saved ones."""
-        if state["name"] != self.config.name:
+        if state.get("name") != self.config.name:
             raise ValueError(
                 f"training.optimizer.name is {self.config.name}, but the checkpoint was written with "
-                f"{state['name']}; set it back, or start anew with another run_dir"
+                f"{state.get('name')}; set it back, or start anew with another run_dir"
             )
+        self._check(state.get("parts"))
         for part, saved in zip(self._parts, state["parts"], strict=True):
             part.load_state_dict({"state": saved, "param_groups": part.state_dict()["param_groups"]})
+
+    def _check(self, parts: object) -> None:
+        """Raises ValueError where the state has other tensors than this optimizer, by name and shape."""
+        if not isinstance(parts, list) or len(parts) != len(self._parts):
+            raise ValueError(f"the state of the optimizer has not the {len(self._parts)} parts of {self.config.name}")
+        for part, saved in zip(self._parts, parts, strict=True):
+            parameters = [parameter for group in part.param_groups for parameter in group["params"]]
+            moments = {"momentum_buffer"} if isinstance(part, Muon) else {"exp_avg", "exp_avg_sq"}
+            count = {} if isinstance(part, Muon) else {"step": ()}
+            expected = {index: dict.fromkeys(moments, tuple(each.shape)) | count for index, each in enumerate(parameters)}
+            if saved != {} and _shapes(saved) != expected:  # before the first step there is none
+                raise ValueError("the state of the optimizer has other tensors than its network")
+
+
+def _shapes(state: object) -> object:
+    """Returns the same dicts, with the shapes of float32 tensors in their place."""
+    if isinstance(state, dict):
+        return {key: _shapes(each) for key, each in state.items()}
+    return tuple(state.shape) if isinstance(state, torch.Tensor) and state.dtype == torch.float32 else None
 
 
 def kernels_and_others(net: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

@@ -83,7 +83,10 @@ class Trainer:
             return False
         checkpoints.check_same_architecture(saved, self.net.config, self.folder.last)
         self.net.load_state_dict(saved.weights)
-        self.optimizer.load_state_dict(saved.optimizer)
+        try:
+            self.optimizer.load_state_dict(saved.optimizer)
+        except ValueError as error:
+            raise ValueError(f"{self.folder.last} cannot be resumed: {error}") from error
         self.progress.step, self.progress.seconds, self.progress.end = saved.step, saved.seconds, saved.end
         self.progress.inverted = saved.inverted
         self.losses = list(saved.losses)

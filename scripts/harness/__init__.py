@@ -1,6 +1,7 @@
 """What all measurements share: one question is one script, and this is the rest.
 
 arguments   pieces of the command lines
+command     commands of revseg, in processes that start at once
 process     a process for each case, with its own log; side by side where times are compared
 memory      peak memory of a piece of work
 machine     processor, threads, versions

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness import ROOT
 from revseg.runs.atomic import replacing
 
 
 def write_section(page: Path, script: str, name: str, text: str) -> None:
     """Replaces what is between the markers of `name`, or adds it at the end of the page, which is made if it is absent."""
-    begin, end = f"<!-- {script} {name}: made by scripts/{script}.py -->", f"<!-- end of {script} {name} -->"
+    file = script if (ROOT / "scripts" / script).is_file() else f"{script}.py"
+    begin, end = f"<!-- {script} {name}: made by scripts/{file} -->", f"<!-- end of {script} {name} -->"
     before = page.read_text(encoding="utf-8") if page.exists() else f"# {page.stem.capitalize()}\n"
     if (begin in before) != (end in before):
         raise ValueError(f"{page} has only one of the two markers of section {name}: add {begin if end in before else end}")

@@ -176,7 +176,6 @@ def test_threads_sleep_early_unless_told_otherwise(tmp_path: Path) -> None:
 
 
 def test_joblib_launcher(tmp_path: Path) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     process = typed(tmp_path, "train", "-m", "hydra/launcher=joblib", "training.steps=1,2", "hydra.sweep.dir=s")
     _, error = process.communicate()
     assert process.returncode == 0, error
@@ -184,9 +183,16 @@ def test_joblib_launcher(tmp_path: Path) -> None:
 
 
 def test_optuna_sweeper(tmp_path: Path) -> None:
-    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     sweeper = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra.sweeper.direction=minimize"]
     process = typed(tmp_path, "train", "-m", *sweeper, "training.steps=range(1,9)", "hydra.sweep.dir=s")
     _, error = process.communicate()
     assert process.returncode == 0, error
     assert OmegaConf.load(tmp_path / "s/optimization_results.yaml").best_value >= 16  # the objective came back
+
+
+def test_a_configuration_file_that_is_no_yaml(line: Callable, tmp_path: Path) -> None:
+    for text in ("placements: 1\nevidence: source: none\n", "placements: \0\n"):
+        (tmp_path / "own" / "experiment").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / "experiment" / "mine.yaml").write_text(text)
+        assert "own/experiment/mine.yaml" in (told := line("train", "--config-dir=own", "experiment=mine").sentence)
+        assert told.endswith("cannot be read as YAML; correct it, or leave it out")

@@ -188,10 +188,10 @@ class TestEvaluateFolders:
         assert evaluate_folders(grey, ids, prediction_encoding="davis2016").overall.jf == 1.0
         assert evaluate_folders(grey, grey, "davis2016", prediction_encoding="davis2016").overall.jf == 1.0
 
-    def test_real_annotation(self, davis_root: Path) -> None:
-        folder = davis_root / "Annotations" / "480p" / "libby"
+    def test_real_annotation(self, clip_root: Path) -> None:
+        folder = clip_root / "Annotations" / "480p" / "barrel"
         report = evaluate_folders(folder, folder, "davis2016", prediction_encoding="davis2016")
-        assert parts(report.sequences["libby"][1]) == pytest.approx([1, 1, 0, 1, 1, 0], abs=1e-6)
+        assert parts(report.sequences["barrel"][1]) == pytest.approx([1, 1, 0, 1, 1, 0], abs=1e-6)
 
 
 class TestRefuses:

@@ -184,13 +184,13 @@ def test_contradicting_encoding(root):
         DavisDataset(root, encoding="davis")
 
 
-def test_real_sequences(davis_root):
-    dataset = DavisDataset(davis_root, "val")
-    assert dataset.names == ["car-shadow", "horsejump-high", "libby"]
-    sample = dataset.load("libby", height=48, max_frames=40)
-    assert sample.volume.shape == (3, 40, 48, 85)
-    assert sample.labelled_frames == tuple(range(40))
-    assert sample.native_size == (480, 854)
+def test_real_sequences(clip_root):
+    dataset = DavisDataset(clip_root, "val")
+    assert dataset.names == ["backwards", "mirrored"]
+    sample = dataset.load("mirrored", height=48, max_frames=15)
+    assert sample.volume.shape == (3, 15, 48, 85)
+    assert sample.labelled_frames == tuple(range(15))
+    assert sample.native_size == (144, 256)
     assert classes_of(sample.labels) == 2
 
 

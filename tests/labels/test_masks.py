@@ -289,7 +289,7 @@ def test_resize():
     assert same.mean() > 0.99  # not all: Pillow rounds the positions
 
 
-def test_real_mask(davis_root):
-    mask = read_mask(davis_root / "Annotations" / "480p" / "libby" / "00000.png", "davis2016")
-    assert mask.shape == (480, 854)
+def test_real_mask(clip_root):
+    mask = read_mask(clip_root / "Annotations" / "480p" / "barrel" / "00000.png", "davis2016")
+    assert mask.shape == (144, 256)
     assert np.unique(mask).tolist() == [0, 1]

@@ -49,11 +49,13 @@ def test_the_defaults_are_valid_and_survive_asdict():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"channels": 0}, "network.channels is 0; give a whole number of at least 1"),
+        ({"channels": 0}, "network.channels is 0; give a whole number from 1 to 65536"),
         ({"channels": 2.5}, "network.channels is 2.5; give a whole number"),
-        ({"classes": 1}, "network.classes is 1; give a whole number of at least 2"),
-        ({"levels": -1}, "network.levels is -1; give a whole number of at least 0"),
-        ({"kernel_size": 0}, "network.kernel_size is 0; give a whole number of at least 1"),
+        ({"classes": 1}, "network.classes is 1; give a whole number from 2 to 255"),
+        ({"levels": 10**9}, "network.levels is 1000000000; give a whole number from 0 to 16"),
+        ({"depth": 10**9}, "network.depth is 1000000000; every entry must be a whole number from 0 to 65536"),
+        ({"levels": -1}, "network.levels is -1; give a whole number from 0 to 16"),
+        ({"kernel_size": 0}, "network.kernel_size is 0; give a whole number from 1 to 255"),
         ({"kernel_size": 4}, "network.kernel_size is 4; give an odd number"),
         ({"step_size": 0}, "network.step_size is 0; give a positive number"),
         ({"step_size": -0.5}, "network.step_size is -0.5; give a positive number"),
@@ -68,9 +70,9 @@ def test_the_defaults_are_valid_and_survive_asdict():
             "network.rank has 3 entries but network.levels=1 needs 2",
         ),
         ({"coarsen_time": (True,)}, "network.coarsen_time has 1 entries but network.levels=3 needs 3"),
-        ({"depth": -1}, "network.depth is -1; every entry must be a whole number of at least 0"),
+        ({"depth": -1}, "network.depth is -1; every entry must be a whole number from 0 to 65536"),
         ({"depth": (0, 1, 1.5, 1)}, r"network.depth is \(0, 1, 1.5, 1\); every entry must be a whole number"),
-        ({"rank": 0}, "network.rank is 0; every entry must be a whole number of at least 1"),
+        ({"rank": 0}, "network.rank is 0; every entry must be a whole number from 1 to 65536"),
         ({"arithmetic": "fixed"}, "network.arithmetic is fixed; .* choose one of exact, float"),
         (
             {"convolution_dtype": "float16"},
@@ -101,7 +103,7 @@ def test_channels_of_the_video():
     assert NetworkConfig().inputs == NetworkConfig().video_channels == 3
     twelve = NetworkConfig(in_channels=12, classes=4, evidence=True)
     assert (twelve.video_channels, twelve.evidence_channels, twelve.inputs) == (12, 5, 17)
-    with pytest.raises(ValueError, match=r"network\.in_channels is 0; give a whole number of at least 1"):
+    with pytest.raises(ValueError, match=r"network\.in_channels is 0; give a whole number from 1 to 65536"):
         NetworkConfig(in_channels=0)
 
 

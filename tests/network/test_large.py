@@ -3,8 +3,6 @@
 Takes 12 GB and minutes; runs where REVSEG_LARGE=1 is set.
 """
 
-import os
-
 import pytest
 import torch
 
@@ -14,7 +12,7 @@ from revseg.network.volume import Placement, opened
 from revseg.reversible.state import State
 
 
-@pytest.mark.skipif(os.environ.get("REVSEG_LARGE") != "1", reason="takes 12 GB and minutes; set REVSEG_LARGE=1")
+@pytest.mark.large
 def test_states_beyond_two_to_the_31_elements_invert_and_predict_as_small_ones_do():
     """The same frames over and over, along T: what is predicted in the middle of each repetition is the same, too."""
     torch.manual_seed(0)

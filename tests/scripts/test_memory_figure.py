@@ -47,7 +47,6 @@ def test_the_step_in_place_has_the_gradients_of_autograd() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not STATUS.exists(), reason="peaks are read from Linux's /proc")
 def test_a_tiny_figure(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     page, picture = tmp_path / "page.md", tmp_path / "figure.png"
     sizes = ("--sides", "48", "--layers", "5,30", "--levels", "1", "--side", "48")
     run_script("memory_figure.py", *sizes, "--output", tmp_path / "cases", "--page", page, "--picture", picture)

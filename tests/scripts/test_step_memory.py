@@ -12,7 +12,6 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.skipif(not STATUS.exists(), reason="peaks are read from Linux's /proc")
 def test_a_table_beside_the_unet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("monai")
     page = tmp_path / "page.md"
     monkeypatch.setattr(sys, "argv", ["step_memory.py", "--size", "16x144x160", "--page", str(page)])
     step_memory.main()

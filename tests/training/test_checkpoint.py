@@ -2,22 +2,14 @@
 
 import errno
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from revseg import RevSegNet
 from revseg.network.config import NetworkConfig
-from revseg.training.checkpoint import Checkpoint, check_same_architecture, load, network_from, save
-
-SETTINGS = {"channels": 2, "levels": 1, "depth": 1, "rank": 3}
-
-
-def checkpoint_of(net: RevSegNet, **more: Any) -> Checkpoint:
-    """Of a training that stands after step 7."""
-    fields = {"optimizer": {"name": "muon", "parts": []}, "step": 7, "seconds": 1.5, "height": 96}
-    return Checkpoint(network=net.config, weights=net.state_dict(), **fields | more)
+from revseg.training.checkpoint import check_same_architecture, load, network_from, save
+from tests.training.checkpoints import SETTINGS, checkpoint_of
 
 
 @pytest.fixture

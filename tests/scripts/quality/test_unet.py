@@ -36,7 +36,6 @@ def test_it_begins_with_what_evidence_says() -> None:
 
 @pytest.mark.parametrize("inputs", [3, 6])
 def test_monai(inputs: int) -> None:
-    pytest.importorskip("monai")
     net = unet.new_unet(inputs, 2, 0, torch.device("cpu"))
     volume = torch.zeros(inputs, 5, 20, 30, dtype=torch.uint8)
     assert unet.logits(net, volume, (11, 3, 2)).shape == (2, 5, 20, 30)
