@@ -27,7 +27,7 @@ from revseg.evidence.store import Displacement, FlowRecords, FlowStore
 from revseg.runs.phases import phase
 from revseg.video.picture import picture_of
 
-VERSION = 1
+VERSION = 2
 """Version of the flow; another one whenever this file finds another flow for the same settings."""
 
 MEAN = np.full((1, 3), 1 / 3, np.float32)
@@ -35,6 +35,9 @@ MEAN = np.full((1, 3), 1 / 3, np.float32)
 
 # Displacements are in 1/32 of a pixel, up to +-1024: half the memory of positions, and finer than the flow is exact.
 SUBPIXEL = 32
+
+# DIS takes no frames of fewer pixels on a side; and of how many least heights the longer side of enlarged frames is at most.
+LEAST_SIDE, LONGEST = 12, 8
 
 # What a thread at work on a frame takes of each pixel, at most (its fields and the buffers of DIS), and what all of them together
 # may, of the memory that is free.
@@ -55,7 +58,7 @@ class Flow:
         self.frames, height, width = volume.shape[1:]
         self.size = width, height
         self.config, self.store = config, store
-        self.factor = ceil(config.least_height / height)
+        self.factor = enlargement(height, width, config.least_height)
         self._volume, self._wanted = volume, threads
         self._lock, self._local = threading.RLock(), threading.local()
         self._opened: FlowRecords | None = None
@@ -173,6 +176,12 @@ class Flow:
     def _picture(self, frame: int) -> Image:
         """Made anew each time, in no time: a second copy of the video would lie in memory."""
         return picture_of(list(self._volume[:, frame].numpy()))
+
+
+def enlargement(height: int, width: int, least_height: int) -> int:
+    """By how much frames are enlarged for the flow: to the least height; narrow and flat ones less, which would become huge."""
+    widest = LONGEST * least_height // max(height, width)
+    return max(1, ceil(LEAST_SIDE / min(height, width)), min(ceil(least_height / height), widest))
 
 
 def look_up(image: NDArray, position: Field, interpolation: int) -> NDArray:

@@ -1,12 +1,14 @@
 """Whole or not at all, on real file systems that refuse."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from revseg.runs.atomic import replacing
+from revseg.runs.lock import locked
 
 
 def test_replaces(tmp_path):
@@ -34,15 +36,21 @@ def test_failure_keeps_the_old(tmp_path):
     assert os.listdir(tmp_path) == ["file.txt"]
 
 
-def test_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
-    calls = []
-    fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda *files: calls.append("fsync") or fsync(*files))
-    monkeypatch.setattr(os, "replace", lambda *files: calls.append("replace") or replace(*files))
-    with replacing(tmp_path / "file.txt") as temporary:
-        temporary.write_text("text")
-        assert calls == []
-    assert calls == ["fsync", "replace"]
+@pytest.mark.parametrize("removed", ["before", "meanwhile"])
+def test_a_folder_of_a_run_that_was_removed_does_not_come_back(tmp_path, removed):
+    run = tmp_path / "run"
+
+    def write():
+        if removed == "before":
+            shutil.rmtree(run)
+        with replacing(run / "new" / "file") as temporary:
+            shutil.rmtree(run)
+            temporary.write_text("text")
+
+    with locked(run, purpose="revseg-train"):
+        with pytest.raises(OSError, match=rf"^cannot write {run}/new/file: {run} was removed, or \.lock in it,"):
+            write()
+        assert not run.exists()
 
 
 def test_longest_name(tmp_path):
