@@ -259,5 +259,7 @@ def test_masks_that_are_of_no_use(predict, checkpoint: Path, guided: Path, label
     third = np.array(Image.open(labels / "masks" / "00000.png"))
     third[0, 0] = 3
     Image.fromarray(third).save(labels / "masks" / "00000.png")
-    assert "show object 3, but network.classes=3" in refusal(predict, capsys, *given, f"checkpoint={guided}")
+    assert "show object 1, 2, 3, but network.classes=3 has room for 2; train with" in refusal(
+        predict, capsys, *given, f"checkpoint={guided}"
+    )
     assert not Path("out").exists()

@@ -48,7 +48,7 @@ def vanishing(sample: Sample, height: int | None) -> list[str]:
     for pixels in _objects(sample):
         if not pixels.is_left(native, size):
             lost.setdefault(pixels.number, []).append(pixels)
-    named = list(lost.values())
+    named = [lost[number] for number in sorted(lost)]
     told = [_sentence(masks, native, size) for masks in named[:NAMED]]
     if others := [pixels for masks in named[NAMED:] for pixels in masks]:
         height = _height_that_keeps(others, native, size)

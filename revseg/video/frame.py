@@ -53,8 +53,17 @@ class Losses:
             raise ValueError(f"{problem}: get a whole copy, or set on_error=skip to use what there is")
 
 
+FLATTEST = 8
+"""How many times as wide as high frames are at most that become larger: 4 lines of 400 pixels would become 96 of 9600."""
+
+
 def resized(native_size: tuple[int, int], height: int | None) -> tuple[int, int]:
-    """Returns (H, W) with the given height and the same aspect ratio; None: the native size."""
+    """Returns (H, W) with the given height and the same aspect ratio; None: the native size.
+
+    Flat frames become no larger than `FLATTEST` such heights are wide.
+    """
     if height is None:
         return native_size
-    return height, max(1, round(native_size[1] * height / native_size[0]))
+    lines, columns = native_size
+    height = min(height, max(lines, FLATTEST * height * lines // columns))
+    return height, max(1, round(columns * height / lines))

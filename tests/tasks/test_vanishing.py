@@ -47,11 +47,11 @@ def test_told_with_the_height_that_keeps_it(seed: int) -> None:
 
 def test_the_sentence() -> None:
     mask = np.zeros((720, 960), np.uint8)
-    mask[:360], mask[100:600, 400:403] = 1, 2
+    mask[:360], mask[100:600, 403:406] = 1, 2
     (told,) = vanishing(sample_of(mask, mask), 96)
     assert told == (
-        "object 2, which has 1500 pixels in frame 00001, vanishes there, and in 1 more, at data.height=96, where the network sees "
-        "it; data.height=97 keeps it"
+        "object 2, which has 1500 pixels in frame 00001, vanishes there, and in 1 more, at data.height=96, where the network "
+        "sees it; data.height=97 keeps it"
     )
     assert vanishing(sample_of(mask), 720) == vanishing(sample_of(mask), None) == []
 
