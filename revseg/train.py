@@ -63,9 +63,9 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
             net = new_network(config, task, saved, device=device)
             trainer = new_trainer(config, task, folder, net=net)
             trainer.resume(saved)
-            started()
             record.start()
             folder.write_config(to_yaml(config))  # only now: settings that are refused must not replace those of the run
+            started()
             verb = "starting" if saved is None else "resuming"
             LOG.info(f"{verb} {folder.path} on {device}, {trainer.progress}")
             with closing(Board(folder.tensorboard, trainer.progress.step, to_yaml(config))) as board:

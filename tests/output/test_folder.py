@@ -19,6 +19,7 @@ from revseg.labels.masks import read_mask, write_mask
 from revseg.output.folder import Source, check, name_of, write_prediction
 from revseg.segment.segmenter import Segmented
 from revseg.video.read import read_video
+from tests.runs.power_cut import PowerCut
 
 NAMES = tuple(f"{frame:05d}" for frame in range(12))
 
@@ -118,6 +119,28 @@ def test_a_full_disk_leaves_the_prediction_before(size: int, file: str, tmp_path
     with files_of_at_most(size), pytest.raises(OSError, match=f"^{re.escape(sentence)}$"):
         write_prediction(segmented(), source, out, note={"why": "x" * 100_000})
     assert files_in(out) == before
+
+
+def test_a_power_cut_leaves_the_prediction_before_or_the_new_one(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every moment: what calls itself complete is."""
+    out, seen = tmp_path / "out", set()
+    write_prediction(segmented(), source, out, note={"version": 1})
+    versions = {1: files_in(out)}
+
+    def moment(left: dict[str, bytes]) -> None:
+        note = json.loads(left["prediction.json"])
+        seen.add((note["complete"], note.get("version")))
+        if note == json.loads(versions[1]["prediction.json"]):
+            assert {name: content for name, content in left.items() if not name.startswith(".new")} == versions[1]
+
+    disk = PowerCut(monkeypatch, out, moment)
+    other = (Segmented(1 - mask_of(frame).clip(max=1), 0.5) for frame in range(12))
+    write_prediction(other, source, out, note={"version": 2})
+    assert {name: content for name, content in disk.left().items() if not name.startswith(".new")} == files_in(out)
+    assert files_in(out) != versions[1]
+    assert seen == {(True, 1), (False, None), (True, 2)}
 
 
 def test_what_a_killed_process_left_goes(tmp_path: Path, source: Source) -> None:
