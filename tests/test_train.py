@@ -280,7 +280,7 @@ def test_not_finite_stops_before_the_update(video: Path, tmp_path: Path, capsys,
 def test_several_objects(tmp_path: Path, capsys) -> None:
     write_video(tmp_path, objects=2)
     given = arguments(tmp_path, tmp_path / "run", "training.steps=1")
-    assert "show object 2, but network.classes=2" in refusal(capsys, *given, "network.classes=2")
+    assert "show object 1, 2, but network.classes=2 has room for 1; train with" in refusal(capsys, *given, "network.classes=2")
     train(*given)
     assert checkpoint(tmp_path / "run")["network"]["classes"] == 3
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["J"] is not None

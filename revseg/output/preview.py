@@ -14,13 +14,16 @@ from revseg.runs.atomic import replacing
 
 HEIGHT, MOST_FRAMES = 160, 40
 
+LONGEST = 655_350
+"""Milliseconds that the format can show a frame: 16 bits of hundredths of a second."""
+
 
 class Preview:
     """Evenly spaced frames of an overlay, which become an animated GIF that plays as long as the video."""
 
     def __init__(self, frames: int, frame_rate: Fraction) -> None:
         self.step = -(-frames // MOST_FRAMES)
-        self.milliseconds = max(20, round(1000 * self.step / frame_rate))
+        self.milliseconds = min(max(20, round(1000 * self.step / frame_rate)), LONGEST)
         self._pictures: list[NDArray[np.uint8]] = []
 
     def add(self, index: int, frame: NDArray[np.uint8]) -> None:
