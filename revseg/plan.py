@@ -20,6 +20,7 @@ from revseg.network.memory import Forecast, Size, forecast_prediction, forecast_
 from revseg.tasks.config import DataConfig
 from revseg.tasks.source import open_split
 from revseg.video.decoder import choose_decoder
+from revseg.video.frame import resized
 from revseg.video.read import iterate_frames, probe
 
 CARDS_GB = (8, 12, 16, 24, 48, 80, 140)
@@ -63,10 +64,8 @@ def size_of(data: DataConfig) -> Size:
     """(T, H, W) that the network would see; frames are counted by decoding."""
     path = path_of(data)
     found = probe(path, data.axes)
-    native_height, native_width = found.native_size
     frames = _counted(path, data) if found.frames is None else min(found.frames, data.max_frames or found.frames)
-    height = data.height or native_height
-    return frames, height, max(1, round(native_width * height / native_height))
+    return frames, *resized(found.native_size, data.height)
 
 
 def _counted(path: Path, data: DataConfig) -> int:

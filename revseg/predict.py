@@ -10,7 +10,8 @@ what moves by itself, and one that was trained on a single video predicts from t
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,12 +27,14 @@ from revseg.labels.dataset import load_own, load_unlabelled
 from revseg.labels.sample import Sample
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.network import RevSegNet
-from revseg.output.folder import Source, claim, write_prediction
-from revseg.runs.folder import checkpoint_at, newest_checkpoint
+from revseg.output.folder import Source, check, name_of, write_prediction
+from revseg.runs.folder import checkpoint_at, enclosing_run, newest_checkpoint
 from revseg.runs.lock import locked
 from revseg.segment.expectation import least_sure
-from revseg.segment.segmenter import Segmenter
-from revseg.tasks.measures import check_channels, check_classes
+from revseg.segment.segmenter import Segmented, Segmenter
+from revseg.tasks.measures import check_channels
+from revseg.tasks.objects import Objects, trained_objects
+from revseg.tasks.vanishing import vanishing
 from revseg.training.checkpoint import Checkpoint, load, network_from
 from revseg.video.decoder import choose_decoder
 from revseg.video.read import probe
@@ -52,14 +55,27 @@ def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
         raise ValueError(f"data.masks={config.data.masks} is of no use to {path}, whose network sees no evidence; leave it out")
     found = probe(config.data.video, config.data.axes)
     check_channels(config.data.video, found.channels, net.config.video_channels)
+    output = Path(config.output) if config.output else Path("predictions") / name_of(Path(config.data.video))
+    check(output, Path(config.data.video))
     video = load_video(config.data, height_of_evidence(config.evidence, config.data.height, found.native_size[0]))
-    check_classes(video, net.config.outputs, trained=path)
-    output = Path(config.output) if config.output else Path("predictions") / Path(config.data.video).stem
-    claim(output, Path(config.data.video))
-    with locked(output, purpose="revseg-predict"):
+    objects = trained_objects(checkpoint).with_those_of([video])
+    objects.check(video, net.config.outputs)
+    for sentence in vanishing(video, config.data.height):
+        LOG.warning(sentence)
+    video = objects.as_classes(video)
+    with locked_output(output):
         with compiled_meanwhile(net.config, net.device):
             observed = observed_video(video, config, checkpoint, net=net, output=output)
-        write(observed, config, checkpoint, net=net, output=output, path=path)
+        write(observed, config, checkpoint, objects=objects, net=net, output=output, path=path)
+
+
+@contextmanager
+def locked_output(output: Path) -> Iterator[None]:
+    """Keeps others out of the folder of the prediction, and out of the run that it lies in."""
+    with ExitStack() as held:
+        for folder in filter(None, (enclosing_run(output), output)):
+            held.enter_context(locked(folder, purpose="revseg-predict", setting="output"))
+        yield
 
 
 def as_trained(config: PredictConfig, checkpoint: Checkpoint, given: Collection[str]) -> PredictConfig:
@@ -103,17 +119,25 @@ def observed_video(video: Sample, config: PredictConfig, checkpoint: Checkpoint,
 
 
 def write(
-    observed: Observation, config: PredictConfig, checkpoint: Checkpoint, *, net: RevSegNet, output: Path, path: Path
+    observed: Observation,
+    config: PredictConfig,
+    checkpoint: Checkpoint,
+    *,
+    objects: Objects,
+    net: RevSegNet,
+    output: Path,
+    path: Path,
 ) -> None:
     """Masks, overlay and prediction.json into the output folder; says what to expect of them."""
     video, placements = observed.video, config.placements or 1
     # A network of many videos has learned from no label of this one: it counts as one that saw a single frame.
-    segmenter = Segmenter(observed, config.evidence, label_count=checkpoint.label_count or 1)
+    segmenter = Segmenter(observed, config.evidence, label_count=checkpoint.label_count or 1, keeps_labels=True)
     note = {"checkpoint": str(path), "placements": placements, "height": video.height, "labelled_frames": list(observed.fixed)}
     note["scale"] = video.scale
     data = config.data
     source = Source(video.source, video.frame_rate, video.frame_names, on_error=data.on_error, axes=data.axes, scale=video.scale)
-    expected = write_prediction(segmenter.segment(net, placements), source, output, note=note)
+    frames = (Segmented(objects.as_ids(found.mask), found.expected_J) for found in segmenter.segment(net, placements))
+    expected = write_prediction(frames, source, output, note=note)
     LOG.info(f"{len(video.frame_names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
     if net.config.evidence and (label_next := [video.frame_names[frame] for frame in least_sure(expected, observed.fixed)]):
         LOG.info(f"frames to label next, for data.masks=: {', '.join(label_next)}")

@@ -32,6 +32,7 @@ from revseg.runs.lock import locked
 from revseg.runs.phases import Phases, recorded
 from revseg.runs.provenance import Inputs, Provenance
 from revseg.tasks.dataset import DatasetTask, open_dataset
+from revseg.tasks.objects import Objects, trained_objects
 from revseg.tasks.one_video import OneVideo, open_video
 from revseg.tasks.source import inputs_of
 from revseg.training.board import Board
@@ -59,13 +60,14 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
             saved = load(folder.last) if folder.last.exists() else None
             store, cache = evidence_store(config, folder)
             with compiled_meanwhile(config.network, device):
-                task = open_task(config, folder, store=store, cache=cache)
+                task = open_task(config, folder, saved, store=store, cache=cache)
+            task.check_output(folder.predictions)
             net = new_network(config, task, saved, device=device)
             trainer = new_trainer(config, task, folder, net=net)
             trainer.resume(saved)
-            started()
-            record.started = True
+            record.start()
             folder.write_config(to_yaml(config))  # only now: settings that are refused must not replace those of the run
+            started()
             verb = "starting" if saved is None else "resuming"
             LOG.info(f"{verb} {folder.path} on {device}, {trainer.progress}")
             with closing(Board(folder.tensorboard, trainer.progress.step, to_yaml(config))) as board:
@@ -117,7 +119,9 @@ def evidence_store(config: TrainConfig, folder: RunFolder) -> tuple[FlowStore, E
     )
 
 
-def open_task(config: TrainConfig, folder: RunFolder, *, store: FlowStore, cache: EvidenceCache) -> OneVideo | DatasetTask:
+def open_task(
+    config: TrainConfig, folder: RunFolder, saved: Checkpoint | None = None, *, store: FlowStore, cache: EvidenceCache
+) -> OneVideo | DatasetTask:
     """Returns what is trained on: its videos are decoded, and labels carried, as far as that is done once."""
     sees = config.network.evidence
     sees = config.evidence.source != "none" if sees is None else sees
@@ -143,6 +147,7 @@ def open_task(config: TrainConfig, folder: RunFolder, *, store: FlowStore, cache
         sees_evidence=sees,
         placements=config.placements,
         seed=config.seed,
+        objects=Objects() if saved is None else trained_objects(saved),
     )
 
 
@@ -175,7 +180,12 @@ def new_trainer(config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFo
         augmentation=config.augment,
         seed=config.seed,
         height=config.data.height,
-        recipe={"placements": config.placements, "evidence": asdict(config.evidence), "scale": task.scale},
+        recipe={
+            "placements": config.placements,
+            "evidence": asdict(config.evidence),
+            "scale": task.scale,
+            "objects": None if task.objects is None else list(task.objects.ids),
+        },
     )
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from revseg import RevSegNet
 from revseg.cli.main import predict as main
 from revseg.labels.palette import PASCAL_PALETTE
+from revseg.runs.lock import locked
 from revseg.training.checkpoint import Checkpoint, save
 from revseg.video.read import read_video
 from revseg.video.write import VideoWriter
@@ -54,7 +55,7 @@ def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["revseg-predict", "device=cpu", *arguments])
+        monkeypatch.setattr(sys, "argv", ["revseg-predict", "device=cpu", "evidence.flow.least_height=40", *arguments])
         main()
 
     return call
@@ -135,6 +136,42 @@ def test_folder_of_frames_keeps_its_names(predict, checkpoint: Path) -> None:
         Image.new("RGB", (WIDTH, HEIGHT)).save(f"frames/{name}.png")
     predict("frames")
     assert sorted(path.name for path in Path("predictions/frames/masks").iterdir()) == ["b7.png", "b8.png"]
+
+
+def test_folders_are_named_whole(predict, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("my.film.v2").mkdir()
+    Image.new("RGB", (WIDTH, HEIGHT)).save("my.film.v2/00000.png")
+    predict("my.film.v2/")
+    assert Path("predictions/my.film.v2/masks/00000.png").exists()
+    monkeypatch.chdir("my.film.v2")
+    predict(".", "checkpoint=../runs/old", "data.on_error=skip")
+    assert Path("predictions/my.film.v2/masks/00000.png").exists()
+
+
+def test_another_video_of_the_same_name_is_refused(predict, video: Path, checkpoint: Path, capsys) -> None:
+    predict(str(video))
+    before = {path: path.read_bytes() for path in Path("predictions").rglob("*") if path.is_file()}
+    Path("usb").mkdir()
+    with VideoWriter("usb/video.mp4") as writer:
+        writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    sentence = refusal(predict, capsys, "usb/video.mp4")
+    assert f"predictions/video holds the masks of {video}, which is not usb/video.mp4 as it is now" in sentence
+    assert {path: path.read_bytes() for path in Path("predictions").rglob("*") if path.is_file()} == before
+
+
+def test_one_process_at_a_time_works_in_a_folder(predict, video: Path, checkpoint: Path, capsys) -> None:
+    """The second is refused before it writes anything, also by the run that the folder lies in."""
+    with locked(Path("out"), purpose="revseg-predict"):
+        assert "revseg: out is in use by process" in refusal(predict, capsys, str(video), "output=out")
+        assert [path.name for path in Path("out").iterdir()] == [".lock"]
+    Path("runs/old/config.yaml").touch()
+    with locked(Path("runs/old"), purpose="revseg-train"):
+        sentence = refusal(predict, capsys, str(video), "output=runs/old/predictions")
+        assert "runs/old is in use by process" in sentence
+        assert "(revseg-train, since" in sentence
+        assert sentence.endswith("wait for it, or choose another output=")
+        assert not Path("runs/old/predictions").exists()
+        predict(str(video), "output=out")  # with the checkpoint of a run at work
 
 
 def test_labels_of_the_user_are_not_overwritten(predict, video: Path, checkpoint: Path, capsys) -> None:
@@ -218,6 +255,19 @@ def test_masks_of_some_frames_are_carried_along(predict, guided: Path, labels: P
     assert f"frames to label next, for data.masks=: {worst:05d}\n" in capsys.readouterr().out
 
 
+def test_ids_of_labels_come_out_and_thin_labels_stay(predict, guided: Path, labels: Path) -> None:
+    """Labels are carried at half the height of the video: a line is thinner than a pixel of that."""
+    for path in (labels / "masks").iterdir():
+        mask = np.array([0, 254, 7], np.uint8)[np.array(Image.open(path))]
+        mask[:, 1] = 7
+        Image.fromarray(mask).save(path)
+    given = [f"data.masks={labels / 'masks'}", f"checkpoint={save_guided(Path('many.pt'), None)}", "output=out"]
+    predict(str(labels / "frames"), *given, "data.height=10", "evidence.flow.height=10")
+    for path in (labels / "masks").iterdir():
+        assert np.array_equal(*(np.array(Image.open(folder / path.name)) for folder in (Path("out/masks"), labels / "masks")))
+    assert {tuple(np.unique(np.array(Image.open(path)))) for path in Path("out/masks").iterdir()} == {(0, 7, 254)}
+
+
 def test_a_guided_network_predicts_without_masks(predict, guided: Path, labels: Path) -> None:
     predict(str(labels / "frames"), f"checkpoint={guided}", "output=out")
     assert len(list(Path("out/masks").iterdir())) == little.FRAMES
@@ -259,8 +309,7 @@ def test_masks_that_are_of_no_use(predict, checkpoint: Path, guided: Path, label
     third = np.array(Image.open(labels / "masks" / "00000.png"))
     third[0, 0] = 3
     Image.fromarray(third).save(labels / "masks" / "00000.png")
-    told = refusal(predict, capsys, *given, f"checkpoint={guided}")
-    assert "show object 3, but the network of " in told
-    assert "was trained for objects up to 2" in told
-    assert "network.classes" not in told
+    assert "show object 1, 2, 3, but network.classes=3 has room for 2; train with" in refusal(
+        predict, capsys, *given, f"checkpoint={guided}"
+    )
     assert not Path("out").exists()

@@ -2,12 +2,14 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -22,6 +24,7 @@ from revseg.network.config import NetworkConfig
 from revseg.network.memory import forecast_training
 from revseg.network.network import widened
 from revseg.training.loss import SegmentationLoss
+from revseg.training.trainer import Trainer
 from revseg.video.read import read_video
 from tests.little import FRAMES, HEIGHT, NETWORK, WIDTH, arguments, write_video
 
@@ -277,7 +280,7 @@ def test_not_finite_stops_before_the_update(video: Path, tmp_path: Path, capsys,
 def test_several_objects(tmp_path: Path, capsys) -> None:
     write_video(tmp_path, objects=2)
     given = arguments(tmp_path, tmp_path / "run", "training.steps=1")
-    assert "show object 2, but network.classes=2" in refusal(capsys, *given, "network.classes=2")
+    assert "show object 1, 2, but network.classes=2 has room for 1; train with" in refusal(capsys, *given, "network.classes=2")
     train(*given)
     assert checkpoint(tmp_path / "run")["network"]["classes"] == 3
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["J"] is not None
@@ -301,6 +304,50 @@ def test_a_run_that_cannot_begin_leaves_no_folder(capsys, tmp_path: Path) -> Non
     assert "missing.mp4" in refusal(capsys, *missing, f"run_dir={run_dir}")
     assert (run_dir / "notes").is_dir()
     assert not (run_dir / "config.yaml").exists()
+
+
+def kept(run_dir: Path) -> dict[str, bytes]:
+    """What a run must not lose."""
+    names = [
+        "checkpoints/last.pt",
+        "metrics.json",
+        *(path.relative_to(run_dir) for path in (run_dir / "predictions").rglob("*.*")),
+    ]
+    return {str(name): (run_dir / name).read_bytes() for name in names}
+
+
+def test_a_full_disk_harms_nothing_that_was_there(run_dir: Path, video: Path, capsys) -> None:
+    """A limit on the size of files, which the system enforces as it does the size of a disk."""
+    before, limits = kept(run_dir), resource.getrlimit(resource.RLIMIT_FSIZE)
+    steps = checkpoint(run_dir)["step"]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        sentence = refusal(capsys, *arguments(video, run_dir, f"training.steps={steps + 2}"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    last = run_dir / "checkpoints" / "last.pt"
+    assert sentence == f"revseg: cannot write {last}: File too large; free space there or choose another output folder"
+    assert kept(run_dir) == before
+    assert not list(run_dir.rglob("*.partial"))
+    train(*arguments(video, run_dir, f"training.steps={steps + 2}"))
+    assert checkpoint(run_dir)["step"] == steps + 2
+
+
+def test_a_run_whose_folder_is_removed_ends_and_does_not_bring_it_back(video: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    step = Trainer._step
+
+    def removed(self: Trainer, *rest: Any) -> None:
+        step(self, *rest)
+        if self.progress.step == 3:
+            shutil.rmtree(tmp_path / "run")
+
+    monkeypatch.setattr(Trainer, "_step", removed)
+    run_dir = tmp_path / "run"
+    sentence = refusal(capsys, *arguments(video, run_dir, "training.steps=9", "training.checkpoint_every=5"))
+    last = run_dir / "checkpoints" / "last.pt"
+    removed_sentence = f"{run_dir} was removed, or .lock in it, while a process worked there; start again"
+    assert sentence == f"revseg: cannot write {last}: {removed_sentence}"
+    assert not run_dir.exists()
 
 
 def test_run_dir_that_cannot_be_written(capsys, tmp_path: Path) -> None:

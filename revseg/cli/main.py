@@ -146,9 +146,12 @@ def _folder(command: Command, tree: DictConfig) -> Iterator[list[str]]:
         pass
     try:
         yield [f"hydra.run.dir={quoted(str(folder.path))}", *_beside_the_first(folder, tree)]
-    except BaseException:
+    except BaseException as error:
         if made:
             folder.remove_unused()
+        if isinstance(error, OSError) and error.errno and not error.filename:  # of Hydra's files
+            sentence = f"cannot write {folder.path}: {error.strerror}; free space there, or choose another folder with run_dir="
+            raise OSError(sentence) from error
         raise
 
 

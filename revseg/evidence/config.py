@@ -14,7 +14,8 @@ class FlowConfig:
     height: int = 480
     """Lines at which labels are carried along; those of the network if they are more, those of the video if they are fewer."""
     least_height: int = 384
-    """Frames of fewer lines are enlarged for the flow, by a whole number, to at least so many: it matches patches of 8 pixels."""
+    """Frames of fewer lines are enlarged for the flow, by a whole number, to at least so many: it matches patches of 8 pixels.
+    Their longer side becomes no more than 8 times as long."""
     preset: str = "medium"
     """What DIS starts from: ultrafast, fast or medium. The next two settings take precedence over it."""
     finest_scale: int = 0

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from math import ceil, sqrt
+from math import ceil
 
 import cv2
 import numpy as np
@@ -36,14 +36,12 @@ MEAN = np.full((1, 3), 1 / 3, np.float32)
 # Displacements are in 1/32 of a pixel, up to +-1024: half the memory of positions, and finer than the flow is exact.
 SUBPIXEL = 32
 
+# DIS takes no frames of fewer pixels on a side; and of how many least heights the longer side of enlarged frames is at most.
+LEAST_SIDE, LONGEST = 12, 8
+
 # What a thread at work on a frame takes of each pixel, at most (its fields and the buffers of DIS), and what all of them together
 # may, of the memory that is free.
 WORKING_BYTES, WORKING_SHARE = 200, 1 / 4
-
-LONGEST = 4
-"""Width for a height of 1 up to which frames are enlarged by their height: a panorama of few lines would become very long."""
-NARROWEST = 32
-"""Rows and columns that DIS needs for its patches; smaller frames are continued by what is at their border."""
 
 Field = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -60,7 +58,7 @@ class Flow:
         self.frames, height, width = volume.shape[1:]
         self.size = width, height
         self.config, self.store = config, store
-        self.factor = ceil(config.least_height / max(height, sqrt(height * width / LONGEST)))
+        self.factor = enlargement(height, width, config.least_height)
         self._volume, self._wanted = volume, threads
         self._lock, self._local = threading.RLock(), threading.local()
         self._opened: FlowRecords | None = None
@@ -147,13 +145,7 @@ class Flow:
         return self.identity + displacement * np.float32(1 / SUBPIXEL)
 
     def _find(self, frame: int, other: int) -> Displacement:
-        one, two = self._grey(frame), self._grey(other)
-        below, beside = (max(0, NARROWEST - side) for side in one.shape)
-        if below or beside:
-            one, two = (cv2.copyMakeBorder(grey, 0, below, 0, beside, cv2.BORDER_REPLICATE) for grey in (one, two))
-        flow = self._dis().calc(one, two, None)
-        if below or beside:
-            flow = flow[: flow.shape[0] - below, : flow.shape[1] - beside]
+        flow = self._dis().calc(self._grey(frame), self._grey(other), None)
         moved = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) * (SUBPIXEL / self.factor)
         return moved.round().clip(-(2**15), 2**15 - 1).astype(np.int16)
 
@@ -184,6 +176,12 @@ class Flow:
     def _picture(self, frame: int) -> Image:
         """Made anew each time, in no time: a second copy of the video would lie in memory."""
         return picture_of(list(self._volume[:, frame].numpy()))
+
+
+def enlargement(height: int, width: int, least_height: int) -> int:
+    """By how much frames are enlarged for the flow: to the least height; narrow and flat ones less, which would become huge."""
+    widest = LONGEST * least_height // max(height, width)
+    return max(1, ceil(LEAST_SIDE / min(height, width)), min(ceil(least_height / height), widest))
 
 
 def look_up(image: NDArray, position: Field, interpolation: int) -> NDArray:

@@ -43,13 +43,6 @@ class Observation:
         """Frames whose masks are their labels; where these are void, the network says what is there."""
         return () if self.evidence is None else self.video.whole_frames
 
-    @property
-    def sparse(self) -> tuple[int, ...]:
-        """Frames of which some pixels have labels, which nothing is carried from; their masks keep them."""
-        if self.evidence is None:
-            return ()
-        return tuple(frame for frame in self.video.labelled_frames if frame not in self.video.whole_frames)
-
 
 def height_of_evidence(config: EvidenceConfig, height: int | None, native: int) -> int | None:
     """Height at which a video is decoded, for a network that sees `height` lines of `native`; None: as it is."""

@@ -112,8 +112,13 @@ def write_mask(path: str | Path, mask: Labels) -> None:
 
 def resize_mask(mask: Labels, height: int, width: int) -> Labels:
     """Nearest label at the pixel centres of a (height, width) image."""
-    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip((height, width), mask.shape, strict=True))
+    rows, columns = nearest(mask.shape, (height, width))
     return mask[rows[:, None], columns]
+
+
+def nearest(native: tuple[int, ...], size: tuple[int, int]) -> list[NDArray[np.int64]]:
+    """Rows and columns of an image of a size (H, W) that are nearest to those of another size."""
+    return [(2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(native, size, strict=True)]
 
 
 def resize_sparse(mask: Labels, height: int, width: int) -> Labels:

@@ -5,12 +5,16 @@
         /preview.gif             a few frames of the overlay, small
         /masks.npy, masks.tif    all masks as one volume (T, H, W), where the video is one in NumPy's format or in TIFF
         /prediction.json         how it was made, and the J expected of each frame; marks the folder as ours
+
+All of it is made in <folder>/.new and moved when it is whole: what was there before stays until then.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,8 +28,10 @@ from numpy.typing import NDArray
 from revseg.labels.masks import read_mask, write_mask
 from revseg.output.overlay import overlay
 from revseg.output.preview import Preview
-from revseg.runs.atomic import replacing
+from revseg.runs import lock
+from revseg.runs.atomic import make_folder, replacing, sync_folder
 from revseg.runs.phases import phase
+from revseg.runs.provenance import digest_of
 from revseg.segment.segmenter import Segmented
 from revseg.video.read import iterate_frames, probe
 from revseg.video.scale import Scale
@@ -33,28 +39,58 @@ from revseg.video.slices import format_of
 from revseg.video.stack import write_array, write_pages
 from revseg.video.write import VideoWriter
 
-MARK = "prediction.json"
+MARK, BEGUN = "prediction.json", "begun.json"
+NEW = ".new"
+"""Where a prediction is made."""
+
+VOLUMES = ("npy", "tif")
+"""Formats of all masks as one volume."""
 
 
-def claim(folder: Path, video: Path) -> None:
-    """Before any work: the folder can be written, and nothing of somebody else's lies where ours goes.
+def name_of(video: Path) -> str:
+    """The name of a video's results: a file's without its suffix, a folder's whole name, also where it was typed as `.`."""
+    whole = Path(os.path.abspath(video))
+    return (whole.name if whole.is_dir() else whole.stem) or "root"
+
+
+def check(folder: Path, video: Path) -> None:
+    """Raises ValueError where something of somebody else's, or of another video, lies where the masks of a video go.
 
     Hand-made labels in a folder `masks` look just like ours: they must not be overwritten, nor the video
-    itself.
+    itself. Two videos may have one name: what counts is what is in them.
     """
-    masks, volumes = folder / "masks", [folder / f"masks.{kind}" for kind in ("npy", "tif")]
+    masks, volumes = folder / "masks", [folder / f"masks.{kind}" for kind in VOLUMES]
     ours = [masks, folder / "overlay.mp4", *volumes]
     if video.exists() and any(path.exists() and path.samefile(video) for path in ours):
         raise ValueError(f"{video} lies where the prediction goes; choose another folder with output=")
     theirs = [masks] if masks.is_dir() and any(masks.iterdir()) else [path for path in volumes if path.exists()]
-    if theirs and not (folder / MARK).exists():
+    note = _read_note(folder / MARK)
+    if theirs and note is None:
         what = "holds files" if theirs[0].is_dir() else "is a file"
         raise ValueError(f"{theirs[0]} {what} that revseg did not write; choose another folder with output=")
+    if note is not None and not _is_of(note, video):
+        raise ValueError(
+            f"{folder} holds the masks of {note['video']}, which is not {video} as it is now; choose another folder with "
+            "output=, or remove it"
+        )
+
+
+def _read_note(path: Path) -> dict[str, Any] | None:
     try:
-        masks.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"cannot write {folder}: {error.strerror}; choose another folder with output=") from error
-    _write_note(folder, {"video": str(video), "complete": False})
+        note = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError:
+        note = None
+    if not (isinstance(note, dict) and isinstance(note.get("video"), str)):
+        raise ValueError(f"{path} is not what revseg wrote; choose another folder with output=, or remove it")
+    return note
+
+
+def _is_of(note: dict[str, Any], video: Path) -> bool:
+    """Whether a prediction is one of a video; of old ones, which do not say what is in theirs, whether it lay in its place."""
+    digest = note.get("sha256")
+    return os.path.abspath(note["video"]) == os.path.abspath(video) if digest is None else digest == digest_of(video)
 
 
 @dataclass(frozen=True)
@@ -72,34 +108,76 @@ class Source:
 
 
 def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, *, note: dict[str, Any]) -> list[float]:
-    """Masks one by one as they come, then the overlay from the video decoded a second time.
+    """Masks one by one as they come, then the overlay from the video decoded a second time; call it under a lock.
 
     note: what more to say in prediction.json. Returns the J expected of each frame.
     """
-    claim(folder, source.path)
-    expected = []
-    with phase("segmenting", total=len(source.names)) as bar:
-        for name, (mask, similarity) in zip(source.names, frames, strict=True):
-            write_mask(_mask_file(folder, name), mask)
-            expected.append(similarity)
-            bar.advance()
-    _remove_others(folder, source.names)
-    _write_overlay(source, folder)
-    _write_volume(source, folder)
-    facts = {"video": str(source.path), "complete": True, "frames": len(source.names), **note}
-    _write_note(folder, facts | {"expected_J": expected})
+    check(folder, source.path)
+    new, expected, found = _new(folder), list[float](), probe(source.path, source.axes)
+    facts = {"video": os.path.abspath(source.path), "sha256": digest_of(source.path)}
+    try:
+        with phase("segmenting", total=len(source.names)) as bar:
+            for name, (mask, similarity) in zip(source.names, frames, strict=True):
+                write_mask(_mask_file(new, name), mask)
+                expected.append(similarity)
+                bar.advance()
+        _write_overlay(source, new, found.sample_aspect_ratio)
+        _write_volume(source, new)
+        _write_note(new / BEGUN, facts | {"complete": False})
+        whole = facts | {"complete": True, "frames": len(source.names), **note, "expected_J": expected}
+        _write_note(new / MARK, whole)
+        _move(new, folder, source.names)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    if found.sound:
+        path = folder / "overlay.mp4"
+        remedy = f"ffmpeg -i {path} -i {source.path} -map 0:v -map 1:a -c copy -shortest sound.mp4 adds it"
+        logging.getLogger(__name__).info(f"{path} is without the sound of {source.path}: {remedy}")
     return expected
 
 
-def _write_overlay(source: Source, folder: Path) -> None:
+def _new(folder: Path) -> Path:
+    """An empty folder to write into, without what a process that was killed left there."""
+    new = folder / NEW
+    try:
+        lock.check_not_removed(new)
+        shutil.rmtree(new, ignore_errors=True)
+        make_folder(new)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(f"cannot write {folder}: {error.strerror}; choose another folder with output=") from error
+    return new
+
+
+def _move(new: Path, folder: Path, names: Sequence[str]) -> None:
+    """Puts what is whole in its place. It takes no space: a disk that is full harms nothing. Killed in between, it says so."""
+    try:
+        os.replace(new / BEGUN, folder / MARK)
+        make_folder(folder / "masks")
+        sync_folder(folder)
+        for name in names:
+            os.replace(_mask_file(new, name), _mask_file(folder, name))
+        _remove_others(folder, names)
+        sync_folder(folder / "masks")
+        for file in ("overlay.mp4", "preview.gif", *(f"masks.{kind}" for kind in VOLUMES)):
+            if (new / file).exists():
+                os.replace(new / file, folder / file)
+            else:
+                (folder / file).unlink(missing_ok=True)
+        sync_folder(folder)
+        os.replace(new / MARK, folder / MARK)
+        sync_folder(folder)
+    except OSError as error:
+        lock.check_not_removed(folder)
+        raise OSError(f"cannot write {folder}: {error.strerror}; choose another folder with output=") from error
+
+
+def _write_overlay(source: Source, folder: Path, sample_aspect_ratio: Fraction) -> None:
     frames = islice(_pictures(source), len(source.names))
     preview = Preview(len(source.names), source.frame_rate)
-    found, path = probe(source.path, source.axes), folder / "overlay.mp4"
-    if found.sound:
-        remedy = f"ffmpeg -i {path} -i {source.path} -map 0:v -map 1:a -c copy -shortest sound.mp4 adds it"
-        logging.getLogger(__name__).info(f"{path} is without the sound of {source.path}: {remedy}")
-    writer_of_it = VideoWriter(path, source.frame_rate, sample_aspect_ratio=found.sample_aspect_ratio)
-    with phase("writing", total=len(source.names)) as bar, writer_of_it as writer:
+    film = VideoWriter(folder / "overlay.mp4", source.frame_rate, sample_aspect_ratio=sample_aspect_ratio)
+    with phase("writing", total=len(source.names)) as bar, film as writer:
         for index, seconds, frame in frames:
             mask = read_mask(_mask_file(folder, source.names[index]), "davis2017")
             drawn = overlay(frame, mask)
@@ -116,8 +194,6 @@ def _pictures(source: Source) -> Iterator[tuple[int, Fraction, NDArray[np.uint8]
 def _write_volume(source: Source, folder: Path) -> None:
     """Writes the masks once more, as a volume in the format of the video."""
     kind = format_of(source.path)
-    for other in {"npy", "tif"} - {kind}:
-        (folder / f"masks.{other}").unlink(missing_ok=True)
     if kind is None:
         return
     masks = (read_mask(_mask_file(folder, name), "davis2017") for name in source.names)
@@ -140,6 +216,6 @@ def _remove_others(folder: Path, names: Sequence[str]) -> None:
             path.unlink()
 
 
-def _write_note(folder: Path, note: dict[str, Any]) -> None:
-    with replacing(folder / MARK) as temporary:
+def _write_note(path: Path, note: dict[str, Any]) -> None:
+    with replacing(path) as temporary:
         temporary.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")

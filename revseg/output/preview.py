@@ -14,7 +14,7 @@ from revseg.runs.atomic import replacing
 
 HEIGHT, MOST_FRAMES = 160, 40
 LONGEST = 655_350
-"""Milliseconds that a GIF can show a frame at most."""
+"""Milliseconds that the format can show a frame: 16 bits of hundredths of a second."""
 
 
 class Preview:
@@ -22,7 +22,7 @@ class Preview:
 
     def __init__(self, frames: int, frame_rate: Fraction) -> None:
         self.step = -(-frames // MOST_FRAMES)
-        self.milliseconds = min(LONGEST, max(20, round(1000 * self.step / frame_rate)))
+        self.milliseconds = min(max(20, round(1000 * self.step / frame_rate)), LONGEST)
         self._pictures: list[NDArray[np.uint8]] = []
 
     def add(self, index: int, frame: NDArray[np.uint8]) -> None:

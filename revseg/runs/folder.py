@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from revseg.runs import lock
-from revseg.runs.atomic import replacing
+from revseg.runs.atomic import make_folder, remove_leftovers, replacing
 
 HYDRA_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
 """What Hydra writes into .hydra before a run starts."""
@@ -45,12 +46,11 @@ class RunFolder:
         """
         folder = cls(Path(path))
         try:
-            folder.last.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(folder.last.parent)
         except OSError as error:
             raise OSError(f"cannot write {path}: {error.strerror}; choose another folder with run_dir=") from error
         for parent in (folder.path, folder.last.parent):
-            for leftover in parent.glob(".*.partial"):
-                leftover.unlink(missing_ok=True)
+            remove_leftovers(parent)
         return folder
 
     def remove_unused(self) -> None:
@@ -165,15 +165,37 @@ def checkpoint_at(path: Path) -> Path:
     return last
 
 
+def enclosing_run(path: Path) -> Path | None:
+    """The folder of the run that a path lies in; None where it lies in none."""
+    parents = (Path(os.path.abspath(path))).parents
+    return next((folder for folder in parents if (folder / lock.NAME).is_file() and RunFolder(folder).config.is_file()), None)
+
+
 def newest_checkpoint(runs: Path) -> Path:
-    """last.pt of the run in `runs` that was saved last."""
-    found = sorted(runs.glob("*/checkpoints/last.pt"), key=lambda path: path.stat().st_mtime)
+    """last.pt of the run in `runs` that was started or resumed last: by the numbers of their starts, whatever the clock says.
+
+    Of runs without a number, and of two that started together, the one that was saved last.
+    """
+    found = sorted(runs.glob("*/checkpoints/last.pt"), key=_age)
     if not found:
         raise ValueError(
             f"there is no run with a checkpoint in {runs.resolve()}; train first (revseg-train), "
             "or give checkpoint= a run's folder, or a file"
         )
     return found[-1]
+
+
+def _age(last: Path) -> tuple[int, float]:
+    return start_of(last.parents[1]), last.stat().st_mtime
+
+
+def start_of(run: Path) -> int:
+    """The number of a run's latest start among all starts beside it; 0 where it is not known."""
+    try:
+        number = json.loads(RunFolder(run).run_json.read_text(encoding="utf-8"))["start"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return number if isinstance(number, int) else 0
 
 
 def _write(path: Path, text: str) -> None:

@@ -29,13 +29,14 @@ _held: dict[int, Path] = {}
 
 
 @contextmanager
-def locked(folder: Path, purpose: str) -> Iterator[None]:
+def locked(folder: Path, purpose: str, setting: str = "run_dir") -> Iterator[None]:
     """Keeps other processes out of a folder during the block; makes the folder if it is missing.
 
-    purpose: the program, for the sentence that others get. Raises ValueError when another one works in the folder,
-    OSError when it cannot be written. A file system without locks gives one warning, and the block runs.
+    purpose: the program, for the sentence that others get. setting: that which chooses the folder. Raises ValueError when
+    another one works in the folder, OSError when it cannot be written. A file system without locks gives one warning, and the
+    block runs.
     """
-    file = _open_locked(folder)
+    file = _open_locked(folder, setting)
     _close_in_forks()
     _held[file] = folder.resolve()
     try:
@@ -53,16 +54,29 @@ def holds(folder: Path) -> bool:
     return folder.resolve() in _held.values()
 
 
-def _open_locked(folder: Path) -> int:
+def check_not_removed(path: Path) -> None:
+    """Raises OSError in one sentence where a path lies in a folder that this process has locked, and that is gone.
+
+    Who removes the folder of a process at work wants it to end, not to make the folder anew with half of what was in it.
+    """
+    whole = path.resolve()
+    for file, folder in _held.items():
+        if whole.is_relative_to(folder) and not _is_named(file, folder):
+            raise OSError(
+                f"cannot write {path}: {folder} was removed, or {NAME} in it, while a process worked there; start again"
+            )
+
+
+def _open_locked(folder: Path, setting: str) -> int:
     """Descriptor of the lock file, locked."""
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise OSError(f"cannot write {folder}: {error.strerror}; choose another folder with run_dir=") from error
+            raise OSError(f"cannot write {folder}: {error.strerror}; choose another folder with {setting}=") from error
         try:
-            _lock(file, folder)
+            _lock(file, folder, setting)
             if _is_named(file, folder):
                 return file
         except BaseException:
@@ -71,14 +85,14 @@ def _open_locked(folder: Path) -> int:
         os.close(file)  # its holder has just removed the file: it locks nothing any more
 
 
-def _lock(file: int, folder: Path) -> None:
+def _lock(file: int, folder: Path, setting: str) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise ValueError(f"{folder} is in use by {_holder(file)}; wait for it, or choose another run_dir=") from error
+        raise ValueError(f"{folder} is in use by {_holder(file)}; wait for it, or choose another {setting}=") from error
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
-            raise OSError(f"cannot lock {folder}: {error.strerror}; choose another folder with run_dir=") from error
+            raise OSError(f"cannot lock {folder}: {error.strerror}; choose another folder with {setting}=") from error
         logger.warning("the file system of %s has no locks: take care that no second process uses this folder", folder)
 
 
@@ -86,7 +100,7 @@ def _is_named(file: int, folder: Path) -> bool:
     """Whether the open file is the one that others find under its name."""
     try:
         return os.path.samestat(os.fstat(file), os.stat(folder / NAME))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from revseg.runs.atomic import replacing
+from revseg.runs.folder import start_of
 from revseg.runs.interruption import Interrupted
 
 PACKAGES = {
@@ -90,43 +91,40 @@ class Changes:
 
 
 class Provenance:
-    """Keeps run.json while a process works on a run: `with Provenance(path, ...) as record:`.
+    """Keeps run.json while a process works on a run: `with Provenance(path, ...) as record:`, and `record.start()` in it.
 
     The document holds the facts of its latest process, and a list "sessions" with those of each. `record.changes`
-    says which inputs differ from those of the session before.
+    says which inputs differ from those of the session before. A process that is refused before it starts is not recorded.
     """
 
     def __init__(self, path: Path, *, inputs: Inputs, device: str, seed: int | None, command: list[str] | None = None) -> None:
         self.path, self.inputs, self.device, self.seed, self.command = path, inputs, device, seed, command
-        self.started = False
-        """Whether the process has begun its work: one that is refused before is not recorded in a run that is there already."""
         self.changes = Changes()
+        self._sessions: list[dict[str, Any]] = []
+        self._session: dict[str, Any] | None = None
 
     def __enter__(self) -> Provenance:
-        before = _read(self.path)
+        self._sessions = _read(self.path).get("sessions", [])
         self.changes = changed_since(self.path, labels=self.inputs.labels, video=self.inputs.video)
-        self._sessions = before.get("sessions", [])
+        self._begun = _now()
+        return self
+
+    def start(self) -> None:
+        """Writes that the process has begun its work."""
         for session in self._sessions:
             if session["state"] == "running":  # killed: it could not say so
                 session["state"] = "interrupted"
         self._session = self._facts()
         self._sessions.append(self._session)
         self._write()
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        state = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
-        if error is not None and state == "failed" and not self.started and len(self._sessions) > 1:
-            # Refused before it changed anything: what the run is was said by the session before.
-            self._session = self._sessions[-2]
-            self._sessions.pop()
-            self._write()
+        if self._session is None:
             return
+        state = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
         self._session["state"] = "finished" if error is None else state
         self._session["error"] = None if error is None else " ".join(str(error).split()) or type(error).__name__
         self._session["ended"] = _now()
-        if not self.path.exists():  # the run never started, and its folder is removed: it must not come back
-            return
         try:
             self._write()
         except OSError:
@@ -138,7 +136,8 @@ class Provenance:
         return {
             "state": "running",
             "error": None,
-            "started": _now(),
+            "started": self._begun,
+            "start": self._number(),
             "ended": None,
             "command": command_line() if self.command is None else shlex.join(self.command),
             "directory": os.getcwd(),
@@ -153,7 +152,12 @@ class Provenance:
             "platform": platform.platform(),
         }
 
+    def _number(self) -> int:
+        """Greater than those of all starts beside it before: which run is the newest does not depend on the clock."""
+        return 1 + max((start_of(file.parent) for file in self.path.absolute().parents[1].glob(f"*/{self.path.name}")), default=0)
+
     def _write(self) -> None:
+        assert self._session is not None
         document = {**self._session, "started": self._sessions[0]["started"], "sessions": self._sessions}
         with replacing(self.path) as temporary:
             temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -16,7 +16,7 @@ from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.evidence import Evidence
 from revseg.evidence.observation import Observation
 from revseg.evidence.smoothing import Given, Smoothing
-from revseg.labels.masks import resize_sparse
+from revseg.labels.masks import Labels, resize_mask, resize_sparse
 from revseg.labels.palette import VOID
 from revseg.network.inference import predict_probabilities, spread_placements
 from revseg.network.network import RevSegNet
@@ -47,6 +47,8 @@ class Segmenter:
     counts as one that saw a single frame."""
     size: tuple[int, int] | None = None
     """(H, W) of the masks; None: the video's own."""
+    keeps_labels: bool = False
+    """Whether the masks are the video's labels wherever these are not void: at every size, not only that of the evidence."""
 
     def segment(self, net: RevSegNet, placements: int = 1) -> Iterator[Segmented]:
         """Masks that a network makes, averaged over so many placements on its grid."""
@@ -61,9 +63,8 @@ class Segmenter:
         if flow is not None and smoothing.sweeps:
             smooth = Smoothing(flow, smoothing, fixed=self.observation.fixed)
             probabilities = map(torch.from_numpy, smooth(self._given(probabilities, flow.size)))
-        probabilities = self._labelled(probabilities)
-        for found in probabilities:
-            whole = resized(found, size)  # probabilities, not masks: contours stay smooth
+        for frame, found in enumerate(probabilities):
+            whole = self._labelled(frame, resized(found, size))  # probabilities, not masks: contours stay smooth
             classes = whole.max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
             yield Segmented(classes.to(torch.uint8).cpu().numpy(), expected_similarity(whole, classes))
 
@@ -90,17 +91,22 @@ class Segmenter:
                 seen = video.height, video.width
                 yield pool(network, known, label_count=self.label_count, seen=seen, config=self.config.pool)
 
-    def _labelled(self, probabilities: Iterator[Tensor]) -> Iterator[Tensor]:
-        """The same with the labels of frames that have a few."""
-        video, sparse = self.observation.video, self.observation.sparse
-        for frame, found in enumerate(probabilities):
-            if frame in sparse:
-                mask = video.masks[video.labelled_frames.index(frame)].numpy()
-                labels = torch.from_numpy(resize_sparse(mask, *found.shape[1:])).to(found.device)
-                classes = torch.arange(len(found), device=found.device).view(-1, 1, 1)
-                yield torch.where(labels == VOID, found, (labels == classes).to(found.dtype))
-            else:
-                yield found
+    def _labelled(self, frame: int, found: Tensor) -> Tensor:
+        """The same with the labels of the frame, where it has any."""
+        labels = self._labels_of(frame, (found.shape[1], found.shape[2])) if self.keeps_labels else None
+        if labels is None:
+            return found
+        known = torch.from_numpy(labels).to(found.device)
+        classes = torch.arange(len(found), device=found.device).view(-1, 1, 1)
+        return torch.where(known == VOID, found, (known == classes).to(found.dtype))
+
+    def _labels_of(self, frame: int, size: tuple[int, int]) -> Labels | None:
+        """(H, W): the labels of a frame at a size, of sparse ones every point; None where it has none."""
+        video = self.observation.video
+        if frame not in video.labelled_frames:
+            return None
+        mask = video.masks[video.labelled_frames.index(frame)].numpy()
+        return (resize_mask if frame in video.whole_frames else resize_sparse)(mask, *size)
 
     def _given(self, probabilities: Iterator[Tensor], size: tuple[int, int]) -> Iterator[Given]:
         """At the size (W, H) of the flow, with the confidence of the evidence."""

@@ -43,7 +43,8 @@ class DataConfig:
     labelled_frames: int | None = None
     """How many labelled frames are trained on, evenly spaced; the others tell how good it is. null: all."""
     height: int | None = 96
-    """Height of the frames that the network sees; null: that of the video. Masks come out at the video's own size in any case."""
+    """Height of the frames that the network sees; null: that of the video. Masks come out at the video's own size in any case.
+    Frames more than 8 times as wide as high are not enlarged so far."""
     max_frames: int | None = None
     """Only the first frames of each video; null: all."""
     on_error: str = "stop"

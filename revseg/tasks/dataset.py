@@ -26,7 +26,7 @@ from revseg.labels.masks import read_mask
 from revseg.labels.sample import Sample
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
-from revseg.output.folder import Source, write_prediction
+from revseg.output.folder import Source, check, write_prediction
 from revseg.runs.phases import phase
 from revseg.segment.segmenter import Segmenter
 from revseg.tasks.config import DataConfig
@@ -73,6 +73,16 @@ class DatasetTask:
     def scale(self) -> None:
         """Pictures are bytes already."""
         return None
+
+    @property
+    def objects(self) -> None:
+        """Object 1 of one video is another than that of the next."""
+        return None
+
+    def check_output(self, folder: Path) -> None:
+        """Raises ValueError where the results of another video lie where those of one of the validation split go."""
+        for name in self.validation.names:
+            check(folder / name, self.validation.folder_of(name))
 
     @property
     def sees_evidence(self) -> bool:

@@ -67,18 +67,14 @@ def object_ids(sample: Sample) -> list[int]:
     return found
 
 
-def check_classes(sample: Sample, classes: int, trained: Path | None = None) -> None:
-    """Raises ValueError where an object has no class. trained: the checkpoint of the network; None: it is still to be trained."""
+def check_classes(sample: Sample, classes: int) -> None:
+    """Raises ValueError where an object has no class."""
     needed = classes_of(sample.masks)
-    if needed <= classes:
-        return
-    shown = f"the masks of {sample.source} show object {needed - 1}, but"
-    if trained is None:
-        raise ValueError(f"{shown} network.classes={classes} has none for it; set network.classes={needed}")
-    raise ValueError(
-        f"{shown} the network of {trained} was trained for objects up to {classes - 1}; leave that object out of the masks, or "
-        "train a network on masks that show it"
-    )
+    if needed > classes:
+        raise ValueError(
+            f"the masks of {sample.source} show object {needed - 1}, but network.classes={classes} has none "
+            f"for it; set network.classes={needed}"
+        )
 
 
 def check_channels(source: str | Path, found: int, channels: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,31 +14,27 @@ from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
-from revseg.labels.dataset import classes_of, evenly_spaced, objects_in
+from revseg.labels.dataset import evenly_spaced
 from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
-from revseg.output.folder import Source, write_prediction
+from revseg.output.folder import Source, check, write_prediction
 from revseg.runs.folder import RunFolder
 from revseg.segment.expectation import least_sure
 from revseg.segment.segmenter import Segmented, Segmenter
 from revseg.tasks.config import DataConfig, GuidanceConfig
 from revseg.tasks.guidance import Guidance, shares_of
-from revseg.tasks.measures import (
-    Mask,
-    check_channels,
-    check_classes,
-    copy_nearest,
-    measured,
-    object_ids,
-    similarity_of_volume,
-)
+from revseg.tasks.measures import Mask, check_channels, copy_nearest, measured, object_ids, similarity_of_volume
+from revseg.tasks.objects import Objects
 from revseg.tasks.pictures import pictures
 from revseg.tasks.source import load_one, load_truth
+from revseg.tasks.vanishing import vanishing
 from revseg.training.item import Item
 from revseg.training.task import Evaluation, Result
 from revseg.video.scale import Scale
+
+LOG = logging.getLogger("revseg")
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,10 @@ class OneVideo:
     """The video with the labels that are trained on, and what they say of the other frames."""
     held_out: Item | None
     """The same volume with the labels that only tell how good the masks are: at its size, to spare memory."""
-    objects: tuple[int, ...]
+    objects: Objects
+    """Those that the network has classes for. Labels here are classes; what is written and told has the ids."""
+    shown: tuple[int, ...]
+    """The classes of the objects that the labels show."""
     classes: int
     evidence: EvidenceConfig
     guidance: Guidance | None
@@ -82,6 +82,10 @@ class OneVideo:
         """How many labelled frames are trained on."""
         return len(self.video.labelled_frames)
 
+    def check_output(self, folder: Path) -> None:
+        """Raises ValueError where the results of another video lie where those of this one go."""
+        check(folder, self.video.source)
+
     def item(self, index: int) -> Item:
         """Returns what step number `index` is trained on."""
         if self.guidance is None:
@@ -97,7 +101,7 @@ class OneVideo:
 
     def segmenter(self, size: tuple[int, int] | None = None) -> Segmenter:
         """Returns what makes masks of a size from a network's probabilities; None: the video's own size."""
-        return Segmenter(self.observation, self.evidence, label_count=self.label_count, size=size)
+        return Segmenter(self.observation, self.evidence, label_count=self.label_count, size=size, keeps_labels=True)
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
         """Measures the network alone, without what evidence and smoothing add at the end."""
@@ -116,16 +120,17 @@ class OneVideo:
         masks, expected = self._write(net, folder)
         metrics: dict[str, Any] = dict.fromkeys(("J", "F", "JF", "objects", "volume_J", "baseline"))
         if self.held_out is not None:
-            metrics |= measured(masks, self.held_out, self.objects)
-            together = similarity_of_volume(masks, self.held_out, self.objects)
+            metrics |= measured(masks, self.held_out, self.shown)
+            together = similarity_of_volume(masks, self.held_out, self.shown)
             metrics["volume_J"] = fmean(together.values())
             metrics["objects"] = {
-                str(number): {**measured(masks, self.held_out, [number]), "volume_J": together[number]} for number in self.objects
+                str(self.objects.id_of(number)): {**measured(masks, self.held_out, [number]), "volume_J": together[number]}
+                for number in self.shown
             }
             if (copies := copy_nearest(self.video)) is not None:
-                metrics["baseline"] = measured(copies, self.held_out, self.objects)
+                metrics["baseline"] = measured(copies, self.held_out, self.shown)
         whole = self.video.whole_frames
-        metrics["labelled"] = measured(masks, self.video, self.objects)
+        metrics["labelled"] = measured(masks, self.video, self.shown)
         metrics["labelled_frames"] = list(self.video.labelled_frames)
         unlabelled = [value for frame, value in enumerate(expected) if frame not in whole]
         metrics["expected_J"] = fmean(unlabelled) if unlabelled else None
@@ -139,7 +144,7 @@ class OneVideo:
             f"{prefix}{name}/{key}": value
             for name, sample in samples.items()
             if sample is not None
-            for key, value in measured(masks, sample, self.objects).items()
+            for key, value in measured(masks, sample, self.shown).items()
         }
         shown = self.held_out or self.video
         return Evaluation(scalars, pictures(masks, shown, self.video.volume))
@@ -152,7 +157,7 @@ class OneVideo:
             for frame in self.segmenter().segment(net, self.placements):
                 # At the pixels where the annotation, too, is sampled.
                 masks.append(resize_mask(frame.mask, video.height, video.width))
-                yield frame
+                yield Segmented(self.objects.as_ids(frame.mask), frame.expected_J)
 
         source = Source(
             video.source, video.frame_rate, video.frame_names, on_error=self.on_error, axes=self.axes, scale=video.scale
@@ -175,10 +180,12 @@ def open_video(
     sees_evidence: bool = True,
     placements: int = 1,
     seed: int = 0,
+    objects: Objects = Objects(),  # noqa: B008 (it never changes)
 ) -> OneVideo:
     """Decodes the video, reads its masks and carries the labels; returns the task.
 
-    classes: None: as many as the labels need. channels: those that the network is for, None: those of the video.
+    classes: None: as many as the labels need. channels: those that the network is for, None: those of the video. objects: those
+    that the network has classes for already, in a run that is resumed.
     """
     known = load_one(data, folder.path, partial(height_of_evidence, evidence, data.height))
     count = len(known.labelled_frames)
@@ -187,9 +194,16 @@ def open_video(
     others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
     truth = load_truth(data, labelled) or (known.select(others) if others else None)
     told = [known] if truth is None else [known, truth]
-    classes = classes or max(2, *(classes_of(sample.masks) for sample in told))
+    objects = objects.with_those_of(told)
+    classes = classes or max(2, objects.classes)
     for sample in told:
-        check_classes(sample, classes)
+        objects.check(sample, classes)
+    for sentence in vanishing(labelled, data.height):
+        LOG.warning(sentence)
+    if not (shown := objects.classes_in(told)):
+        object_ids(known)  # says so
+    labelled = objects.as_classes(labelled)
+    truth = None if truth is None else objects.as_classes(truth)
     if channels is not None:
         check_channels(known.source, len(known.volume), channels)
     observation = observe(
@@ -204,7 +218,8 @@ def open_video(
     return OneVideo(
         observation=observation,
         held_out=None if truth is None else _labels_of(truth, observation.video),
-        objects=tuple(sorted({number for sample in told for number in objects_in(sample.masks)}) or object_ids(known)),
+        objects=objects,
+        shown=shown,
         classes=classes,
         evidence=evidence,
         guidance=None if observation.seen is None else Guidance(observation, guidance, seed),

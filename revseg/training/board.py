@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from revseg.runs.phases import Phase, phase
 from revseg.training.task import Evaluation
+
+LOG = logging.getLogger("revseg")
 
 GIGABYTE = 1e9
 
@@ -39,9 +43,14 @@ class Board:
     """
 
     def __init__(self, folder: Path, step: int, settings: str) -> None:
-        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
-        self._writer.add_text("config", "    " + settings.replace("\n", "\n    "), step)
+        self.folder = folder
         self._bar: Phase | None = None
+        self._writer: SummaryWriter | None = None
+        self._hook = threading.excepthook
+        threading.excepthook = self._unless_told
+        with self._ended_by_a_full_disk():
+            self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+            self._writer.add_text("config", "    " + settings.replace("\n", "\n    "), step)
 
     @contextmanager
     def training(self, step: int, steps: int) -> Iterator[None]:
@@ -62,8 +71,7 @@ class Board:
             "speed/seconds_per_step": report.seconds,
             "memory/peak_GB": report.peak_memory / GIGABYTE,
         }
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, step)
+        self._add(scalars, step)
         if self._bar is not None:
             memory = report.peak_memory / GIGABYTE
             self._bar.note(f"loss {report.loss:.3f}, J {report.J:.3f}, {report.seconds:.2f} s/step, peak {memory:.2f} GB")
@@ -71,12 +79,37 @@ class Board:
 
     def evaluation(self, step: int, evaluation: Evaluation) -> None:
         """Logs measures and pictures."""
-        for name, value in evaluation.scalars.items():
-            self._writer.add_scalar(name, value, step)
-        for name, picture in evaluation.pictures.items():
-            self._writer.add_image(name, picture, step, dataformats="HWC")
-        self._writer.flush()
+        self._add(evaluation.scalars, step)
+        with self._ended_by_a_full_disk():
+            if self._writer is not None:
+                for name, picture in evaluation.pictures.items():
+                    self._writer.add_image(name, picture, step, dataformats="HWC")
+                self._writer.flush()
 
     def close(self) -> None:
         """Ends the log."""
-        self._writer.close()
+        with self._ended_by_a_full_disk():
+            if self._writer is not None:
+                self._writer.close()
+        threading.excepthook = self._hook
+
+    def _add(self, scalars: Mapping[str, float], step: int) -> None:
+        with self._ended_by_a_full_disk():
+            if self._writer is not None:
+                for name, value in scalars.items():
+                    self._writer.add_scalar(name, value, step)
+
+    @contextmanager
+    def _ended_by_a_full_disk(self) -> Iterator[None]:
+        """The training goes on without its curves: whether there is room for a checkpoint, that one tells."""
+        try:
+            yield
+        except OSError as error:
+            LOG.warning(f"{self.folder} is not written any more: {error.strerror or error}; free space there")
+            self._writer = None
+
+    def _unless_told(self, args: threading.ExceptHookArgs) -> None:
+        """TensorBoard's thread hands its error on to the next call, which tells of it: no traceback."""
+        ours = args.thread is not None and type(args.thread).__module__.startswith("tensorboard.")
+        if not (ours and isinstance(args.exc_value, OSError)):
+            self._hook(args)

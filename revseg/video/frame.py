@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 MOST_PIXELS = 100_000_000
 """Pixels of a frame at most: a small file may promise any number of them."""
-WIDEST = 4096
-"""Columns to which frames are enlarged at most."""
+FLATTEST = 8
+"""How many times as wide as high frames are at most that become larger: 4 lines of 400 pixels would become 96 of 9600."""
 
 
 class Frame(NamedTuple):
@@ -83,12 +83,10 @@ def check_pixels(path: Path, width: int, height: int) -> None:
 def resized(native_size: tuple[int, int], height: int | None) -> tuple[int, int]:
     """Returns (H, W) with the given height and the same aspect ratio; None: the native size.
 
-    Raises ValueError for a strip of few lines that would be enlarged to a very wide picture: it would take hours.
+    Flat frames become no larger than `FLATTEST` such heights are wide.
     """
     if height is None:
         return native_size
     lines, columns = native_size
-    width = max(1, round(columns * height / lines))
-    if height > lines and width > WIDEST:
-        raise ValueError(f"frames of {columns} x {lines} pixels would become {width} x {height}: set data.height={lines}")
-    return height, width
+    height = min(height, max(lines, FLATTEST * height * lines // columns))
+    return height, max(1, round(columns * height / lines))

@@ -231,7 +231,11 @@ def _shared_memory(size: int) -> int:
             os.truncate(file.fileno(), size)
             return os.dup(file.fileno())
     memory = os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.truncate(memory, size)
+    try:
+        os.truncate(memory, size)
+    except OSError as error:  # a limit on the size of files counts for memory as well (ulimit -f)
+        os.close(memory)
+        raise OSError(f"there is no shared memory to decode into ({error.strerror}): {INLINE}") from error
     fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     return memory
 

@@ -1,7 +1,12 @@
 """The folder of a segmented video: what lies in it, and what of other people is not overwritten."""
 
 import json
+import os
+import re
+import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,9 +17,10 @@ import pytest
 from PIL import Image
 
 from revseg.labels.masks import read_mask, write_mask
-from revseg.output.folder import Source, claim, write_prediction
+from revseg.output.folder import Source, check, name_of, write_prediction
 from revseg.segment.segmenter import Segmented
 from revseg.video.read import read_video
+from tests.runs.power_cut import PowerCut
 
 NAMES = tuple(f"{frame:05d}" for frame in range(12))
 
@@ -73,33 +79,173 @@ def test_masks_of_a_longer_video_are_removed(tmp_path: Path, source: Source) -> 
     assert sorted(path.stem for path in (tmp_path / "out" / "masks").iterdir()) == list(NAMES[:5])
 
 
-def test_a_prediction_that_broke_off_says_so(tmp_path: Path, source: Source) -> None:
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_prediction_that_breaks_off_leaves_the_one_before(tmp_path: Path, source: Source) -> None:
     def broken() -> Iterator[Segmented]:
         yield from segmented(3)
         raise MemoryError
 
     with pytest.raises(MemoryError):
         write_prediction(broken(), source, tmp_path / "out", note={})
+    assert files_in(tmp_path / "out") == {}
+    write_prediction(segmented(), source, tmp_path / "out", note={})
+    before = files_in(tmp_path / "out")
+    with pytest.raises(MemoryError):
+        write_prediction(broken(), source, tmp_path / "out", note={})
+    assert files_in(tmp_path / "out") == before
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """A limit on the size of files, which the system enforces as it does the size of a disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("size", "file"), [(100, "masks/00000.png"), (2500, "overlay.mp4"), (40_000, "preview.gif"), (90_000, "prediction.json")]
+)
+def test_a_full_disk_leaves_the_prediction_before(
+    size: int, file: str, tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("revseg.video.decoder._chosen", "inline")  # shared memory, too, is a file for the limit below
+    out = tmp_path / "out"
+    write_prediction(segmented(), source, out, note={})
+    before = files_in(out)
+    sentence = f"cannot write {out / '.new' / file}: File too large; free space there or choose another output folder"
+    with files_of_at_most(size), pytest.raises(OSError, match=f"^{re.escape(sentence)}$"):
+        write_prediction(segmented(), source, out, note={"why": "x" * 100_000})
+    assert files_in(out) == before
+
+
+def test_a_power_cut_leaves_the_prediction_before_or_the_new_one(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every moment: what calls itself complete is."""
+    out, seen = tmp_path / "out", set()
+    write_prediction(segmented(), source, out, note={"version": 1})
+    versions = {1: files_in(out)}
+
+    def moment(left: dict[str, bytes]) -> None:
+        note = json.loads(left["prediction.json"])
+        seen.add((note["complete"], note.get("version")))
+        if note == json.loads(versions[1]["prediction.json"]):
+            assert {name: content for name, content in left.items() if not name.startswith(".new")} == versions[1]
+
+    disk = PowerCut(monkeypatch, out, moment)
+    other = (Segmented(1 - mask_of(frame).clip(max=1), 0.5) for frame in range(12))
+    write_prediction(other, source, out, note={"version": 2})
+    assert {name: content for name, content in disk.left().items() if not name.startswith(".new")} == files_in(out)
+    assert files_in(out) != versions[1]
+    assert seen == {(True, 1), (False, None), (True, 2)}
+
+
+def test_what_a_killed_process_left_goes(tmp_path: Path, source: Source) -> None:
+    write_mask(tmp_path / "out" / ".new" / "masks" / "00099.png", mask_of(0))
+    write_prediction(segmented(), source, tmp_path / "out", note={})
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "masks",
+        "overlay.mp4",
+        "prediction.json",
+        "preview.gif",
+    ]
+    assert not (tmp_path / "out" / "masks" / "00099.png").exists()
+
+
+def test_killed_while_files_are_moved_it_says_so(tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_prediction(segmented(), source, tmp_path / "out", note={})
+    replace = os.replace
+
+    def stopped(one: Path, other: Path) -> None:
+        if Path(other).name == "00007.png" and ".new" not in str(other):
+            raise KeyboardInterrupt
+        replace(one, other)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            write_prediction(segmented(), source, tmp_path / "out", note={})
     assert json.loads((tmp_path / "out" / "prediction.json").read_text())["complete"] is False
-    write_prediction(segmented(), source, tmp_path / "out", note={})  # what is ours may be written over
+    write_prediction(segmented(), source, tmp_path / "out", note={})
+    assert json.loads((tmp_path / "out" / "prediction.json").read_text())["complete"] is True
+
+
+# Another video
+
+
+def test_another_video_of_the_same_name_is_refused(tmp_path: Path, source: Source, pictures: Callable, encode: Callable) -> None:
+    write_prediction(segmented(), source, tmp_path / "out", note={})
+    before = files_in(tmp_path / "out")
+    (tmp_path / "usb").mkdir()
+    other = encode(tmp_path / "usb" / "video.mp4", pictures(12)[::-1])
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/out holds the masks of {source.path}, which is not {other} as it is now"):
+        write_prediction(segmented(), replace(source, path=other), tmp_path / "out", note={})
+    assert files_in(tmp_path / "out") == before
+
+
+def test_what_counts_is_what_is_in_a_video(tmp_path: Path, source: Source, pictures: Callable, encode: Callable) -> None:
+    """The next card of a camera has a video of the same name in the same place; a video that was moved is the same."""
+    write_prediction(segmented(), source, tmp_path / "out", note={})
+    moved = source.path.rename(tmp_path / "moved.mp4")
+    check(tmp_path / "out", moved)
+    encode(source.path, pictures(12)[::-1])
+    with pytest.raises(ValueError, match=r"choose another folder with output=, or remove it$"):
+        check(tmp_path / "out", source.path)
+
+
+def test_predictions_that_do_not_say_what_is_in_their_video(tmp_path: Path, source: Source) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "prediction.json").write_text(json.dumps({"video": str(source.path)}))
+    check(tmp_path / "out", source.path)
+    with pytest.raises(ValueError, match=r"holds the masks of"):
+        check(tmp_path / "out", tmp_path / "other" / "video.mp4")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_note_of_somebody_else(text: str, tmp_path: Path, source: Source) -> None:
+    (tmp_path / "prediction.json").write_text(text)
+    with pytest.raises(ValueError, match=r"prediction\.json is not what revseg wrote; choose another folder with output=, or"):
+        check(tmp_path, source.path)
+
+
+def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my.film.v2" / "frames").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "my.film.v2")
+    typed = {
+        ".": "my.film.v2",
+        "frames/..": "my.film.v2",
+        "..": tmp_path.name,
+        "frames/": "frames",
+        "a.b.mp4": "a.b",
+        "/": "root",
+    }
+    assert {name: name_of(Path(name)) for name in typed} == typed
+    assert name_of(tmp_path / "my.film.v2") == "my.film.v2"
 
 
 def test_hand_made_labels_are_not_overwritten(tmp_path: Path, source: Source) -> None:
     write_mask(tmp_path / "masks" / "00000.png", mask_of(0))
     with pytest.raises(ValueError, match=r"masks holds files that revseg did not write; choose another folder with output="):
-        claim(tmp_path, source.path)
+        check(tmp_path, source.path)
 
 
 def test_the_video_itself_is_not_overwritten(tmp_path: Path, source: Source) -> None:
     video = source.path.rename(tmp_path / "overlay.mp4")
     with pytest.raises(ValueError, match=r"overlay\.mp4 lies where the prediction goes; choose another folder with output="):
-        claim(tmp_path, video)
+        check(tmp_path, video)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path, source: Source) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"cannot write .*file/out: Not a directory; choose another folder with output="):
-        claim(tmp_path / "file" / "out", source.path)
+        write_prediction(segmented(), source, tmp_path / "file" / "out", note={})
 
 
 @pytest.mark.parametrize("kind", ["npy", "tif", "folder of npy"])
@@ -128,14 +274,14 @@ def test_the_masks_of_a_volume_come_as_a_volume_too(kind: str, tmp_path: Path) -
     else:
         assert np.array_equal(imageio.imread(tmp_path / "out" / "masks.tif", plugin="pillow", index=...), expected)
     with pytest.raises(ValueError, match=r"lies where the prediction goes"):
-        claim(tmp_path / "out", tmp_path / "out" / f"masks.{ending}")
+        check(tmp_path / "out", tmp_path / "out" / f"masks.{ending}")
 
 
 def test_a_volume_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     np.save(tmp_path / "out" / "masks.npy", np.zeros(3))
     with pytest.raises(ValueError, match=r"masks\.npy is a file that revseg did not write; choose another folder with output="):
-        claim(tmp_path / "out", tmp_path / "video.npy")
+        check(tmp_path / "out", tmp_path / "video.npy")
 
 
 def test_the_overlay_keeps_the_shape_of_pixels_and_says_that_it_has_no_sound(

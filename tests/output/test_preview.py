@@ -54,6 +54,16 @@ def test_no_frame_is_too_short_to_be_shown(tmp_path: Path) -> None:
     assert {duration for _, duration in opened(tmp_path / "preview.gif")} == {20}
 
 
+def test_one_frame_in_an_hour(tmp_path: Path) -> None:
+    """The format ends at eleven minutes."""
+    preview = Preview(3, Fraction(1, 3600))
+    for frame in range(3):
+        preview.add(frame, np.full((20, 30, 3), 80 * frame, np.uint8))
+    preview.write(tmp_path / "preview.gif")
+    with Image.open(tmp_path / "preview.gif") as image:
+        assert (image.n_frames, image.info["duration"]) == (3, 655_350)
+
+
 def test_ffmpeg_plays_it(tmp_path: Path) -> None:
     values = write(tmp_path / "preview.gif", 80, (360, 640))
     with av.open(str(tmp_path / "preview.gif")) as file:

@@ -1,12 +1,16 @@
 """Whole or not at all, on real file systems that refuse."""
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from revseg.runs.atomic import replacing
+from revseg.runs.atomic import make_folder, replacing, sync_folder
+from revseg.runs.lock import locked
+from tests.runs.power_cut import PowerCut
 
 
 def test_replaces(tmp_path):
@@ -34,15 +38,60 @@ def test_failure_keeps_the_old(tmp_path):
     assert os.listdir(tmp_path) == ["file.txt"]
 
 
-def test_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
-    calls = []
-    fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda *files: calls.append("fsync") or fsync(*files))
-    monkeypatch.setattr(os, "replace", lambda *files: calls.append("replace") or replace(*files))
-    with replacing(tmp_path / "file.txt") as temporary:
-        temporary.write_text("text")
-        assert calls == []
-    assert calls == ["fsync", "replace"]
+@pytest.mark.parametrize("removed", ["before", "meanwhile"])
+def test_a_folder_of_a_run_that_was_removed_does_not_come_back(tmp_path, removed):
+    run = tmp_path / "run"
+
+    def write():
+        if removed == "before":
+            shutil.rmtree(run)
+        with replacing(run / "new" / "file") as temporary:
+            shutil.rmtree(run)
+            temporary.write_text("text")
+
+    with locked(run, purpose="revseg-train"):
+        with pytest.raises(OSError, match=rf"^cannot write {run}/new/file: {run} was removed, or \.lock in it,"):
+            write()
+        assert not run.exists()
+
+
+def test_a_power_cut_leaves_the_old_or_the_new_and_never_less_than_was_promised(tmp_path, monkeypatch):
+    path, promised, moments = tmp_path / "new" / "run" / "file.txt", [None], []
+
+    def moment(left):
+        moments.append(left.get("new/run/file.txt"))
+        assert moments[-1] in promised[-1:] + [text]
+        assert len(left) <= 2
+
+    disk = PowerCut(monkeypatch, tmp_path, moment)
+    for text in (b"first", b"second", b"third"):
+        with replacing(path) as temporary:
+            temporary.write_bytes(text)
+        assert disk.left() == {"new/run/file.txt": text}
+        promised.append(text)
+    assert set(moments) == {None, b"first", b"second", b"third"}
+
+
+def test_folders_stay_when_the_power_is_cut(tmp_path, monkeypatch):
+    disk = PowerCut(monkeypatch, tmp_path)
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "a" / "b" / "file").touch()
+    sync_folder(tmp_path / "a" / "b")
+    assert disk.left() == {"a/b/file": b""}
+
+
+def test_a_folder_that_cannot_be_synced(tmp_path, monkeypatch):
+    """Some file systems of networks sync no folders; a disk that fails is told of."""
+
+    def refuse(file):
+        raise OSError(answer, os.strerror(answer))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    answer = errno.EINVAL
+    sync_folder(tmp_path)
+    answer = errno.EIO
+    with pytest.raises(OSError, match="Input/output error"):
+        sync_folder(tmp_path)
 
 
 def test_longest_name(tmp_path):

@@ -1,5 +1,6 @@
 """Folders of runs: new ones, unused ones, and what is in them."""
 
+import json
 import multiprocessing
 import os
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from revseg.runs.folder import RunFolder, checkpoint_at, claim_new, newest_checkpoint
+from revseg.runs.folder import RunFolder, checkpoint_at, claim_new, enclosing_run, newest_checkpoint
 from revseg.runs.lock import locked
 
 
@@ -140,3 +141,24 @@ def test_checkpoints(tmp_path):
         os.utime(folder.last, (age, age))
         assert checkpoint_at(folder.path) == checkpoint_at(folder.last) == folder.last
     assert newest_checkpoint(tmp_path) == tmp_path / "a" / "checkpoints" / "last.pt"
+
+
+def test_the_newest_run_is_the_one_that_started_last_whatever_the_clock_says(tmp_path):
+    """The clock was years ahead, and is set back; a run without a number is older than all with one."""
+    for name, start, age in (("future", 1, 2e9), ("now", 2, 1e9), ("old", None, 3e9)):
+        folder = RunFolder.create(tmp_path / name)
+        folder.last.touch()
+        os.utime(folder.last, (age, age))
+        if start is not None:
+            folder.run_json.write_text(json.dumps({"start": start}))
+    assert newest_checkpoint(tmp_path) == RunFolder(tmp_path / "now").last
+
+
+def test_the_run_that_a_folder_lies_in(tmp_path):
+    folder = RunFolder.create(tmp_path / "run")
+    assert enclosing_run(folder.predictions) is None  # nothing says that it is one
+    folder.write_config("seed: 1")
+    (folder.path / ".lock").touch()
+    assert enclosing_run(folder.predictions / "x") == folder.path
+    assert enclosing_run(folder.path) is None
+    assert enclosing_run(tmp_path / "other") is None

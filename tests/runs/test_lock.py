@@ -4,6 +4,7 @@ import errno
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from datetime import datetime
 
 import pytest
 
-from revseg.runs.lock import holds, locked
+from revseg.runs.lock import check_not_removed, holds, locked
 
 pytestmark = pytest.mark.slow
 
@@ -114,6 +115,27 @@ def test_removed_between_opening_and_locking(tmp_path, monkeypatch):
         assert (tmp_path / "run" / ".lock").exists()
         with pytest.raises(ValueError, match="in use"):
             enter(tmp_path / "run")
+
+
+def test_the_setting_that_chooses_the_folder_is_named(tmp_path, holder):
+    with pytest.raises(ValueError, match="; wait for it, or choose another output=$"), locked(tmp_path / "run", "x", "output"):
+        pass
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="choose another folder with output=$"), locked(tmp_path / "file" / "x", "x", "output"):
+        pass
+
+
+def test_a_folder_that_was_removed_meanwhile(tmp_path):
+    with locked(tmp_path / "run", purpose="revseg-train"):
+        check_not_removed(tmp_path / "run" / "predictions" / "masks")
+        check_not_removed(tmp_path / "other")
+        shutil.rmtree(tmp_path / "run")
+        check_not_removed(tmp_path / "other")
+        with pytest.raises(OSError, match=rf"^cannot write {tmp_path}/run/a: {tmp_path}/run was removed"):
+            check_not_removed(tmp_path / "run" / "a")
+        (tmp_path / "run").mkdir()  # somebody else's
+        with pytest.raises(OSError, match="was removed"):
+            check_not_removed(tmp_path / "run" / "a")
 
 
 def test_file_system_without_locks(tmp_path, monkeypatch, caplog):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from revseg.runs.interruption import Interrupted
+from revseg.runs.lock import locked
 from revseg.runs.provenance import Changes, Inputs, Provenance, changed_since, digest_of, git_state, versions
 
 
@@ -32,6 +33,14 @@ def inputs(tmp_path):
     return read
 
 
+def end(tmp_path, inputs, error, started=True):
+    """A process that ends with an error, before it has begun its work or after."""
+    with provenance(tmp_path, inputs) as record:
+        if started:
+            record.start()
+        raise error
+
+
 def provenance(tmp_path, inputs):
     return Provenance(tmp_path / "run.json", inputs=inputs, device="cpu", seed=3)
 
@@ -42,7 +51,10 @@ def document(tmp_path):
 
 def test_finished(tmp_path, inputs, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with Provenance(Path("run.json"), inputs=inputs(), device="cuda:0", seed=3, command=["revseg-train", "my video.mp4"]):
+    with Provenance(
+        Path("run.json"), inputs=inputs(), device="cuda:0", seed=3, command=["revseg-train", "my video.mp4"]
+    ) as record:
+        record.start()
         running = document(tmp_path)
         assert (running["state"], running["ended"], running["error"]) == ("running", None, None)
     told = document(tmp_path)
@@ -68,8 +80,8 @@ def test_finished(tmp_path, inputs, monkeypatch):
     ],
 )
 def test_ends_otherwise(tmp_path, error, state, sentence):
-    with pytest.raises(type(error)), provenance(tmp_path, Inputs()):
-        raise error
+    with pytest.raises(type(error)):
+        end(tmp_path, Inputs(), error)
     told = document(tmp_path)
     assert (told["state"], told["error"]) == (state, sentence)
     assert (told["video"], told["labels"]) == (None, {})
@@ -77,15 +89,15 @@ def test_ends_otherwise(tmp_path, error, state, sentence):
 
 
 def test_sessions(tmp_path, inputs):
-    with pytest.raises(KeyboardInterrupt), provenance(tmp_path, inputs()) as record:
-        raise KeyboardInterrupt
-    assert not record.changes
+    with pytest.raises(KeyboardInterrupt):
+        end(tmp_path, inputs(), KeyboardInterrupt())
+    assert document(tmp_path)["changed"] == []
     (tmp_path / "labels" / "00012.png").write_text("edited")
     (tmp_path / "labels" / "00020.png").write_text("new")
     (tmp_path / "labels" / "00000.png").unlink()
     (tmp_path / "video" / "00012.jpg").rename(tmp_path / "video" / "00013.jpg")
     with provenance(tmp_path, inputs()) as record:
-        pass
+        record.start()
     sentences = [
         "the video changed since the run last read it",
         "the label of frame 00012 changed since the run last read it",
@@ -96,6 +108,7 @@ def test_sessions(tmp_path, inputs):
     assert record.changes.sentences() == sentences
     with provenance(tmp_path, inputs()) as record:  # it has read them now
         assert not record.changes
+        record.start()
     told = document(tmp_path)
     assert [one["state"] for one in told["sessions"]] == ["interrupted", "finished", "finished"]
     assert [one["changed"] for one in told["sessions"]] == [[], sentences, []]
@@ -114,8 +127,8 @@ def test_many_changes_in_one_sentence():
 def test_changed_since(tmp_path, inputs):
     now = inputs()
     assert not changed_since(tmp_path / "run.json", labels=now.labels, video=now.video)  # nothing to differ from
-    with provenance(tmp_path, now):
-        pass
+    with provenance(tmp_path, now) as record:
+        record.start()
     assert not changed_since(tmp_path / "run.json", labels=now.labels, video=now.video)
     assert not changed_since(tmp_path / "run.json", labels=now.labels, video=None)  # not known
     assert changed_since(tmp_path / "run.json", labels=now.labels, video="0" * 64) == Changes(video=True)
@@ -126,7 +139,8 @@ def test_killed(tmp_path):
 import sys, time
 from pathlib import Path
 from revseg.runs.provenance import Inputs, Provenance
-with Provenance(Path(sys.argv[1]), inputs=Inputs(), device="cpu", seed=0):
+with Provenance(Path(sys.argv[1]), inputs=Inputs(), device="cpu", seed=0) as record:
+    record.start()
     print(flush=True)
     time.sleep(60)
 """
@@ -136,14 +150,44 @@ with Provenance(Path(sys.argv[1]), inputs=Inputs(), device="cpu", seed=0):
         os.kill(process.pid, signal.SIGKILL)
     assert document(tmp_path)["state"] == "running"
     assert document(tmp_path)["process"] == process.pid
-    with provenance(tmp_path, Inputs()):
+    with provenance(tmp_path, Inputs()) as record:
+        record.start()
         assert [one["state"] for one in document(tmp_path)["sessions"]] == ["interrupted", "running"]
 
 
+def test_a_process_that_is_refused_is_not_recorded(tmp_path):
+    """What the run is was said by the one before; and a change that was not read is told again."""
+    with provenance(tmp_path, Inputs(labels={"00000.png": "a"})) as record:
+        record.start()
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(ValueError, match="refused"):
+        end(tmp_path, Inputs(labels={"00000.png": "b"}), ValueError("refused"), started=False)
+    assert (tmp_path / "run.json").read_bytes() == before
+    with provenance(tmp_path, Inputs(labels={"00000.png": "b"})) as record:
+        assert record.changes.edited == ("00000",)
+
+
 def test_removed_folder_does_not_come_back(tmp_path):
-    with provenance(tmp_path / "run", Inputs()):
-        shutil.rmtree(tmp_path / "run")
-    assert list(tmp_path.iterdir()) == []
+    def remove():
+        with provenance(tmp_path / "run", Inputs()) as record:
+            record.start()
+            shutil.rmtree(tmp_path / "run")
+
+    with locked(tmp_path / "run", purpose="revseg-train"):
+        with pytest.raises(OSError, match=r"/run was removed, or \.lock in it, while a process worked there; start again$"):
+            remove()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_starts_are_numbered_whatever_the_clock_says(tmp_path):
+    for name, number in (("a", 1), ("b", 2), ("a", 3)):
+        with provenance(tmp_path / name, Inputs()) as record:
+            record.start()
+        assert document(tmp_path / name)["start"] == number
+    (tmp_path / "b" / "run.json").write_text("{")  # of somebody else
+    with provenance(tmp_path / "c", Inputs()) as record:
+        record.start()
+    assert document(tmp_path / "c")["start"] == 4
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"state": "running"}'])
@@ -246,8 +290,8 @@ def test_git_state(tmp_path, monkeypatch):
 
 def test_a_volume_of_labels_is_named_whole(tmp_path: Path) -> None:
     (tmp_path / "labels.npy").write_bytes(b"labels")
-    with Provenance(tmp_path / "run.json", inputs=Inputs.read(labels=tmp_path / "labels.npy"), device="cpu", seed=0):
-        pass
+    with Provenance(tmp_path / "run.json", inputs=Inputs.read(labels=tmp_path / "labels.npy"), device="cpu", seed=0) as record:
+        record.start()
     (tmp_path / "labels.npy").write_bytes(b"others")
     changes = changed_since(tmp_path / "run.json", labels=Inputs.read(labels=tmp_path / "labels.npy").labels, video=None)
     assert changes.sentences() == ["the volume of labels labels.npy changed since the run last read it"]

@@ -248,21 +248,52 @@ def test_without_labels_the_network_is_neither_refined_nor_pooled(seeing: RevSeg
         assert np.array_equal(mask, probabilities.argmax(0).numpy())
 
 
+def with_masks(observed: Observation, masks: dict[int, Tensor]) -> Observation:
+    video = replace(observed.video, masks=torch.stack([*masks.values()]), labelled_frames=tuple(masks))
+    return replace(observed, video=video)
+
+
+def test_labels_are_kept_at_the_own_size_of_the_video(seeing: RevSegNet, observed: Observation) -> None:
+    """Thinner than a pixel of the evidence, 32 x 48: a line, and single pixels. Where a label is void, the network says."""
+    mask = (torch.rand(40, 60, generator=torch.Generator().manual_seed(1)) > 0.5).to(torch.uint8)
+    mask[:, 7] = 1 - mask[:, 7].roll(1)
+    mask[5:9, 5:9] = VOID
+    kept = with_masks(observed, {1: mask, 3: 1 - mask.clamp(max=1)})
+    with_labels, without = (
+        masks_of(Segmenter(kept, CONFIG, label_count=2, keeps_labels=keeps).segment(seeing)) for keeps in (True, False)
+    )
+    known = (mask != VOID).numpy()
+    assert np.array_equal(with_labels[1][known], mask.numpy()[known])
+    assert np.array_equal(with_labels[1][~known], without[1][~known])
+    assert np.array_equal(with_labels[3], 1 - mask.clamp(max=1).numpy())
+    for frame in (0, 2, 4):
+        assert np.array_equal(with_labels[frame], without[frame])
+
+
+def test_labels_are_kept_without_evidence_too(net: RevSegNet) -> None:
+    video = blank(2, (4, 6), native=(8, 12), labelled=(1,))
+    video.masks[0, 3, 5] = 2
+    _, mask = masks_of(Segmenter(Observation(video), ALONE, keeps_labels=True).segment(net))
+    assert np.array_equal(mask, video.masks[0].numpy())
+
+
 def test_frames_with_a_few_labels_keep_these_and_the_network_says_the_rest(seeing: RevSegNet, observed: Observation) -> None:
     masks = torch.zeros(3, 40, 60, dtype=torch.uint8)
     masks[1] = VOID
     masks[1, 10, 20:40], masks[1, 11, 20:40] = 1, 0
-    sparse = replace(observed, video=replace(observed.video, masks=masks, labelled_frames=(1, 2, 3)))
-    assert (sparse.fixed, sparse.sparse) == ((1, 3), (2,))
+    sparse = with_masks(observed, {1: masks[0], 2: masks[1], 3: masks[2]})
+    assert sparse.fixed == (1, 3)
     before, after = (
-        masks_of(Segmenter(each, CONFIG, label_count=2, size=(40, 60)).segment(seeing)) for each in (observed, sparse)
+        masks_of(Segmenter(sparse, CONFIG, label_count=2, size=(40, 60), keeps_labels=keeps).segment(seeing))
+        for keeps in (False, True)
     )
-    for frame in (0, 1, 3, 4):
+    assert np.array_equal(after[2][10:12, 20:40], masks[1, 10:12, 20:40].numpy())
+    for frame in (0, 4):
         assert np.array_equal(before[frame], after[frame])
     changed = before[2] != after[2]
     assert changed.any()
-    assert not changed[:8].any()
-    assert not changed[14:].any()
-    fine = Segmenter(sparse, CONFIG, label_count=2, size=(32, 48)).segment(seeing)
+    assert not changed[:10].any()
+    assert not changed[12:].any()
+    small = Segmenter(sparse, CONFIG, label_count=2, size=(32, 48), keeps_labels=True).segment(seeing)
     labels = resize_sparse(masks[1].numpy(), 32, 48)
-    assert np.array_equal(masks_of(fine)[2][labels != VOID], labels[labels != VOID])
+    assert np.array_equal(masks_of(small)[2][labels != VOID], labels[labels != VOID])

@@ -54,14 +54,6 @@ def test_more_objects_than_classes() -> None:
         check_classes(sample_of({0: 2}), 2)
 
 
-def test_more_objects_than_a_trained_network_knows() -> None:
-    """What is trained already has no setting for it."""
-    with pytest.raises(
-        ValueError, match=r"a.mp4 show object 2, but the network of last.pt was trained for objects up to 1; leave"
-    ):
-        check_classes(sample_of({0: 2}), 2, trained=Path("last.pt"))
-
-
 def test_similarity_of_a_volume_is_that_of_all_known_pixels_together() -> None:
     truth = sample_of({0: 1, 3: 1, 5: 0})
     truth.masks[:, :, 1:] = VOID  # the first column is known: 2 of its 4 pixels are the object in two frames

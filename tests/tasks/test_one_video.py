@@ -1,6 +1,7 @@
 """One video of real files: what is trained on, what is held out, and what is left behind."""
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from revseg.evidence.store import FlowStore
 from revseg.labels.masks import read_mask, write_mask
 from revseg.runs.folder import RunFolder
 from revseg.tasks.config import DataConfig, GuidanceConfig
+from revseg.tasks.objects import Objects
 from revseg.tasks.one_video import OneVideo, open_video
 from tests.little import FRAMES, HEIGHT, WIDTH, write_video
 
@@ -126,15 +128,36 @@ def test_evidence_is_found_at_the_size_of_the_flow(files: tuple[Path, Path], tmp
     assert [returned.frames for returned in one.observation.returned] == [len(GuidanceConfig().shares_of_one)]
 
 
-def test_classes_are_as_many_as_all_labels_need(files: tuple[Path, Path], tmp_path: Path) -> None:
-    """Those that are held out too: they are measured. Fewer are refused."""
+def test_classes_are_as_many_as_there_are_objects(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Those that are held out count too: they are measured. Holes between ids do not. Fewer are refused."""
     assert opened(files, tmp_path).classes == 2
-    others = relabelled(files, tmp_path, {0: 1, 3: 4, 7: 1})
+    others = relabelled(files, tmp_path, {0: 1, 3: 254, 7: 1})
     task = opened(others, tmp_path, labelled_frames=2)
-    assert (task.classes, task.objects) == (5, (1, 4))
+    assert (task.classes, task.objects.ids, task.shown) == (3, (1, 254), (1, 2))
     assert opened(others, tmp_path, classes=7).classes == 7
-    with pytest.raises(ValueError, match=r"show object 4, but network.classes=3 has none for it; set network.classes=5"):
-        opened(others, tmp_path, classes=3)
+    with pytest.raises(
+        ValueError, match=r"show object 1, 254, but network.classes=2 has room for 1; train with network.classes=3"
+    ):
+        opened(others, tmp_path, classes=2)
+
+
+def test_classes_of_a_run_that_is_resumed_stay(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Another label shows an object of a smaller id: the classes that the network has learned are not those of others now."""
+    task = opened(relabelled(files, tmp_path, {0: 7, 3: 4}), tmp_path, objects=Objects((7,)))
+    assert (task.classes, task.objects.ids) == (3, (7, 4))
+    assert [task.video.masks[row].unique().tolist() for row in (0, 1)] == [[0, 1], [0, 2]]
+
+
+def test_an_object_that_vanishes_is_told(files: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mask = read_mask(files[1] / "00000.png", "davis2017")
+    mask[0, 0] = 2
+    write_mask(tmp_path / "masks" / "00000.png", mask)
+    with caplog.at_level(logging.WARNING, logger="revseg"):
+        opened((files[0], tmp_path / "masks"), tmp_path)
+    assert [record.getMessage() for record in caplog.records] == [
+        "object 2, which has 1 pixels in frame 00000, vanishes there at data.height=10, where the network sees it; data.height="
+        "11 keeps it"
+    ]
 
 
 # What is left behind
@@ -157,6 +180,33 @@ def test_masks_have_the_size_of_the_video_and_labelled_frames_their_labels(
         assert np.array_equal(masks[frame], read_mask(files[1] / f"{frame:05d}.png", "davis2017"))
     assert metrics["labelled"] == {"J": 1.0, "F": 1.0, "JF": 1.0}
     assert json.loads((folder / "prediction.json").read_text())["labelled_frames"] == [0, 4, 7]
+
+
+def test_ids_with_holes_come_out_and_labels_are_kept_thinner_than_a_pixel(files: tuple[Path, Path], tmp_path: Path) -> None:
+    truth = relabelled(files, tmp_path, {0: 254, 4: 254, 7: 7})[1]
+    for path in truth.iterdir():
+        mask = read_mask(path, "davis2017")
+        mask[:, 28], mask[19, ::2] = 254, 7
+        write_mask(path, mask)
+    task = opened((files[0], truth), tmp_path, evidence=replace(EVIDENCE, flow=FlowConfig(height=10, least_height=2 * HEIGHT)))
+    assert task.observation.evidence is not None
+    assert task.observation.evidence.size == SMALL
+    task.finish(network(task), tmp_path / "predictions")
+    for path in truth.iterdir():
+        assert np.array_equal(
+            read_mask(tmp_path / "predictions" / "masks" / path.name, "davis2017"), read_mask(path, "davis2017")
+        )
+    for path in (tmp_path / "predictions" / "masks").iterdir():
+        assert set(np.unique(read_mask(path, "davis2017"))) <= {0, 7, 254}
+
+
+def test_results_of_another_video_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    task = opened(files, tmp_path)
+    task.check_output(tmp_path / "predictions")
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions" / "prediction.json").write_text('{"video": "/a/film.mp4", "sha256": "0"}')
+    with pytest.raises(ValueError, match=r"predictions holds the masks of /a/film\.mp4, which is not"):
+        task.check_output(tmp_path / "predictions")
 
 
 def test_what_is_measured(finished: tuple[OneVideo, dict, Path]) -> None:
@@ -200,7 +250,7 @@ def test_an_evaluation_is_of_the_network_alone(files: tuple[Path, Path], tmp_pat
 def test_built_of_an_observation(files: tuple[Path, Path], tmp_path: Path) -> None:
     """What the task needs is in its fields: no file is read again."""
     task = opened(files, tmp_path, labelled_frames=2)
-    built = OneVideo(Observation(task.video), None, objects=(1,), classes=2, evidence=NONE, guidance=None)
+    built = OneVideo(Observation(task.video), None, Objects((1,)), shown=(1,), classes=2, evidence=NONE, guidance=None)
     assert built.item(0).labels.equal(task.item(0).labels)
     assert built.largest() == task.largest()
     assert built.segmenter().label_count == 2
@@ -246,6 +296,6 @@ def test_truth_is_measured_without_what_is_trained_on(files: tuple[Path, Path], 
 def test_truth_may_show_more_objects(files: tuple[Path, Path], tmp_path: Path) -> None:
     truth = relabelled(files, tmp_path, {3: 4})
     task = opened((files[0], sparse(tmp_path)), tmp_path, truth=str(truth[1]))
-    assert (task.classes, task.objects) == (5, (1, 4))
+    assert (task.classes, task.objects.ids, task.shown) == (3, (1, 4), (1, 2))
     assert task.held_out is not None
     assert task.held_out.labelled_frames == (3,)

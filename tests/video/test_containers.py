@@ -163,9 +163,8 @@ def test_crop_of_the_container(tmp_path: Path, pictures: Callable, encode: Calla
 def test_strips(tmp_path: Path, pictures: Callable, encode: Callable, size: tuple[int, int]) -> None:
     path = encode(tmp_path / "strip.mkv", pictures(3, *size), "ffv1", "yuv420p")
     assert read_video(path).native_size == size
-    if size == (4, 400):
-        with pytest.raises(ValueError, match="frames of 400 x 4 pixels would become 9600 x 96: set data.height=4"):
-            read_video(path, height=96)
+    lines, columns = read_video(path, height=96).volume.shape[2:]
+    assert max(lines, columns) <= 800  # and not the 96 x 9600 that keep the shape of 4 x 400
 
 
 def test_a_single_frame(tmp_path: Path, pictures: Callable, encode: Callable) -> None:

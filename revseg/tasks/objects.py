@@ -1,0 +1,78 @@
+"""The objects of a video by the ids of its labels, and as classes of a network: 7 and 254 are two objects, not 254."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from revseg.labels.dataset import objects_in
+from revseg.labels.palette import VOID
+from revseg.labels.sample import Sample
+from revseg.training.checkpoint import Checkpoint
+
+Mask = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects that a network has classes for."""
+
+    ids: tuple[int, ...] = ()
+    """The ids of classes 1, 2, ... in the labels, and so in the masks that are written."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes they need, background included."""
+        return 1 + len(self.ids)
+
+    def id_of(self, number: int) -> int:
+        """The id of class 1, 2, ..."""
+        return self.ids[number - 1]
+
+    def classes_in(self, samples: Iterable[Sample]) -> tuple[int, ...]:
+        """The classes of the objects that labels show by their ids, ascending."""
+        found = {number for sample in samples for number in objects_in(sample.masks)}
+        return tuple(number for number, known in enumerate(self.ids, 1) if known in found)
+
+    def with_those_of(self, samples: Iterable[Sample]) -> Objects:
+        """The same, and after them the other objects in the labels, by id."""
+        found = {number for sample in samples for number in objects_in(sample.masks)}
+        return Objects((*self.ids, *sorted(found.difference(self.ids))))
+
+    def check(self, sample: Sample, classes: int) -> None:
+        """Raises ValueError where a network has fewer classes."""
+        if self.classes <= classes:
+            return
+        shown = objects_in(sample.masks)
+        others = ", ".join(str(number) for number in self.ids if number not in shown)
+        raise ValueError(
+            f"the masks of {sample.source} show object {', '.join(map(str, shown))}, but network.classes={classes} has room for "
+            f"{classes - 1}{f', with {others} of the training' if others else ''}; train with network.classes={self.classes}"
+        )
+
+    def as_classes(self, sample: Sample) -> Sample:
+        """The same video with the class of each object as its label."""
+        if self.ids == tuple(range(1, self.classes)):
+            return sample
+        table = np.zeros(256, np.uint8)
+        table[[0, *self.ids]] = np.arange(self.classes)
+        table[VOID] = VOID
+        return replace(sample, masks=torch.from_numpy(table[sample.masks.numpy()]))
+
+    def as_ids(self, mask: Mask) -> Mask:
+        """The mask with the id of each class. Classes that no label has shown get the least ids that are free."""
+        free = [number for number in range(1, VOID) if number not in self.ids]
+        table = np.array([0, *self.ids, *free, VOID], np.uint8)
+        return np.asarray(table[mask], np.uint8)
+
+
+def trained_objects(checkpoint: Checkpoint) -> Objects:
+    """Returns the objects that a network has learned; none for one of many videos, whose objects differ."""
+    if checkpoint.label_count is None:
+        return Objects()
+    # Checkpoints that name no objects are of networks whose classes are the ids.
+    return Objects(tuple(checkpoint.recipe.get("objects") or range(1, checkpoint.network.outputs)))
