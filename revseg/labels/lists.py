@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from revseg.runs.names import inside
+
 FRAME = re.compile(r"/?(?:[^/]+/)*?(?P<name>[^/]+)/[^/]+?\.(?:jpe?g|png)(?:\s|$)", re.IGNORECASE)
 """A line of DAVIS-2016 as published: the path of a frame, and that of its mask."""
 
@@ -19,4 +21,4 @@ def read_names(path: Path) -> list[str]:
     if not entries:
         raise ValueError(f"list of sequences {path} is empty: write one name on each line")
     found = (match["name"] if (match := FRAME.match(entry)) else entry for entry in entries)
-    return list(dict.fromkeys(found))
+    return [inside(name, path) for name in dict.fromkeys(found)]

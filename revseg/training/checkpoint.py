@@ -8,7 +8,6 @@ fsync, rename, fsync of the folder. A checkpoint from elsewhere can run no code 
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -64,7 +63,6 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     torch.save(content, buffer)
     with replacing(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
-    _sync_folder(path.parent)
 
 
 def load(path: Path) -> Checkpoint:
@@ -128,12 +126,3 @@ def _plain(network: NetworkConfig) -> dict[str, Any]:
     spelt = {"depth": network.depths, "rank": network.ranks, "coarsen_time": network.halves_time}
     # Checkpoints that name no channels of the video are of RGB.
     return asdict(network) | {key: list(value) for key, value in spelt.items()} | {"in_channels": network.video_channels}
-
-
-def _sync_folder(folder: Path) -> None:
-    """The rename itself is on disk only once the folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

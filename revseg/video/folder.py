@@ -40,8 +40,11 @@ def in_order(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def visible(folder: Path) -> list[Path]:
-    """Returns the files of a folder that are not hidden, as ``._00000.png`` is."""
-    return [path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir()]
+    """Returns the files of a folder that are not hidden, as ``._00000.png`` is; no pipes, which would be waited for.
+
+    A link that leads nowhere counts: it is a file that cannot be read.
+    """
+    return [path for path in folder.iterdir() if not path.name.startswith(".") and (path.is_file() or not path.exists())]
 
 
 def some(names: list[str]) -> str:

@@ -66,6 +66,15 @@ def limit(memory: int, files: bool = False) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
 
+def address_space() -> int:
+    """Returns the bytes of address space that this process has now; where the system does not say, a generous guess."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return 4 << 30
+
+
 def allow_seconds(seconds: int) -> None:
     """Lets the process compute for so many more seconds, after which the system ends it with SIGXCPU."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)

@@ -76,6 +76,8 @@ class _Decoding:
             frames = [] if failed else packet.decode()  # decoded, it would show half a picture
         except MemoryError:
             raise
+        except BlockingIOError as error:  # no memory for a thread of the decoder
+            raise MemoryError from error
         except av.FFmpegError:
             frames, failed = [], True
         failed = failed and self._begun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ PICTURES = ("1", "L", "P", "RGB", "RGBA", "PA", "LA")
 """Kinds of pixels of 8 bits or fewer."""
 DEEP = ("I;16", "I;16B", "I;16L", "I", "F")
 """Kinds of numbers of more bits, one channel each."""
-ERRORS = (OSError, SyntaxError, EOFError, Image.DecompressionBombError)
+ERRORS = (OSError, SyntaxError, EOFError, TypeError, Image.DecompressionBombError)
+"""What Pillow raises at damaged pages; TypeError where one has no size."""
 
 
 class Pages:
@@ -30,7 +32,7 @@ class Pages:
         except FileNotFoundError as error:
             raise ValueError(f"volume {path} does not exist: check the path") from error
         except UnidentifiedImageError as error:  # Pillow knows no pages of several channels of 16 or 32 bits
-            self._image, self.mode, self._count = None, "", cv2.imcount(str(path))
+            self._image, self.mode, self._count = None, "", _quietly(cv2.imcount, str(path))
             if not self._count:
                 raise ValueError(f"{path} is not a readable picture: get a whole copy, or save it as .npy") from error
         except ERRORS as error:
@@ -68,13 +70,22 @@ class Pages:
 
     def _several(self, index: int) -> NDArray[Any]:
         """A page of several channels of 16 or 32 bits."""
-        read, pages = cv2.imreadmulti(str(self.path), start=index, count=1, flags=cv2.IMREAD_UNCHANGED)
+        read, pages = _quietly(cv2.imreadmulti, str(self.path), start=index, count=1, flags=cv2.IMREAD_UNCHANGED)
         if not read or not pages:
             raise ValueError(f"page {index} of {self.path} cannot be read: get a whole copy, or save it as .npy")
         found = np.asarray(pages[0])
         if found.ndim == 2:
             return found[..., None]
         return found[..., [2, 1, 0, *range(3, found.shape[2])]] if found.shape[2] >= 3 else found  # OpenCV has BGR
+
+
+def _quietly(call: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
+    """Calls OpenCV without its lines about damaged files on the terminal: what fails is told in a sentence."""
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return call(*arguments, **settings)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def _bits(image: Image.Image | None) -> tuple[int, ...]:

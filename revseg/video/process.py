@@ -18,6 +18,7 @@ import threading
 from collections.abc import Generator
 from contextlib import suppress
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from revseg.video.frame import MOST_PIXELS, Facts, Frame, Losses
 from revseg.video.worker import LONGEST_LINE, OUT_OF_MEMORY, SLOTS
 
 MEMORY = 4 << 30
-"""Bytes of address space of a process that decodes, beside the frames that it shares."""
+"""Bytes of address space of a process that decodes, beside its program and the frames that it shares."""
 SECONDS = 20
 """Seconds that it may compute until the next frame."""
 PATIENCE = 120.0
@@ -111,7 +112,7 @@ class _Job:
                 line = b""
             message: dict[str, Any] = self._read(line) if line else {"exit": 1}
             if "log" in message:
-                logging.getLogger("revseg.video").log(int(message["log"]["level"]), "%s", str(message["log"]["text"]))
+                _tell_once(int(message["log"]["level"]), str(message["log"]["text"]))
             elif "error" in message:
                 raise self._error(message["error"])
             elif "exit" in message:
@@ -238,6 +239,12 @@ def _shared_memory(size: int) -> int:
         raise OSError(f"there is no shared memory to decode into ({error.strerror}): {INLINE}") from error
     fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     return memory
+
+
+@lru_cache(maxsize=256)
+def _tell_once(level: int, text: str) -> None:
+    """Passes a line of a worker to the log, once in a process: a video is decoded several times."""
+    logging.getLogger("revseg.video").log(level, "%s", text)
 
 
 def _fraction(pair: tuple[int, int]) -> Fraction:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def _load(path: Path) -> Slice:
         raise ValueError(f"volume {path} does not exist: check the path")
     try:
         array: Slice = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, TokenError) as error:  # TokenError: a header that is no Python literal
         reason = "holds Python objects" if "Python objects" in str(error) else "is not a whole .npy file"
         raise ValueError(f"volume {path} {reason}: save it again with numpy.save, as an array of numbers") from error
     if array.dtype.kind not in KINDS:

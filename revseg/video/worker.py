@@ -34,7 +34,7 @@ from PIL import Image
 
 from revseg.video.decode import decode, prepare
 from revseg.video.frame import Frame, Losses
-from revseg.video.limits import allow_seconds, die_with_parent, limit
+from revseg.video.limits import address_space, allow_seconds, die_with_parent, limit
 
 SLOTS = 4
 """Frames that are decoded ahead."""
@@ -132,7 +132,7 @@ class Worker(logging.Handler):
         logging.getLogger().handlers[:] = [self]
         prepare(self.path)
         try:
-            limit(self.memory + len(self.shared))
+            limit(self.memory + address_space())
             allow_seconds(self.seconds)
             decoded = decode(self.path, height=self.height, losses=self.losses, threads=self.threads)
             facts = decoded.facts
@@ -141,6 +141,8 @@ class Worker(logging.Handler):
                 self.give(frame)
                 allow_seconds(self.seconds)
             self.say(end={"lost": self.newly_lost()})
+        except BlockingIOError as error:  # no memory for a thread of FFmpeg
+            raise MemoryError from error
         except (ValueError, OSError) as error:
             self.say(error={"kind": "OSError" if isinstance(error, OSError) else "ValueError", "text": str(error)})
 
