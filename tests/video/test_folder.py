@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,9 @@ def test_transparent_pages_and_animations_are_over_black(tmp_path: Path) -> None
         page.save(tmp_path / "pages" / f"{index}.tif")
     for name in ("a.tif", "a.webp", "pages"):
         assert read_video(tmp_path / name).volume[:, :, 0, 0].tolist() == [[0, 255]] * 3, name
+
+
+def test_a_pipe_among_the_frames_is_not_waited_for(tmp_path: Path) -> None:
+    folder = write(tmp_path / "frames", ["00000.png", "00001.png"])
+    os.mkfifo(folder / "00002.png")
+    assert read_video(folder).names == ("00000", "00001")

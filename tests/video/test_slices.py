@@ -160,3 +160,28 @@ def test_bad_folders(tmp_path: Path) -> None:
     write_pages(tmp_path / "several" / "a.tif", values(1, "float32")[..., 0])
     with pytest.raises(ValueError, match=r"a\.tif has 5 pages: in a folder, give a file for each slice"):
         read_video(tmp_path / "several")
+
+
+def test_a_header_that_is_no_literal_is_told(tmp_path: Path) -> None:
+    """NumPy raises an error of Python's tokenizer there."""
+    path = tmp_path / "cube.npy"
+    np.save(path, np.zeros(SHAPE, np.uint8))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"'shape': (", b"'shape': ((", 1)[: len(content)])
+    with pytest.raises(ValueError, match=r"volume .*cube\.npy is not a whole \.npy file: save it again"):
+        read_video(path)
+
+
+@pytest.mark.filterwarnings("ignore")  # of Pillow, about tags
+def test_a_damaged_page_is_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    """Whatever Pillow raises, and without the lines that OpenCV would print."""
+    path = write_pages(tmp_path / "cube.tif", values(1, "uint16")[..., 0])
+    content, kinds = path.read_bytes(), set()
+    for offset in range(0, 240, 3):
+        path.write_bytes(content[:offset] + b"\xff\x00\x07"[: len(content) - offset] + content[offset + 3 :])
+        try:
+            read_video(path)
+        except ValueError as error:
+            kinds.add(str(error).partition(": ")[0].partition(str(path))[0])
+    assert kinds
+    assert capfd.readouterr().err == ""
