@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -100,6 +101,8 @@ def encode(path: Path, frames: NDArray[np.uint8], codec: str, *, pixel_format: s
         for pixels in frames:
             file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         file.mux(stream.encode())
+    if codec == "libsvtav1":  # as root it makes a real-time process of this one, for which all others wait
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def write_images(folder: Path, frames: NDArray[np.uint8], ending: str) -> None:
