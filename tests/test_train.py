@@ -173,7 +173,10 @@ def test_killed_and_resumed_is_equal_bit_for_bit(when: str, video: Path, tmp_pat
     assert [path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()] == ["last.pt"]
 
 
-GROWING = ["training.steps=14", "training.checkpoint_every=3", "training.optimizer.rate=0.1", "network.grid_bits=12"]
+GROWING = [
+    *("training.steps=14", "training.checkpoint_every=3", "training.optimizer.rate=0.1", "network.grid_bits=12"),
+    "evidence.flow.least_height=384",
+]
 """Settings of a training whose states leave +-8, the range of int16 on that grid, half-way."""
 
 
