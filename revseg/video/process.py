@@ -38,6 +38,8 @@ ROOM = MOST_PIXELS * 3
 """Bytes of a slot in shared memory. What is not written takes no space."""
 REMEDY = "get another copy, or convert it with ffmpeg"
 INLINE = "data.decoder=inline decodes it without limits"
+NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+"""Sends what nobody reads any more without SIGPIPE, which ends a command (`| head`); systems without it have another way."""
 
 
 def decode_apart(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
@@ -80,7 +82,7 @@ class _Job:
         settings = {"height": height, "threads": threads, "on_error": self.losses.on_error}
         limits = {"shared": SLOTS * ROOM, "memory": MEMORY, "seconds": SECONDS}
         self.channel.settimeout(PATIENCE)
-        self.channel.sendall(json.dumps(paths | settings | limits).encode() + b"\n")
+        self.channel.sendall(json.dumps(paths | settings | limits).encode() + b"\n", NO_SIGNAL)
 
     def frames(self) -> Generator[Frame]:
         """Yields the frames. The worker ends with it, also where not all are asked for."""
@@ -92,7 +94,7 @@ class _Job:
                 index += 1
                 yield frame
                 with suppress(OSError):  # it has decoded all, and ended
-                    self.channel.sendall(b"\0")  # the slot is free
+                    self.channel.sendall(b"\0", NO_SIGNAL)  # the slot is free
             self._lose(message["end"]["lost"])
         except (KeyError, TypeError, OverflowError) as error:
             raise self.nonsense() from error
@@ -202,7 +204,7 @@ class _Server:
     def ask(self, channel: socket.socket, memory: int) -> None:
         """Lets it start a worker."""
         with self._lock:
-            socket.send_fds(self._control, [b"video"], [channel.fileno(), memory])
+            socket.send_fds(self._control, [b"video"], [channel.fileno(), memory], NO_SIGNAL)
 
     def close(self) -> None:
         """Ends it and its workers."""

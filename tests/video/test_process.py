@@ -168,3 +168,15 @@ def test_what_a_worker_says_is_not_believed(tmp_path: Path, noisy: Path, change:
 def test_an_unknown_decoder() -> None:
     with pytest.raises(ValueError, match="data.decoder is thread; choose process or inline"):
         choose_decoder("thread")
+
+
+def test_a_worker_that_has_ended_ends_nobody(noisy: Path) -> None:
+    """Commands let SIGPIPE end them, for `| head`."""
+    program = (
+        "import signal, sys, time; from revseg.video.read import iterate_frames\n"
+        "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
+        "for index, _, _ in iterate_frames(sys.argv[1]): time.sleep(0.5 if index >= 28 else 0)\n"
+        "print(index)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(noisy)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "29\n", "")
