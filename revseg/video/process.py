@@ -39,7 +39,7 @@ ROOM = MOST_PIXELS * 3
 REMEDY = "get another copy, or convert it with ffmpeg"
 INLINE = "data.decoder=inline decodes it without limits"
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
-"""Sends what nobody reads any more without SIGPIPE, which ends a command (`| head`); systems without it have another way."""
+"""Sends what nobody reads any more without SIGPIPE, which ends a command (`| head`)."""
 
 
 def decode_apart(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
