@@ -28,11 +28,12 @@ class Recipe:
     @property
     def lines(self) -> list[tuple[str, list[str]]]:
         """The command lines, typed in the folder of the run."""
-        given = [f"data.masks={self.masks}", f"data.encoding={self.encoding}", "device=cpu"]
+        masks = [f"data.masks={self.masks}", f"data.encoding={self.encoding}"]
         frames = [setting for setting in self.settings if setting.startswith("data.max_frames=")]
+        shown = [] if "evidence=none" in self.settings else masks  # without evidence, labels are of no use to a network
         return [
-            ("train", [f"data.video={self.video}", *given, "run_dir=run", *self.settings]),
-            ("predict", [str(self.video), *given, "checkpoint=run", "output=out", *frames]),
+            ("train", [f"data.video={self.video}", *masks, "device=cpu", "run_dir=run", *self.settings]),
+            ("predict", [str(self.video), *shown, "device=cpu", "checkpoint=run", "output=out", *frames]),
         ]
 
 
