@@ -53,7 +53,8 @@ def test_a_tiny_figure(tmp_path: Path) -> None:
     assert picture.stat().st_size > 10_000
     assert page.read_text().count("| low rank |") == 4
     few, many = ({curve: _case(tmp_path, curve, layers) for curve in NAMES} for layers in (5, 30))
-    assert many["low_rank"]["states"] == pytest.approx(few["low_rank"]["states"], rel=0.05)
+    # Freed memory goes back in pieces of 4 MB. A state of each layer that was kept would be 44 MB more.
+    assert many["low_rank"]["states"] < few["low_rank"]["states"] + 8e6
     assert many["plain"]["states"] > 1.15 * few["plain"]["states"]
     assert few["low_rank"]["states"] < few["levels"]["states"] < few["plain"]["states"]
     assert few["full"]["kernels"] > 20 * few["low_rank"]["kernels"]
