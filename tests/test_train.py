@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -26,6 +25,7 @@ from revseg.network.network import widened
 from revseg.training.loss import SegmentationLoss
 from revseg.training.trainer import Trainer
 from revseg.video.read import read_video
+from tests.harm import full_disk
 from tests.little import FRAMES, HEIGHT, NETWORK, WIDTH, arguments, write_video
 
 pytestmark = pytest.mark.slow
@@ -323,13 +323,9 @@ def test_a_full_disk_harms_nothing_that_was_there(run_dir: Path, video: Path, ca
     """A limit on the size of files, which the system enforces as it does the size of a disk."""
     monkeypatch.setattr("revseg.train.choose_decoder", lambda name: None)
     monkeypatch.setattr("revseg.video.decoder._chosen", "inline")  # memory that is shared is a file for this limit
-    before, limits = kept(run_dir), resource.getrlimit(resource.RLIMIT_FSIZE)
-    steps = checkpoint(run_dir)["step"]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-    try:
+    before, steps = kept(run_dir), checkpoint(run_dir)["step"]
+    with full_disk(20_000):
         sentence = refusal(capsys, *arguments(video, run_dir, f"training.steps={steps + 2}"))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     last = run_dir / "checkpoints" / "last.pt"
     assert sentence == f"revseg: cannot write {last}: File too large; free space there or choose another output folder"
     assert kept(run_dir) == before

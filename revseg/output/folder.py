@@ -53,11 +53,12 @@ def name_of(video: Path) -> str:
     return (whole.name if whole.is_dir() else whole.stem) or "root"
 
 
-def check(folder: Path, video: Path) -> None:
+def check(folder: Path, video: Path, digest: str | None = None) -> None:
     """Raises ValueError where something of somebody else's, or of another video, lies where the masks of a video go.
 
     Hand-made labels in a folder `masks` look just like ours: they must not be overwritten, nor the video
     itself. Two videos may have one name: what counts is what is in them.
+    digest: that of the video, where it is known already (``digest_of``).
     """
     masks, volumes = folder / "masks", [folder / f"masks.{kind}" for kind in VOLUMES]
     ours = [masks, folder / "overlay.mp4", *volumes]
@@ -68,7 +69,7 @@ def check(folder: Path, video: Path) -> None:
     if theirs and note is None:
         what = "holds files" if theirs[0].is_dir() else "is a file"
         raise ValueError(f"{theirs[0]} {what} that revseg did not write; choose another folder with output=")
-    if note is not None and not _is_of(note, video):
+    if note is not None and not _is_of(note, video, digest):
         raise ValueError(
             f"{folder} holds the masks of {note['video']}, which is not {video} as it is now; choose another folder with "
             "output=, or remove it"
@@ -87,10 +88,12 @@ def _read_note(path: Path) -> dict[str, Any] | None:
     return note
 
 
-def _is_of(note: dict[str, Any], video: Path) -> bool:
+def _is_of(note: dict[str, Any], video: Path, digest: str | None) -> bool:
     """Whether a prediction is one of a video; of old ones, which do not say what is in theirs, whether it lay in its place."""
-    digest = note.get("sha256")
-    return os.path.abspath(note["video"]) == os.path.abspath(video) if digest is None else digest == digest_of(video)
+    written = note.get("sha256")
+    if written is None:
+        return os.path.abspath(note["video"]) == os.path.abspath(video)
+    return bool(written == (digest or digest_of(video)))
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,10 @@ def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, 
 
     note: what more to say in prediction.json. Returns the J expected of each frame.
     """
-    check(folder, source.path)
+    digest = digest_of(source.path)
+    check(folder, source.path, digest)
     new, expected, found = _new(folder), list[float](), probe(source.path, source.axes)
-    facts = {"video": os.path.abspath(source.path), "sha256": digest_of(source.path)}
+    facts = {"video": os.path.abspath(source.path), "sha256": digest}
     try:
         with phase("segmenting", total=len(source.names)) as bar:
             for name, (mask, similarity) in zip(source.names, frames, strict=True):

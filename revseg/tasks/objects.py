@@ -35,13 +35,12 @@ class Objects:
 
     def classes_in(self, samples: Iterable[Sample]) -> tuple[int, ...]:
         """The classes of the objects that labels show by their ids, ascending."""
-        found = {number for sample in samples for number in objects_in(sample.masks)}
+        found = _ids_in(samples)
         return tuple(number for number, known in enumerate(self.ids, 1) if known in found)
 
     def with_those_of(self, samples: Iterable[Sample]) -> Objects:
         """The same, and after them the other objects in the labels, by id."""
-        found = {number for sample in samples for number in objects_in(sample.masks)}
-        return Objects((*self.ids, *sorted(found.difference(self.ids))))
+        return Objects((*self.ids, *sorted(_ids_in(samples).difference(self.ids))))
 
     def check(self, sample: Sample, classes: int) -> None:
         """Raises ValueError where a network has fewer classes."""
@@ -68,6 +67,10 @@ class Objects:
         free = [number for number in range(1, VOID) if number not in self.ids]
         table = np.array([0, *self.ids, *free, VOID], np.uint8)
         return np.asarray(table[mask], np.uint8)
+
+
+def _ids_in(samples: Iterable[Sample]) -> set[int]:
+    return {number for sample in samples for number in objects_in(sample.masks)}
 
 
 def trained_objects(checkpoint: Checkpoint) -> Objects:

@@ -11,7 +11,7 @@ import torch
 
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.config import EvidenceConfig, SmoothingConfig
-from tests.evidence.harm import full_disk, kill_when
+from tests.harm import full_disk, kill_when
 
 ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 

@@ -16,8 +16,8 @@ from revseg.evidence.config import CarryConfig, EvidenceConfig, LikelihoodConfig
 from revseg.evidence.flow import Flow
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
-from tests.evidence.harm import wait_for
 from tests.evidence.made import EVIDENCE, FLOW, FRAMES, HEIGHT, WIDTH, carried, moving, same, sample, texture
+from tests.harm import wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from revseg.evidence.carry import carry
 from revseg.evidence.motion import motion
 from revseg.evidence.smoothing import Given, Smoothing
 from revseg.evidence.store import HEADER, FlowRecords, FlowStore
-from tests.evidence.harm import full_disk, kill_when
 from tests.evidence.made import EVIDENCE, carried, flow_of, moving, running, same
+from tests.harm import full_disk, kill_when
 
 pytestmark = pytest.mark.slow
 

@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import resource
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +18,7 @@ from revseg.labels.masks import read_mask, write_mask
 from revseg.output.folder import Source, check, name_of, write_prediction
 from revseg.segment.segmenter import Segmented
 from revseg.video.read import read_video
+from tests.harm import full_disk
 from tests.runs.power_cut import PowerCut
 
 NAMES = tuple(f"{frame:05d}" for frame in range(12))
@@ -98,17 +97,6 @@ def test_a_prediction_that_breaks_off_leaves_the_one_before(tmp_path: Path, sour
     assert files_in(tmp_path / "out") == before
 
 
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """A limit on the size of files, which the system enforces as it does the size of a disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize(
     ("size", "file"), [(100, "masks/00000.png"), (2500, "overlay.mp4"), (40_000, "preview.gif"), (90_000, "prediction.json")]
 )
@@ -120,7 +108,7 @@ def test_a_full_disk_leaves_the_prediction_before(
     write_prediction(segmented(), source, out, note={})
     before = files_in(out)
     sentence = f"cannot write {out / '.new' / file}: File too large; free space there or choose another output folder"
-    with files_of_at_most(size), pytest.raises(OSError, match=f"^{re.escape(sentence)}$"):
+    with full_disk(size), pytest.raises(OSError, match=f"^{re.escape(sentence)}$"):
         write_prediction(segmented(), source, out, note={"why": "x" * 100_000})
     assert files_in(out) == before
 

@@ -1,27 +1,25 @@
 """The log file of a run on a disk that becomes full."""
 
 import logging
-import resource
 
 import pytest
 
 from revseg.runs.log import LogFile
+from tests.harm import full_disk
 
 
 def test_a_full_disk_ends_the_log_and_not_the_run(tmp_path, caplog, capsys):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     logger = logging.getLogger("revseg")
     handler = LogFile(tmp_path / "train.log", encoding="utf-8")
     logger.addHandler(handler)
     try:
         with caplog.at_level(logging.INFO, logger="revseg"):
             logger.info("first")
-            resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
-            for number in range(5):
-                logger.info("line %d", number)
-            handler.close()
+            with full_disk(20):
+                for number in range(5):
+                    logger.info("line %d", number)
+                handler.close()
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
         logger.removeHandler(handler)
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert told == [f"{tmp_path / 'train.log'} is not written any more: File too large; free space there"]
