@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from revseg.cli.command import Command
-from revseg.cli.logs import write_to_log
+from revseg.cli.logs import warnings_logged, write_to_log
 from revseg.cli.sentences import sentence
 from revseg.cli.settings import instance
 from revseg.cli.words import names_in
@@ -45,7 +45,8 @@ class Job:
         typed = list(HydraConfig.get().overrides.task)
         try:
             config = instance(tree, self.command.settings())
-            return self.command.call(self._in_its_folder(config, alone=alone), names_in(typed))
+            with warnings_logged():
+                return self.command.call(self._in_its_folder(config, alone=alone), names_in(typed))
         except BaseException as error:
             text = sentence(error, typed)
             write_to_log(text, error)

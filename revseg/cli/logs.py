@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 LOGGERS = (None, "revseg")
 """The root and ours: those that Hydra's logging configurations change."""
@@ -18,6 +21,24 @@ def write_to_log(text: str | None, error: BaseException) -> None:
     for handler in logger.handlers:
         if isinstance(handler, logging.FileHandler):
             handler.handle(record)
+
+
+PACKAGE = Path(__file__).parents[1]
+
+
+@contextmanager
+def warnings_logged() -> Iterator[None]:
+    """Sends Python's warnings to the log. Those of other libraries go to the file alone: they are about the inside of a file or
+    of a library, and what matters of it ends in a sentence of ours."""
+
+    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+        ours = Path(filename).is_relative_to(PACKAGE)
+        text = str(message) if ours else f"{category.__name__} of {filename}:{lineno}: {message}"
+        logging.getLogger("revseg").log(logging.WARNING if ours else logging.DEBUG, "%s", text)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

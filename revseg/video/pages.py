@@ -32,7 +32,8 @@ class Pages:
         except FileNotFoundError as error:
             raise ValueError(f"volume {path} does not exist: check the path") from error
         except UnidentifiedImageError as error:  # Pillow knows no pages of several channels of 16 or 32 bits
-            self._image, self.mode, self._count = None, "", _quietly(cv2.imcount, str(path))
+            # Of other files, OpenCV's decoders write to the terminal.
+            self._image, self.mode, self._count = None, "", _quietly(cv2.imcount, str(path)) if _is_tiff(path) else 0
             if not self._count:
                 raise ValueError(f"{path} is not a readable picture: get a whole copy, or save it as .npy") from error
         except ERRORS as error:
@@ -77,6 +78,12 @@ class Pages:
         if found.ndim == 2:
             return found[..., None]
         return found[..., [2, 1, 0, *range(3, found.shape[2])]] if found.shape[2] >= 3 else found  # OpenCV has BGR
+
+
+def _is_tiff(path: Path) -> bool:
+    """Whether a file begins as TIFF does, of either order of bytes, BigTIFF too."""
+    with path.open("rb") as file:
+        return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def _quietly(call: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:

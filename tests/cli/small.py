@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ def train(config: TrainConfig, given: frozenset[str]) -> float:
     logger.debug("a detail")
     logger.info("given %s", json.dumps({"run_dir": config.run_dir, "steps": config.training.steps, "given": sorted(given)}))
     logger.warning("a warning")
+    if config.training.steps == 1019:
+        warnings.warn_explicit("of ours", UserWarning, main.__file__, 1)
+        warnings.warn_explicit("of a library", UserWarning, "/site-packages/PIL/TiffImagePlugin.py", 946)
     assert config.run_dir
     fail(config.training.steps, config.run_dir)
     Path(config.run_dir, "config.yaml").write_text(to_yaml(config), encoding="utf-8")
