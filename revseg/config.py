@@ -51,6 +51,23 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class LabelConfig(TrainConfig):
+    """The settings of revseg-label: those of revseg-train, and the page's."""
+
+    port: int = 8642
+    """Port of the page on 127.0.0.1; 0: any that is free."""
+    browser: bool = True
+    """Open the page in the browser of this machine."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.port < 1 << 16:
+            raise ValueError(f"port is {self.port}; give 1 to 65535, or 0 for any that is free")
+        if self.task != "one_video":
+            raise ValueError(f"task is {self.task}; revseg-label is about one video")
+
+
+@dataclass(frozen=True)
 class PredictDataConfig:
     """Which video is segmented, and what is known of it."""
 

@@ -40,8 +40,9 @@ PREDICT = Command(
 )
 EVALUATE = Command("evaluate", schema="revseg.config:EvaluateConfig", function="revseg.evaluate:evaluate", folder="output")
 PLAN = Command("plan", schema="revseg.config:TrainConfig", function="revseg.plan:plan", positional="data.video")
+LABEL = Command("label", schema="revseg.config:LabelConfig", function="revseg.label:label", positional="data.video")
 
-COMMANDS = {command.name: command for command in (TRAIN, PREDICT, EVALUATE, PLAN)}
+COMMANDS = {command.name: command for command in (TRAIN, PREDICT, EVALUATE, PLAN, LABEL)}
 
 RUNS = "runs/${now:%Y-%m-%d_%H-%M-%S}"
 """hydra.run.dir of configs/train.yaml: who leaves it gets a new folder that no other process has."""
@@ -65,6 +66,11 @@ def evaluate() -> None:
 def plan() -> None:
     """revseg-plan."""
     start(PLAN)
+
+
+def label() -> None:
+    """revseg-label."""
+    start(LABEL)
 
 
 def start(command: Command) -> None:

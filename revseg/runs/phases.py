@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -27,6 +27,7 @@ EVERY = 10.0
 logger = logging.getLogger("revseg")
 
 _recorders: list[Phases] = []
+_watchers: list[Callable[[Phase], None]] = []
 _recording = threading.Lock()
 _threads = threading.local()
 
@@ -51,6 +52,18 @@ def recorded() -> Iterator[Phases]:
             _recorders[:] = [one for one in _recorders if one is not phases]
 
 
+@contextmanager
+def watched(see: Callable[[Phase], None]) -> Iterator[None]:
+    """Calls a function with a phase of any thread as it begins, advances and ends, for the duration of a with block."""
+    with _recording:
+        _watchers.append(see)
+    try:
+        yield
+    finally:
+        with _recording:
+            _watchers.remove(see)
+
+
 def phase(name: str, total: int | None = None, unit: str = "frame", start: int = 0) -> Phase:
     """A phase to enter with `with`: its bar shows how much of `total` is done, `start` of it before.
 
@@ -65,6 +78,9 @@ class Phase:
 
     def __init__(self, name: str, *, total: int | None, unit: str, start: int) -> None:
         self.name, self.total, self.unit, self.done = _line(name), total, unit, start
+        self.values: dict[str, float] = {}
+        """The numbers of the last note."""
+        self.ended = False
         self._start, self._text = start, ""
         self._lock = threading.Lock()
         self._inside = 0.0
@@ -78,6 +94,7 @@ class Phase:
         self._log(self._beginning())
         self._stack.append(self)
         self._began = self._spoke = time.perf_counter()
+        self._show()
         return self
 
     def advance(self, count: int = 1) -> None:
@@ -93,11 +110,12 @@ class Phase:
             line = self._progress(now - self._began) if due else ""
         if line:
             self._log(line)
+        self._show()
 
-    def note(self, text: str) -> None:
-        """Shows a text beside the bar from now on: loss 0.103, J 0.88."""
+    def note(self, text: str, **values: float) -> None:
+        """Shows a text beside the bar from now on: loss 0.103, J 0.88. values: the same for a program."""
         with self._lock:
-            self._text = _line(text)
+            self._text, self.values = _line(text), values
             if self._bar is not None:
                 self._bar.set_postfix_str(self._text, refresh=False)  # the next update draws it
 
@@ -112,6 +130,12 @@ class Phase:
             if self._bar is not None:
                 self._bar.close()
         self._log(self._ending(seconds, failed=kind is not None))
+        self.ended = True
+        self._show()
+
+    def _show(self) -> None:
+        for see in tuple(_watchers):
+            see(self)
 
     def _beginning(self) -> str:
         if self.total is None:

@@ -74,7 +74,8 @@ class Board:
         self._add(scalars, step)
         if self._bar is not None:
             memory = report.peak_memory / GIGABYTE
-            self._bar.note(f"loss {report.loss:.3f}, J {report.J:.3f}, {report.seconds:.2f} s/step, peak {memory:.2f} GB")
+            text = f"loss {report.loss:.3f}, J {report.J:.3f}, {report.seconds:.2f} s/step, peak {memory:.2f} GB"
+            self._bar.note(text, loss=report.loss, J=report.J)
             self._bar.advance()
 
     def evaluation(self, step: int, evaluation: Evaluation) -> None:

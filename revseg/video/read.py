@@ -133,16 +133,28 @@ def iterate_frames(
     scale: Any = None,
 ) -> Iterator[tuple[int, Fraction, NDArray[np.uint8]]]:
     """Yields (index, seconds since the first, picture (H, W, 3) at native size) of each frame. axes, scale: of a volume."""
+    with closing(native_frames(path, on_error=on_error, threads=threads, axes=axes, scale=scale)) as frames:
+        for index, frame in enumerate(frames):
+            yield index, frame.time, frame.pixels.copy()
+
+
+def native_frames(
+    path: str | Path,
+    *,
+    on_error: str = "stop",
+    threads: int | None = None,
+    axes: str | None = None,
+    scale: Any = None,
+) -> Generator[Frame]:
+    """Yields the frames as pictures (H, W, 3) at native size. The pixels of one are there until the next one is asked for."""
     path, slices = Path(path), opened(Path(path), axes, scale)
     if slices is not None:
         used = scale_of(slices, len(slices.names), given=scale)
-        for index, frame in enumerate(_decode(slices, used, height=None)):
-            yield index, frame.time, picture_of(list(np.moveaxis(frame.pixels, -1, 0)))
+        for frame in _decode(slices, used, height=None):
+            yield frame._replace(pixels=picture_of(list(np.moveaxis(frame.pixels, -1, 0))))
         return
     losses = Losses(path, on_error)
-    with closing(_frames(open_video(path, height=None, losses=losses, threads=threads), losses)) as frames:
-        for index, frame in enumerate(frames):
-            yield index, frame.time, frame.pixels.copy()
+    yield from _frames(open_video(path, height=None, losses=losses, threads=threads), losses)
 
 
 def probe(path: str | Path, axes: str | None = None) -> Probe:

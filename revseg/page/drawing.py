@@ -1,0 +1,152 @@
+"""The labels that a person draws: a folder of masks as data.masks= reads it, each written whole as soon as it is drawn."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from revseg.labels.files import mask_files, masks_by_name
+from revseg.labels.masks import Labels, read_mask, write_mask
+from revseg.labels.palette import VOID
+from revseg.runs.atomic import remove_leftovers, replacing, sync_folder
+from revseg.video.names import identity
+
+OBJECTS = "objects.json"
+COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#ffe119", "#f58231", "#42d4f4", "#f032e6", "#bfef45", "#fabed4", "#469990")
+
+
+@dataclass(frozen=True)
+class Object:
+    """What a label stands for."""
+
+    id: int
+    name: str
+    colour: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, int) or not 1 <= self.id < VOID:
+            raise ValueError(f"object {self.id!r}: ids are 1 to 254")
+        if not isinstance(self.name, str) or len(self.name) > 80:
+            raise ValueError(f"the name of object {self.id} is no text of at most 80 characters")
+        hexadecimal = isinstance(self.colour, str) and len(self.colour) == 7 and self.colour[0] == "#"
+        if not hexadecimal or any(digit not in "0123456789abcdef" for digit in self.colour[1:].lower()):
+            raise ValueError(f"the colour of object {self.id} is not written like #e6194b")
+
+
+class Changed(ValueError):
+    """Somebody else changed a mask meanwhile."""
+
+
+class Drawing:
+    """The masks of a video's frames in a folder. A revision counts how often a mask was written; 0: there is none.
+
+    names: of the frames, and so of the masks. size: (H, W) of each.
+    """
+
+    def __init__(self, folder: Path, size: tuple[int, int], names: Sequence[str]) -> None:
+        self.folder, self.size, self.names = folder, size, names
+        self._lock = threading.Lock()
+        self._revisions: dict[int, int] = {}
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file: give the folder of the masks with data.masks=")
+        self.objects = self._read_objects()
+        if folder.is_dir():
+            remove_leftovers(folder)
+        self._files = {} if not folder.is_dir() else masks_by_name(folder)
+        if self._files:  # of another video, it is told before the page opens
+            first = next(iter(self._files.values()))
+            self._check(first, read_mask(first, "davis2017", ids=True))
+
+    def revisions(self) -> dict[int, int]:
+        """Returns the revision of each frame with a mask."""
+        self._find()
+        with self._lock:
+            return dict(self._revisions)
+
+    def read(self, index: int) -> tuple[Labels, int]:
+        """Returns the labels (H, W) of a frame, and their revision. Raises KeyError where it has none."""
+        self._find()
+        with self._lock:
+            revision = self._revisions[index]
+            path = self._path(index)
+            labels = read_mask(path, "davis2017", ids=True)
+        self._check(path, labels)
+        return labels, revision
+
+    def write(self, index: int, labels: Labels | None, known: int) -> int:
+        """Writes the labels of a frame, None removes them; returns the new revision.
+
+        known: the revision that was changed. Raises Changed where it is not the last one: nothing is lost, the other stays.
+        """
+        self._find()
+        with self._lock:
+            if known != self._revisions.get(index, 0):
+                raise Changed(f"the labels of frame {self.names[index]} were changed in another window")
+            path = self._path(index)
+            if labels is None:
+                path.unlink(missing_ok=True)
+                sync_folder(self.folder)
+                self._files.pop(identity(self.names[index]), None)
+                self._revisions.pop(index, None)
+                return 0
+            if labels.shape != self.size:
+                raise ValueError(f"labels of {labels.shape[1]} x {labels.shape[0]} pixels are not of the size of the video")
+            write_mask(path, labels)
+            self._files[identity(self.names[index])] = path
+            self._revisions[index] = known + 1
+            return known + 1
+
+    def name_objects(self, objects: Sequence[dict[str, Any]]) -> None:
+        """Writes names and colours. Raises ValueError where they are none."""
+        try:
+            named = [Object(**each) for each in objects]
+        except TypeError as error:
+            raise ValueError("an object has an id, a name and a colour") from error
+        if len({each.id for each in named}) < len(named):
+            raise ValueError("two objects have one id")
+        with self._lock, replacing(self.folder / OBJECTS) as temporary:
+            temporary.write_text(json.dumps([asdict(each) for each in named], indent=2) + "\n", encoding="utf-8")
+        self.objects = named
+
+    def _find(self) -> None:
+        """Frames come while the video is decoded: those that have a mask of before get their revision."""
+        with self._lock:
+            start = getattr(self, "_found", 0)
+            for index, name in enumerate(self.names[start:], start):
+                if identity(name) in self._files:
+                    self._revisions.setdefault(index, 1)
+            self._found = len(self.names)
+
+    def _path(self, index: int) -> Path:
+        name = self.names[index]
+        return self._files.get(identity(name), self.folder / f"{name}.png")
+
+    def _check(self, path: Path, labels: Labels) -> None:
+        if labels.shape != self.size:
+            raise ValueError(
+                f"mask {path} is {labels.shape[1]} x {labels.shape[0]} pixels, but the video is {self.size[1]} x {self.size[0]}: "
+                "give another folder with data.masks="
+            )
+
+    def _read_objects(self) -> list[Object]:
+        path = self.folder / OBJECTS
+        try:
+            return [Object(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
+        except FileNotFoundError:
+            return [Object(number, f"object {number}", COLOURS[(number - 1) % len(COLOURS)]) for number in self._ids()]
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is not what revseg-label wrote ({error}): restore it, or remove it") from error
+
+    def _ids(self) -> list[int]:
+        """The ids that masks of before have; without any, one object."""
+        found: set[int] = set()
+        if self.folder.is_dir():
+            for path in mask_files(self.folder):
+                found.update(np.unique(read_mask(path, "davis2017", ids=True)).tolist())
+        return sorted(found - {0, VOID}) or [1]

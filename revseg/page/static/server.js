@@ -1,0 +1,63 @@
+// What the page asks of its server. All addresses are relative: the token is in that of the page.
+
+async function answer(response) {
+  if (response.ok) return response;
+  const error = new Error(await response.text());
+  error.status = response.status;
+  throw error;
+}
+
+async function compressed(labels) {
+  const stream = new Blob([labels]).stream().pipeThrough(new CompressionStream("deflate"));
+  return new Response(stream).arrayBuffer();
+}
+
+async function labelsOf(response) {
+  const revision = Number(response.headers.get("ETag") ?? 0);
+  return { labels: new Uint8Array(await response.arrayBuffer()), revision };
+}
+
+export const facts = async () => (await answer(await fetch("facts"))).json();
+export const expected = async () => (await answer(await fetch("expected"))).json();
+
+export async function picture(frame) {
+  return createImageBitmap(await (await answer(await fetch(`frames/${frame}`))).blob());
+}
+
+export async function sheet(number, version) {
+  return createImageBitmap(await (await answer(await fetch(`sheets/${number}?${version}`))).blob());
+}
+
+export async function readLabels(frame) {
+  return labelsOf(await answer(await fetch(`labels/${frame}`)));
+}
+
+export async function readMask(frame) {
+  return (await labelsOf(await answer(await fetch(`masks/${frame}`)))).labels;
+}
+
+export async function writeLabels(frame, labels, revision) {
+  const headers = { "If-Match": String(revision) };
+  const request = labels === null
+    ? { method: "DELETE", headers }
+    : { method: "PUT", headers, body: await compressed(labels) };
+  return (await answer(await fetch(`labels/${frame}`, request))).json();
+}
+
+export async function snap(frame, labels, object) {
+  const request = { method: "POST", body: await compressed(labels) };
+  return (await labelsOf(await answer(await fetch(`snap/${frame}?object=${object}`, request)))).labels;
+}
+
+export async function writeObjects(objects) {
+  await answer(await fetch("objects", { method: "PUT", body: JSON.stringify(objects) }));
+}
+
+export const train = async () => answer(await fetch("train", { method: "POST" }));
+export const stop = async () => answer(await fetch("stop", { method: "POST" }));
+
+export function watch(see, lost) {
+  const events = new EventSource("events");
+  events.onmessage = (event) => see(JSON.parse(event.data));
+  events.onerror = () => lost();
+}

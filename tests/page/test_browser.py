@@ -1,0 +1,173 @@
+"""A person at the page: real strokes of the mouse in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from revseg.evaluation.measures import region_similarity
+from revseg.labels.masks import read_mask
+from tests.harm import wait_for
+from tests.page.conftest import CLIP, wait_for_files
+
+pytestmark = pytest.mark.slow
+HEIGHT, WIDTH = 144, 256
+
+
+def truth(frame: int) -> np.ndarray:
+    return read_mask(CLIP.parent / "masks" / f"{frame:05d}.png", "davis2017")
+
+
+class Hand:
+    """Draws in the frame that is shown, at pixels of the video."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        box = self.page.locator("#canvas").bounding_box()
+        scale = 0.98 * min(box["width"] / WIDTH, box["height"] / HEIGHT)
+        return box["x"] + (box["width"] - scale * WIDTH) / 2 + scale * x, box["y"] + (box["height"] - scale * HEIGHT) / 2 + scale * y
+
+    def stroke(self, *points: tuple[float, float]) -> None:
+        self.page.mouse.move(*self.at(*points[0]))
+        self.page.mouse.down()
+        for point in points[1:]:
+            self.page.mouse.move(*self.at(*point), steps=3)
+        self.page.mouse.up()
+
+    def polygon(self, mask: np.ndarray) -> None:
+        """Clicks a corner every few pixels along the outline of the largest part of a mask."""
+        import cv2
+
+        contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        outline = max(contours, key=len)[:, 0]
+        self.page.keyboard.press("p")
+        for x, y in outline[:: max(1, len(outline) // 24)]:
+            self.page.mouse.click(*self.at(x + 0.5, y + 0.5))
+        self.page.keyboard.press("Enter")
+
+    def go(self, frame: int) -> None:
+        while (shown := int(self.page.inner_text("#where").split()[1])) != frame:
+            self.page.keyboard.press("ArrowRight" if shown < frame else "ArrowLeft")
+            self.page.wait_for_timeout(30)
+        self.page.locator("#canvas[aria-busy=false]").wait_for()
+
+
+def labels_of(served: Any, frame: int) -> np.ndarray:
+    return read_mask(served.folder / "labels" / "clip" / f"{frame:05d}.png", "davis2017", ids=True)
+
+
+def said(page: Any, text: str) -> None:
+    page.locator("#said", has_text=text).wait_for()
+
+
+def test_tools(serve: Callable, window: Callable) -> None:
+    served = serve()
+    page = window(served)
+    hand, folder = Hand(page), served.folder / "labels" / "clip"
+    hand.stroke((60, 60), (120, 60))
+    wait_for_files(folder, ["00000.png"])
+    said(page, "saved")
+    painted = labels_of(served, 0)
+    assert painted[60, 60] == painted[60, 119] == painted[60 + 11, 90] == 1
+    assert painted[60 + 14, 90] == painted[60, 140] == 0
+    page.keyboard.press("Control+z")
+    wait_for(lambda: not labels_of(served, 0).any(), 30)
+    page.keyboard.press("Control+Shift+z")
+    wait_for(lambda: np.array_equal(labels_of(served, 0), painted), 30)
+    # A second object, filled around the first; the eraser; what is unknown.
+    page.click("#add")
+    page.keyboard.press("g")
+    page.mouse.click(*hand.at(10, 10))
+    wait_for(lambda: labels_of(served, 0)[0, 0] == 2, 30)
+    assert np.array_equal(labels_of(served, 0) == 1, painted == 1)
+    page.keyboard.press("e")
+    hand.stroke((200, 100), (201, 100))
+    wait_for(lambda: labels_of(served, 0)[100, 200] == 0, 30)
+    page.keyboard.press("0")
+    hand.stroke((30, 100), (31, 100))
+    wait_for(lambda: labels_of(served, 0)[100, 30] == 255, 30)
+    # Names and colours are kept, and so are the labels of another frame.
+    page.locator("#objects input[type=text]").first.fill("a <b>barrel</b>")
+    page.keyboard.press("Enter")
+    wait_for(lambda: "barrel" in (folder / "objects.json").read_text(), 30)
+    page.keyboard.press("Escape")
+    page.locator("#canvas").focus()
+    hand.go(3)
+    page.keyboard.press("1")
+    hand.polygon(truth(3))
+    wait_for_files(folder, ["00000.png", "00003.png"])
+    assert region_similarity(labels_of(served, 3) == 1, truth(3) == 1) > 0.9
+    page.keyboard.press("Delete")
+    wait_for_files(folder, ["00000.png"])
+    # A reload shows all of it again.
+    page.reload()
+    page.locator("#objects li").nth(1).wait_for()
+    assert page.locator("#objects input[type=text]").first.input_value() == "a <b>barrel</b>"
+
+
+def test_two_windows(serve: Callable, window: Callable) -> None:
+    served = serve()
+    one, other = window(served), window(served)
+    Hand(one).stroke((60, 60), (90, 60))
+    wait_for_files(served.folder / "labels" / "clip", ["00000.png"])
+    other.wait_for_timeout(800)  # it has seen it by now
+    Hand(other).stroke((60, 100), (90, 100))
+    wait_for(lambda: labels_of(served, 0)[100, 70] == 1, 30)
+    assert labels_of(served, 0)[60, 70] == 1
+    # What one window changes while the other cannot see it, the other does not destroy.
+    other.route("**/events", lambda route: route.abort())
+    other.reload()
+    other.wait_for_timeout(300)
+    one.wait_for_timeout(800)
+    Hand(one).stroke((150, 60), (180, 60))
+    wait_for(lambda: labels_of(served, 0)[60, 160] == 1, 30)
+
+
+def test_a_full_disk_and_a_killed_server(serve: Callable, window: Callable, tmp_path: Path) -> None:
+    served = serve()
+    page = window(served)
+    hand, folder = Hand(page), served.folder / "labels" / "clip"
+    hand.stroke((60, 60), (90, 60))
+    wait_for_files(folder, ["00000.png"])
+    before = labels_of(served, 0)
+    os.system(f"prlimit --pid {served.process.pid} --fsize=10:unlimited")
+    hand.stroke((60, 100), (90, 100))
+    said(page, "cannot write")
+    assert np.array_equal(labels_of(served, 0), before)
+    os.system(f"prlimit --pid {served.process.pid} --fsize=unlimited:unlimited")
+    wait_for(lambda: labels_of(served, 0)[100, 70] == 1, 30)  # without another stroke
+    served.kill()
+    said(page, "the server is gone")
+    assert labels_of(served, 0)[60, 70] == 1
+    again = serve()
+    page.goto(again.address)
+    page.locator("#remove:enabled").wait_for()
+
+
+def test_from_a_fresh_folder_to_masks_and_a_correction(serve: Callable, window: Callable) -> None:
+    served = serve("training.steps=40", "data.height=48")
+    page = window(served)
+    hand = Hand(page)
+    hand.polygon(truth(0))
+    page.click("#train")
+    page.locator("#bar").wait_for()
+    page.locator("#phase", has_text="masks are there").wait_for(timeout=240_000)
+    masks = served.folder / "runs" / "clip" / "predictions" / "masks"
+    first = [region_similarity(read_mask(masks / f"{frame:05d}.png", "davis2017") == 1, truth(frame) == 1) for frame in range(20)]
+    assert first[0] > 0.9
+    # The frame of which least is expected is the next to be labelled; its mask is where one begins.
+    expected = json.loads((masks.parent / "prediction.json").read_text())["expected_J"]
+    worst = int(np.argmin(expected))
+    hand.go(worst)
+    hand.polygon(truth(worst) if worst else truth(19))
+    page.locator("#remove:enabled").wait_for()
+    page.click("#train")
+    page.locator("#phase", has_text="masks are there").wait_for(timeout=240_000)
