@@ -148,3 +148,16 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         check_verbosity(self.verbosity)
+
+
+@dataclass(frozen=True)
+class RunsConfig:
+    """The settings of revseg-runs."""
+
+    folder: str = "runs"
+    """Folder of the runs; may be given without folder=."""
+    verbosity: str = "normal"
+    """What is printed: quiet (warnings), normal, or debug."""
+
+    def __post_init__(self) -> None:
+        check_verbosity(self.verbosity)

@@ -41,8 +41,9 @@ PREDICT = Command(
 EVALUATE = Command("evaluate", schema="revseg.config:EvaluateConfig", function="revseg.evaluate:evaluate", folder="output")
 PLAN = Command("plan", schema="revseg.config:TrainConfig", function="revseg.plan:plan", positional="data.video")
 LABEL = Command("label", schema="revseg.config:LabelConfig", function="revseg.label:label", positional="data.video")
+RUNS_LISTED = Command("runs", schema="revseg.config:RunsConfig", function="revseg.overview:list_runs", positional="folder")
 
-COMMANDS = {command.name: command for command in (TRAIN, PREDICT, EVALUATE, PLAN, LABEL)}
+COMMANDS = {command.name: command for command in (TRAIN, PREDICT, EVALUATE, PLAN, LABEL, RUNS_LISTED)}
 
 RUNS = "runs/${now:%Y-%m-%d_%H-%M-%S}"
 """hydra.run.dir of configs/train.yaml: who leaves it gets a new folder that no other process has."""
@@ -71,6 +72,11 @@ def plan() -> None:
 def label() -> None:
     """revseg-label."""
     start(LABEL)
+
+
+def runs() -> None:
+    """revseg-runs."""
+    start(RUNS_LISTED)
 
 
 def start(command: Command) -> None:

@@ -1,0 +1,171 @@
+"""report.html: what a run did, in one file that any browser opens without a network, on paper and on a phone too."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from revseg.output.album import Album
+from revseg.output.chart import Points, chart
+from revseg.runs.atomic import replacing
+
+STYLE = """
+:root { color-scheme: light dark; --ground: #fff; --text: #1c2430; --quiet: #667085; --line: #d8dde5; --a: #1769d2; --b: #c2410c; }
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #14181f; --text: #e8ebf0; --quiet: #9aa5b5; --line: #343c49; --a: #5aa9ff; --b: #ff9b5a; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 1100px; padding: 1rem; background: var(--ground); color: var(--text);
+  font: 15px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; margin: .2rem 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.1rem; margin: 2rem 0 .6rem; }
+p, figcaption, .quiet { color: var(--quiet); }
+.numbers { display: flex; flex-wrap: wrap; gap: 1.6rem; margin: 1rem 0; }
+.numbers div { min-width: 6rem; }
+.numbers strong { display: block; font-size: 1.6rem; font-variant-numeric: tabular-nums; }
+.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(130px, 1fr)); gap: 8px; }
+.large { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); gap: 12px; }
+figure { margin: 0; }
+figure img { width: 100%; display: block; border-radius: 4px; }
+figcaption { font-size: 12px; font-variant-numeric: tabular-nums; }
+figure.labelled img { outline: 2px solid var(--a); }
+.curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); gap: 1rem; }
+svg { width: 100%; height: auto; }
+svg text { font-size: 11px; fill: var(--quiet); }
+svg .grid { stroke: var(--line); }
+svg polyline { fill: none; stroke: var(--a); stroke-width: 1.6; vector-effect: non-scaling-stroke; }
+svg polyline.true { stroke: var(--b); }
+svg circle { fill: var(--a); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; }
+td, th { padding: .2rem .9rem .2rem 0; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }
+td { font-variant-numeric: tabular-nums; }
+pre { overflow-x: auto; padding: .7rem; border: 1px solid var(--line); border-radius: 5px; font-size: 12px; }
+"""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is told of a run."""
+
+    title: str
+    about: str
+    """One sentence: how many frames, of what size, on which machine."""
+    metrics: Mapping[str, Any]
+    """As in metrics.json."""
+    names: Sequence[str]
+    """Of the frames."""
+    expected: Sequence[float]
+    """J expected of each frame."""
+    labelled: Sequence[int] = ()
+    """Frames that are trained on."""
+    true: Mapping[int, float] = field(default_factory=dict)
+    """J of the frames whose labels are held out."""
+    losses: Points = ()
+    """(step, loss)."""
+    worst: Sequence[int] = ()
+    """Frames of which least is expected, worst first; all of them are in the album, large."""
+    next: Sequence[int] = ()
+    """Frames to label next."""
+    settings: str = ""
+    command: str = ""
+
+
+def write_report(path: Path, report: Report, album: Album) -> None:
+    """Writes the page."""
+    with replacing(path) as temporary:
+        temporary.write_text(page(report, album), encoding="utf-8")
+
+
+def page(report: Report, album: Album) -> str:
+    """Returns the page as HTML."""
+    sections = [
+        _headline(report),
+        _section("Curves", _curves(report)),
+        _section("Label next", _pictures(report, album.large, report.next, "large"), "One label there helps most."),
+        _section("Least sure", _pictures(report, album.large, report.worst, "large"), "The frames of which least is expected."),
+        _section("All of it", _pictures(report, album.small, sorted(album.small), "sheet"), "Framed: labelled by hand."),
+        _section("Objects", _objects(report.metrics.get("objects"))),
+        _section("Time and memory", _phases(report.metrics)),
+        _section("Settings", f"<pre>{html.escape(report.command)}</pre><pre>{html.escape(report.settings)}</pre>"),
+    ]
+    title = html.escape(report.title)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>\n'
+        f"<body><h1>{title}</h1><p>{html.escape(report.about)}</p>\n{''.join(sections)}</body></html>\n"
+    )
+
+
+def _section(title: str, content: str, remark: str = "") -> str:
+    if not content:
+        return ""
+    return f"<section><h2>{title}</h2>{f'<p>{remark}</p>' if remark else ''}{content}</section>\n"
+
+
+def _headline(report: Report) -> str:
+    metrics = report.metrics
+    numbers = [("J&F", metrics.get("JF")), ("J", metrics.get("J")), ("F", metrics.get("F"))]
+    if metrics.get("J") is None:
+        numbers = [("J of the volume", metrics.get("volume_J"))]
+    numbers += [("J expected", metrics.get("expected_J")), ("of the labels", (metrics.get("labelled") or {}).get("J"))]
+    shown = [f"<div>{html.escape(name)}<strong>{value:.3f}</strong></div>" for name, value in numbers if value is not None]
+    return f'<div class="numbers">{"".join(shown)}</div>'
+
+
+def _curves(report: Report) -> str:
+    expected = list(enumerate(report.expected))
+    true = sorted(report.true.items())
+    marks = [(frame, report.expected[frame]) for frame in report.labelled if frame < len(report.expected)]
+    figures = []
+    if len(expected) > 1:
+        told = "J expected of each frame" + (", and the true one" if true else "")
+        curves: dict[str, Points] = {"expected": expected, "true": true}
+        figures.append((told + "; dots: labelled", chart(curves, x_label="frame", y_range=(0, 1), marks=marks)))
+    if len(report.losses) > 1:
+        figures.append(("Loss of each step", chart({"loss": report.losses}, x_label="step")))
+    shown = "".join(f"<figure>{drawn}<figcaption>{told}</figcaption></figure>" for told, drawn in figures)
+    return f'<div class="curves">{shown}</div>' if shown else ""
+
+
+def _pictures(report: Report, album: Mapping[int, bytes], frames: Iterable[int], kind: str) -> str:
+    figures = []
+    for frame in frames:
+        if frame not in album:
+            continue
+        told = f"{report.names[frame]}, expected {report.expected[frame]:.2f}"
+        if frame in report.true:
+            told += f", true {report.true[frame]:.2f}"
+        data = base64.b64encode(album[frame]).decode()
+        chosen = ' class="labelled"' if frame in report.labelled else ""
+        name = html.escape(told)
+        image = f'<img loading="lazy" alt="{name}" src="data:image/jpeg;base64,{data}">'
+        figures.append(f"<figure{chosen}>{image}<figcaption>{name}</figcaption></figure>")
+    return f'<div class="{kind}">{"".join(figures)}</div>' if figures else ""
+
+
+def _objects(objects: Mapping[str, Mapping[str, float]] | None) -> str:
+    if not objects:
+        return ""
+    columns = list(next(iter(objects.values())))
+    rows = [[name, *(f"{measures[column]:.3f}" for column in columns)] for name, measures in objects.items()]
+    return _table(["object", *columns], rows)
+
+
+def _phases(metrics: Mapping[str, Any]) -> str:
+    rows = [[name, f"{seconds:.1f} s"] for name, seconds in metrics.get("phases", {}).items()]
+    if (peak := metrics.get("peak_memory_bytes")) is not None:
+        rows.append(["peak memory", f"{peak / 1e9:.2f} GB"])
+    if "inverted_exactly" in metrics:
+        rows.append(["inverted exactly", str(metrics["inverted_exactly"])])
+    return _table(["", ""], rows) if rows else ""
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header) if any(header) else ""
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
