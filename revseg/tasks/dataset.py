@@ -65,6 +65,11 @@ class DatasetTask:
         return None
 
     @property
+    def labels_key(self) -> str | None:
+        """None: many videos are trained on."""
+        return None
+
+    @property
     def channels(self) -> int:
         """How many channels the videos have."""
         return 3

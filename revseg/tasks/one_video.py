@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from revseg.evidence.cache import EvidenceCache
+from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
@@ -81,6 +81,11 @@ class OneVideo:
     def label_count(self) -> int:
         """How many labelled frames are trained on."""
         return len(self.video.labelled_frames)
+
+    @cached_property
+    def labels_key(self) -> str:
+        """Key of the labels that are trained on, by what they show: not by their files."""
+        return digest("labels", self.video.labelled_frames, self.video.masks)
 
     def check_output(self, folder: Path) -> None:
         """Raises ValueError where the results of another video lie where those of this one go."""
