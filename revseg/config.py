@@ -22,8 +22,8 @@ class TrainConfig:
     run_dir: str | None = None
     """Folder of the run; a run that is there already is resumed, with its own settings. null: a new one in runs/."""
     from_run: str | None = None
-    """Folder of a run on the same video: begin with its weights, settings, optical flow and evidence, and train a further round on
-    labels that were added or corrected (docs/howto/correct.md). May be written from=. null: begin with new weights."""
+    """Folder of a run on the same video, which is left as it is: begin with its settings, weights, optical flow and evidence, and
+    train a further round on labels that were added or corrected (docs/howto/correct.md). from= is the same. null: none."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
     seed: int = 0

@@ -64,7 +64,7 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
                 folder.share_evidence(origin)
             store, cache = evidence_store(config, folder)
             with compiled_meanwhile(config.network, device):
-                task = open_task(config, folder, saved, store=store, cache=cache)
+                task = open_task(config, folder, saved, store=store, cache=cache, sha256=record.inputs.video)
             task.check_output(folder.predictions)
             net = new_network(config, task, saved, device=device)
             trainer = new_trainer(config, task, folder, net=net)
@@ -127,9 +127,18 @@ def evidence_store(config: TrainConfig, folder: RunFolder) -> tuple[FlowStore, E
 
 
 def open_task(
-    config: TrainConfig, folder: RunFolder, saved: Checkpoint | None = None, *, store: FlowStore, cache: EvidenceCache
+    config: TrainConfig,
+    folder: RunFolder,
+    saved: Checkpoint | None = None,
+    *,
+    store: FlowStore,
+    cache: EvidenceCache,
+    sha256: str | None = None,
 ) -> OneVideo | DatasetTask:
-    """Returns what is trained on: its videos are decoded, and labels carried, as far as that is done once."""
+    """Returns what is trained on: its videos are decoded, and labels carried, as far as that is done once.
+
+    sha256: of the one video, where it is known.
+    """
     sees = config.network.evidence
     sees = config.evidence.source != "none" if sees is None else sees
     if config.task == "dataset":
@@ -155,6 +164,7 @@ def open_task(
         placements=config.placements,
         seed=config.seed,
         objects=Objects() if saved is None else trained_objects(saved),
+        sha256=sha256,
     )
 
 

@@ -58,7 +58,7 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """Of the round, in [0, 1]: max(step / last step, seconds / limit)."""
+        """The share of the round that is done: the larger of steps / steps until the last and seconds / limit, at most 1."""
         begun = self.rounds[-1]
         by_time = 0.0 if self.minutes is None else (self.seconds - begun.seconds) / (60 * self.minutes)
         return min(1.0, max((self.step - begun.start) / (self.last - begun.start), by_time))
