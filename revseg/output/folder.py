@@ -21,7 +21,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-
 from revseg.evidence.ahead import map_ahead
 from revseg.labels.masks import Labels, read_mask, write_mask
 from revseg.output.film import Film
