@@ -21,6 +21,9 @@ class TrainConfig:
 
     run_dir: str | None = None
     """Folder of the run; a run that is there already is resumed, with its own settings. null: a new one in runs/."""
+    from_run: str | None = None
+    """Folder of a run on the same video, which is left as it is: begin with its settings, weights, optical flow and evidence, and
+    train a further round on labels that were added or corrected (docs/howto/correct.md). from= is the same. null: none."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
     seed: int = 0
@@ -41,6 +44,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise ValueError(f"task is {self.task}; choose one of {', '.join(TASKS)}")
+        if self.from_run is not None and self.task == "dataset":
+            raise ValueError(f"from_run is {self.from_run}, but a further round is for one video; leave it out for a dataset")
         if self.placements < 1:
             raise ValueError(f"placements is {self.placements}; give 1 or more")
         if self.seed < 0:

@@ -27,9 +27,11 @@ from revseg.labels.dataset import load_own, load_unlabelled
 from revseg.labels.sample import Sample
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.network import RevSegNet
-from revseg.output.folder import Source, check, name_of, write_prediction
+from revseg.output.folder import check, name_of, write_prediction
+from revseg.output.source import Source
 from revseg.runs.folder import checkpoint_at, enclosing_run, newest_checkpoint
 from revseg.runs.lock import locked
+from revseg.runs.provenance import digest_of
 from revseg.segment.expectation import least_sure
 from revseg.segment.segmenter import Segmented, Segmenter
 from revseg.tasks.measures import check_channels
@@ -56,7 +58,8 @@ def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
     found = probe(config.data.video, config.data.axes)
     check_channels(config.data.video, found.channels, net.config.video_channels)
     output = Path(config.output) if config.output else Path("predictions") / name_of(Path(config.data.video))
-    check(output, Path(config.data.video))
+    sha256 = digest_of(Path(config.data.video))
+    check(output, Path(config.data.video), sha256)
     video = load_video(config.data, height_of_evidence(config.evidence, config.data.height, found.native_size[0]))
     objects = trained_objects(checkpoint).with_those_of([video])
     objects.check(video, net.config.outputs)
@@ -66,7 +69,7 @@ def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
     with locked_output(output):
         with compiled_meanwhile(net.config, net.device):
             observed = observed_video(video, config, checkpoint, net=net, output=output)
-        write(observed, config, checkpoint, objects=objects, net=net, output=output, path=path)
+        write(observed, config, checkpoint, objects=objects, net=net, output=output, path=path, sha256=sha256)
 
 
 @contextmanager
@@ -127,6 +130,7 @@ def write(
     net: RevSegNet,
     output: Path,
     path: Path,
+    sha256: str,
 ) -> None:
     """Masks, overlay and prediction.json into the output folder; says what to expect of them."""
     video, placements = observed.video, config.placements or 1
@@ -135,7 +139,7 @@ def write(
     note = {"checkpoint": str(path), "placements": placements, "height": video.height, "labelled_frames": list(observed.fixed)}
     note["scale"] = video.scale
     data = config.data
-    source = Source(video.source, video.frame_rate, video.frame_names, on_error=data.on_error, axes=data.axes, scale=video.scale)
+    source = Source.of(video, on_error=data.on_error, axes=data.axes, sha256=sha256)
     frames = (Segmented(objects.as_ids(found.mask), found.expected_J) for found in segmenter.segment(net, placements))
     expected = write_prediction(frames, source, output, note=note)
     LOG.info(f"{len(video.frame_names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")

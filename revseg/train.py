@@ -4,7 +4,8 @@
     revseg-train experiment=demo                          a film that it makes itself, no download
     revseg-train experiment=davis data.root=DAVIS         a dataset
 
-Watch it with: tensorboard --logdir runs. The same run_dir again resumes a run that was stopped.
+Watch it with: tensorboard --logdir runs. The same run_dir again resumes a run that was stopped; where labels were added or
+corrected since, it trains a further round, in a quarter of the steps. from=RUN does so in a new folder.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 
 from revseg.cli.main import train as main
-from revseg.cli.resume import absolute, as_begun
+from revseg.cli.resume import absolute, as_begun, origin_of, other_way
 from revseg.cli.settings import to_yaml
 from revseg.config import TrainConfig
 from revseg.device import choose_device, peak_memory
@@ -54,21 +55,25 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
     device = choose_device(config.device)
     with run_folder(config) as (folder, started), recorded() as phases:
         config = as_begun(absolute(config), folder, given)
-        with provenance(config, folder, device) as record:
+        origin = origin_of(config, folder)
+        with provenance(config, folder, device, origin=origin) as record:
             if not folder.config.exists():  # a run that is killed before its first step can be resumed too
                 folder.write_config(to_yaml(config))
-            saved = load(folder.last) if folder.last.exists() else None
+            saved = load(origin.last) if origin.last.exists() else None
+            if origin is not folder and config.evidence.cache:
+                folder.share_evidence(origin)
             store, cache = evidence_store(config, folder)
             with compiled_meanwhile(config.network, device):
-                task = open_task(config, folder, saved, store=store, cache=cache)
+                task = open_task(config, folder, saved, store=store, cache=cache, sha256=record.inputs.video)
             task.check_output(folder.predictions)
             net = new_network(config, task, saved, device=device)
             trainer = new_trainer(config, task, folder, net=net)
-            trainer.resume(saved)
-            record.start()
+            if saved is not None:
+                trainer.resume(saved, origin.last, again=origin is not folder)
+            record.start(len(trainer.progress.rounds))
             folder.write_config(to_yaml(config))  # only now: settings that are refused must not replace those of the run
             started()
-            verb = "starting" if saved is None else "resuming"
+            verb = "resuming" if folder.last.exists() else "starting"
             LOG.info(f"{verb} {folder.path} on {device}, {trainer.progress}")
             with closing(Board(folder.tensorboard, trainer.progress.step, to_yaml(config))) as board:
                 trainer.fit(board)
@@ -96,13 +101,15 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[RunFolder, Any]]:
 
 
 @contextmanager
-def provenance(config: TrainConfig, folder: RunFolder, device: torch.device) -> Iterator[Provenance]:
-    """Keeps run.json, and tells what changed since the run last read its inputs."""
+def provenance(config: TrainConfig, folder: RunFolder, device: torch.device, *, origin: RunFolder) -> Iterator[Provenance]:
+    """Keeps run.json, and tells what changed since the run that goes on last read its inputs."""
     inputs = Inputs.read(*inputs_of(config.data)) if config.task == "one_video" else Inputs()
-    with Provenance(folder.run_json, inputs=inputs, device=str(device), seed=config.seed) as record:
-        if record.changes.video and folder.last.exists():
+    after = None if origin is folder else origin.run_json
+    with Provenance(folder.run_json, inputs=inputs, device=str(device), seed=config.seed, after=after) as record:
+        if record.changes.video and origin.last.exists():
             raise ValueError(
-                f"{folder.path} was begun with another video than {inputs.path} is now; give that one, or another run_dir="
+                f"{origin.path} was begun with another video than {inputs.path} is now; give that one, or "
+                f"{other_way(origin, folder)}"
             )
         for sentence in record.changes.sentences():
             LOG.warning(f"{sentence}: what it says of the other frames is computed anew")
@@ -120,9 +127,18 @@ def evidence_store(config: TrainConfig, folder: RunFolder) -> tuple[FlowStore, E
 
 
 def open_task(
-    config: TrainConfig, folder: RunFolder, saved: Checkpoint | None = None, *, store: FlowStore, cache: EvidenceCache
+    config: TrainConfig,
+    folder: RunFolder,
+    saved: Checkpoint | None = None,
+    *,
+    store: FlowStore,
+    cache: EvidenceCache,
+    sha256: str | None = None,
 ) -> OneVideo | DatasetTask:
-    """Returns what is trained on: its videos are decoded, and labels carried, as far as that is done once."""
+    """Returns what is trained on: its videos are decoded, and labels carried, as far as that is done once.
+
+    sha256: of the one video, where it is known.
+    """
     sees = config.network.evidence
     sees = config.evidence.source != "none" if sees is None else sees
     if config.task == "dataset":
@@ -148,6 +164,7 @@ def open_task(
         placements=config.placements,
         seed=config.seed,
         objects=Objects() if saved is None else trained_objects(saved),
+        sha256=sha256,
     )
 
 
@@ -193,6 +210,7 @@ def report(trainer: Trainer, result: Result, folder: RunFolder, *, phases: Phase
     """Writes metrics.json, and says what came out."""
     progress, peak = trainer.progress, peak_memory(trainer.device)
     facts = {"steps": progress.step, "seconds": progress.seconds, "phases": phases.seconds, "peak_memory_bytes": peak}
+    facts["rounds"] = progress.told()
     if trainer.net.sequence.grid.exact:
         facts["inverted_exactly"] = f"{progress.inverted} of {progress.step} steps"
         LOG.info(f"inverted exactly: {facts['inverted_exactly']}")

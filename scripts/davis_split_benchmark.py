@@ -42,7 +42,8 @@ from revseg.evidence.observation import Observation, height_of_evidence
 from revseg.labels.dataset import DavisDataset
 from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
-from revseg.output.folder import Source, write_prediction
+from revseg.output.folder import write_prediction
+from revseg.output.source import Source
 from revseg.runs.folder import RunFolder
 from revseg.segment.segmenter import Segmented, Segmenter
 from revseg.tasks.dataset import DatasetTask
@@ -122,7 +123,7 @@ def videos(config: TrainConfig, split: str) -> Iterator[Sample]:
 
 
 def write(config: TrainConfig, video: Sample, frames: Iterable[Segmented]) -> None:
-    source = Source(video.source, video.frame_rate, video.frame_names)
+    source = Source.of(video)
     write_prediction(frames, source, run_of(config).predictions / video.name, note={})
 
 

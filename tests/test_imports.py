@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "revseg": {"reversible", "network"},  # revseg/__init__.py
     "training": BASE | {"reversible", "network", "labels", "evidence", "training"},
     "segment": BASE | {"labels", "evidence", "network", "segment"},
-    "output": BASE | {"video", "labels", "segment", "output"},
+    "output": BASE | {"video", "labels", "evidence", "segment", "output"},
     "demo": BASE | {"video", "labels", "demo"},
     "tasks": LIBRARY,
     "config": LIBRARY | {"config"},

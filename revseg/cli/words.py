@@ -27,6 +27,9 @@ from revseg.cli.settings import Setting, nearest, without_interpolation
 # What has a meaning in the value of a sweep; a text without any of these is taken as it is there, too.
 SWEEP_GRAMMAR = re.compile(r"[,()\[\]{}'\"\\$]")
 
+KEYWORDS = {"from": "from_run"}
+"""What may be typed for a setting and is a word of Python, which no setting can have as its name."""
+
 SWEEP_FUNCTION = re.compile(r"\s*(range|interval|choice|glob|shuffle|sort|tag)\s*\(")
 
 
@@ -90,13 +93,13 @@ class Translation:
         if len(files) + len(words.files) > (1 if self.positional else 0):
             room = "give one, in quotes if its name has spaces" if self.positional else "settings are written key=value"
             raise ValueError(f"did not expect the arguments {', '.join(map(repr, [*files, *words.files]))}; {room}")
-        found = [self.override(word, sweeps=words.sweeps) for word in settings]
+        found = [self.override(in_full(word), sweeps=words.sweeps) for word in settings]
         found += [self._text(f"{self.positional}=", file, sweeps=words.sweeps) for file in files]
         return found + [self._text(f"{self.positional}=", file) for file in words.files]
 
     def _is_file(self, word: str) -> bool:
         """A bare word, or one with = that no setting has and that exists."""
-        key, equals, _ = word.partition("=")
+        key, equals, _ = in_full(word).partition("=")
         if self.positional is None or self._knows(key):
             return False
         return not equals or Path(word).exists()
@@ -141,6 +144,12 @@ class Translation:
         if text == "null" and self.leaves[start.lstrip("+").rstrip("=")].may_be_null:
             return f"{start}null"
         return f"{start}{quoted(text)}"
+
+
+def in_full(word: str) -> str:
+    """The word with the whole name of its setting."""
+    key, equals, value = word.partition("=")
+    return f"{KEYWORDS.get(key, key)}{equals}{value}"
 
 
 def quoted(text: str) -> str:

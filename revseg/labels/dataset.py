@@ -166,6 +166,8 @@ def _unlabelled(name: str, source: Path, video: Video, max_frames: int | None) -
         lost_names=video.lost,
         cut=len(video.names) == max_frames,
         scale=video.scale,
+        sample_aspect_ratio=video.sample_aspect_ratio,
+        sound=video.sound,
     )
 
 

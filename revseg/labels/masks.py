@@ -16,7 +16,7 @@ from PIL import Image
 
 from revseg.labels.palette import PASCAL_PALETTE, VOID
 from revseg.labels.values import PALETTES, Values, brightness_of, is_soft, numbers_of, open_mask
-from revseg.runs.atomic import replacing
+from revseg.runs.atomic import replacing, writing
 
 Labels = NDArray[np.uint8]
 
@@ -102,12 +102,15 @@ def _palette(image: Image.Image) -> Labels:
     return np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
 
 
-def write_mask(path: str | Path, mask: Labels) -> None:
-    """Labels (H, W) as an 8-bit palette PNG in DAVIS colours; a failed write leaves no file."""
+def write_mask(path: str | Path, mask: Labels, *, aside: bool = False) -> None:
+    """Labels (H, W) as an 8-bit palette PNG in DAVIS colours; a failed write leaves no file.
+
+    aside: its folder is made aside, and put on the disk as a whole (``sync_files``): what fails there may stay.
+    """
     image = Image.fromarray(np.ascontiguousarray(mask, dtype=np.uint8))
     image.putpalette(PASCAL_PALETTE.tobytes())
-    with replacing(path) as temporary:
-        image.save(temporary, format="PNG", bits=8)
+    with writing(Path(path)) if aside else replacing(path) as place:
+        image.save(place, format="PNG", bits=8)
 
 
 def resize_mask(mask: Labels, height: int, width: int) -> Labels:

@@ -42,6 +42,10 @@ class Sample:
     """Whether the source may have more frames than were read."""
     scale: Scale | None = None
     """How the values of a volume became bytes; None: they were bytes."""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width of a pixel as it is to be shown, for a height of 1."""
+    sound: bool = False
+    """Whether the source has a sound track."""
 
     def __post_init__(self) -> None:
         assert self.masks.shape == (len(self.labelled_frames), *self.native_size), self.masks.shape

@@ -16,28 +16,22 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from revseg.labels.masks import read_mask, write_mask
-from revseg.output.overlay import overlay
-from revseg.output.preview import Preview
+from revseg.evidence.ahead import map_ahead
+from revseg.labels.masks import Labels, read_mask, write_mask
+from revseg.output.film import Film
+from revseg.output.source import Source
 from revseg.runs import lock
-from revseg.runs.atomic import make_folder, replacing, sync_folder
+from revseg.runs.atomic import make_folder, replacing, sync_files, sync_folder
 from revseg.runs.phases import phase
 from revseg.runs.provenance import digest_of
 from revseg.segment.segmenter import Segmented
-from revseg.video.read import iterate_frames, probe
-from revseg.video.scale import Scale
 from revseg.video.slices import format_of
 from revseg.video.stack import write_array, write_pages
-from revseg.video.write import VideoWriter
 
 MARK, BEGUN = "prediction.json", "begun.json"
 NEW = ".new"
@@ -45,6 +39,9 @@ NEW = ".new"
 
 VOLUMES = ("npy", "tif")
 """Formats of all masks as one volume."""
+
+WRITERS, AHEAD = 2, 4
+"""Threads that write masks, and masks that wait to be written, or to be drawn."""
 
 
 def name_of(video: Path) -> str:
@@ -96,47 +93,60 @@ def _is_of(note: dict[str, Any], video: Path, digest: str | None) -> bool:
     return bool(written == (digest or digest_of(video)))
 
 
-@dataclass(frozen=True)
-class Source:
-    """The video that was segmented."""
-
-    path: Path
-    frame_rate: Fraction
-    names: Sequence[str]
-    """Names of the frames, and so of their masks."""
-    on_error: str = "stop"
-    axes: str | None = None
-    scale: Scale | None = None
-    """How the values of a volume became bytes."""
-
-
 def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, *, note: dict[str, Any]) -> list[float]:
-    """Masks one by one as they come, then the overlay from the video decoded a second time; call it under a lock.
+    """Writes masks and overlay as the masks come, in threads; call it under a lock.
 
     note: what more to say in prediction.json. Returns the J expected of each frame.
     """
-    digest = digest_of(source.path)
-    check(folder, source.path, digest)
-    new, expected, found = _new(folder), list[float](), probe(source.path, source.axes)
-    facts = {"video": os.path.abspath(source.path), "sha256": digest}
+    sha256 = source.sha256 or digest_of(source.path)
+    check(folder, source.path, sha256)
+    new = _new(folder)
+    facts = {"video": os.path.abspath(source.path), "sha256": sha256}
     try:
-        with phase("segmenting", total=len(source.names)) as bar:
-            for name, (mask, similarity) in zip(source.names, frames, strict=True):
-                write_mask(_mask_file(new, name), mask)
-                expected.append(similarity)
-                bar.advance()
-        _write_overlay(source, new, found.sample_aspect_ratio)
-        _write_volume(source, new)
+        expected = _write_frames(frames, source, new)
         _write_note(new / BEGUN, facts | {"complete": False})
         whole = facts | {"complete": True, "frames": len(source.names), **note, "expected_J": expected}
         _write_note(new / MARK, whole)
         _move(new, folder, source.names)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    if found.sound:
+    if source.sound:
         path = folder / "overlay.mp4"
         remedy = f"ffmpeg -i {path} -i {source.path} -map 0:v -map 1:a -c copy -shortest sound.mp4 adds it"
         logging.getLogger(__name__).info(f"{path} is without the sound of {source.path}: {remedy}")
+    return expected
+
+
+def _write_frames(frames: Iterable[Segmented], source: Source, new: Path) -> list[float]:
+    """Writes all that is made of the masks, and puts them on the disk; returns the J expected of each.
+
+    While one mask is made, those before it are compressed, and drawn on the video, which is decoded a second time: none of these
+    needs Python's lock for long.
+    """
+    expected: list[float] = []
+
+    def made() -> Iterator[tuple[str, Labels]]:
+        with phase("segmenting", total=len(source.names)) as bar:
+            for name, (mask, similarity) in zip(source.names, frames, strict=True):
+                expected.append(similarity)
+                yield name, mask
+                bar.advance()
+
+    def written(named: tuple[str, Labels]) -> Labels:
+        name, mask = named
+        write_mask(_mask_file(new, name), mask, aside=True)
+        return mask
+
+    with ExitStack() as stack:
+        film = stack.enter_context(Film(source, new))
+        writers, drawer = (stack.enter_context(ThreadPoolExecutor(count)) for count in (WRITERS, 1))
+        for _ in map_ahead(drawer, film.draw, map_ahead(writers, written, made(), ahead=AHEAD), ahead=AHEAD):
+            pass
+        with phase("writing"):
+            stack.close()
+            film.preview.write(new / "preview.gif")
+            _write_volume(source, new)
+            sync_files(new / "masks")
     return expected
 
 
@@ -146,7 +156,7 @@ def _new(folder: Path) -> Path:
     try:
         lock.check_not_removed(new)
         shutil.rmtree(new, ignore_errors=True)
-        make_folder(new)
+        make_folder(new / "masks")
     except OSError as error:
         if error.errno is None:
             raise
@@ -175,24 +185,6 @@ def _move(new: Path, folder: Path, names: Sequence[str]) -> None:
     except OSError as error:
         lock.check_not_removed(folder)
         raise OSError(f"cannot write {folder}: {error.strerror}; choose another folder with output=") from error
-
-
-def _write_overlay(source: Source, folder: Path, sample_aspect_ratio: Fraction) -> None:
-    frames = islice(_pictures(source), len(source.names))
-    preview = Preview(len(source.names), source.frame_rate)
-    film = VideoWriter(folder / "overlay.mp4", source.frame_rate, sample_aspect_ratio=sample_aspect_ratio)
-    with phase("writing", total=len(source.names)) as bar, film as writer:
-        for index, seconds, frame in frames:
-            mask = read_mask(_mask_file(folder, source.names[index]), "davis2017")
-            drawn = overlay(frame, mask)
-            writer.write(drawn, seconds)
-            preview.add(index, drawn)
-            bar.advance()
-    preview.write(folder / "preview.gif")
-
-
-def _pictures(source: Source) -> Iterator[tuple[int, Fraction, NDArray[np.uint8]]]:
-    return iterate_frames(source.path, on_error=source.on_error, axes=source.axes, scale=source.scale)
 
 
 def _write_volume(source: Source, folder: Path) -> None:

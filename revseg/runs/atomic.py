@@ -24,13 +24,26 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     temporary = path.parent / f".{secrets.token_hex(6)}.partial"  # without its name, which may be long
     try:
+        with writing(path):
+            make_folder(path.parent)
+            yield temporary
+            sync_file(temporary)
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """The path, to be written to in the block: for a folder that is made aside, and put on the disk as a whole (``sync_files``).
+
+    Raises OSError in one sentence when it cannot be written or the disk is full, or the folder of its run was removed meanwhile.
+    """
+    try:
         lock.check_not_removed(path)
-        make_folder(path.parent)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
+        yield path
     except OSError as error:
         if error.errno is None:  # one of our sentences already
             raise
@@ -39,9 +52,6 @@ def replacing(path: str | Path) -> Iterator[Path]:
         reason = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
         remedy = "free space there or choose another output folder"
         raise OSError(f"cannot write {path}: {reason}; {remedy}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def make_folder(path: Path) -> None:
@@ -50,6 +60,20 @@ def make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         sync_folder(folder.parent)
+
+
+def sync_files(folder: Path) -> None:
+    """Puts the files in a folder on the disk, and their names."""
+    for path in folder.iterdir():
+        with writing(path):
+            sync_file(path)
+    sync_folder(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Puts the content of a file on the disk."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

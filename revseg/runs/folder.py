@@ -74,6 +74,15 @@ class RunFolder:
         shutil.rmtree(self.evidence, ignore_errors=True)
         self.remove_unused()
 
+    def share_evidence(self, origin: RunFolder) -> None:
+        """Takes the flow and evidence of another run: the same files by further names, copies where the file system has no such.
+
+        They are named by their content, appear whole, and of flow, which grows, each record has a checksum: both runs may go on.
+        """
+        for path in sorted(origin.evidence.glob("[!.]*")):
+            if not (mine := self.evidence / path.name).exists():
+                _link(path, mine)
+
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
@@ -196,6 +205,17 @@ def start_of(run: Path) -> int:
     except (OSError, ValueError, KeyError, TypeError):
         return 0
     return number if isinstance(number, int) else 0
+
+
+def _link(path: Path, other: Path) -> None:
+    """Gives a file a further name. What cannot be had is computed again."""
+    with suppress(OSError):
+        make_folder(other.parent)
+        try:
+            os.link(path, other)
+        except OSError:
+            with replacing(other) as temporary:
+                shutil.copyfile(path, temporary)
 
 
 def _write(path: Path, text: str) -> None:

@@ -95,26 +95,38 @@ class Provenance:
 
     The document holds the facts of its latest process, and a list "sessions" with those of each. `record.changes`
     says which inputs differ from those of the session before. A process that is refused before it starts is not recorded.
+    after: run.json of the run that this one begins with; None: with none.
     """
 
-    def __init__(self, path: Path, *, inputs: Inputs, device: str, seed: int | None, command: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        inputs: Inputs,
+        device: str,
+        seed: int | None,
+        command: list[str] | None = None,
+        after: Path | None = None,
+    ) -> None:
         self.path, self.inputs, self.device, self.seed, self.command = path, inputs, device, seed, command
+        self.after = after
         self.changes = Changes()
         self._sessions: list[dict[str, Any]] = []
         self._session: dict[str, Any] | None = None
 
     def __enter__(self) -> Provenance:
         self._sessions = _read(self.path).get("sessions", [])
-        self.changes = changed_since(self.path, labels=self.inputs.labels, video=self.inputs.video)
+        before = self.path if self._sessions or self.after is None else self.after
+        self.changes = changed_since(before, labels=self.inputs.labels, video=self.inputs.video)
         self._begun = _now()
         return self
 
-    def start(self) -> None:
-        """Writes that the process has begun its work."""
+    def start(self, number: int = 1) -> None:
+        """Writes that the process has begun its work. number: of the round of the run (``Progress``)."""
         for session in self._sessions:
             if session["state"] == "running":  # killed: it could not say so
                 session["state"] = "interrupted"
-        self._session = self._facts()
+        self._session = self._facts() | {"round": number}
         self._sessions.append(self._session)
         self._write()
 

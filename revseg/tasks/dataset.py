@@ -26,7 +26,8 @@ from revseg.labels.masks import read_mask
 from revseg.labels.sample import Sample
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
-from revseg.output.folder import Source, check, write_prediction
+from revseg.output.folder import check, write_prediction
+from revseg.output.source import Source
 from revseg.runs.phases import phase
 from revseg.segment.segmenter import Segmenter
 from revseg.tasks.config import DataConfig
@@ -61,6 +62,11 @@ class DatasetTask:
 
     @property
     def label_count(self) -> int | None:
+        """None: many videos are trained on."""
+        return None
+
+    @property
+    def labels_key(self) -> str | None:
         """None: many videos are trained on."""
         return None
 
@@ -175,8 +181,7 @@ class DatasetTask:
     def _write(self, net: RevSegNet, observed: Observation, folder: Path) -> None:
         video = observed.video
         segmenter = Segmenter(observed, self.evidence)
-        source = Source(video.source, video.frame_rate, video.frame_names)
-        write_prediction(segmenter.segment(net, self.placements), source, folder, note={})
+        write_prediction(segmenter.segment(net, self.placements), Source.of(video), folder, note={})
 
     def _scores(self, sample: Sample, folder: Path) -> dict[int, Score]:
         """Measures the masks in `folder` against the annotation, both at the video's own size."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from revseg.evidence.cache import EvidenceCache
+from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
@@ -19,7 +19,8 @@ from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
-from revseg.output.folder import Source, check, write_prediction
+from revseg.output.folder import check, write_prediction
+from revseg.output.source import Source
 from revseg.runs.folder import RunFolder
 from revseg.segment.expectation import least_sure
 from revseg.segment.segmenter import Segmented, Segmenter
@@ -56,6 +57,8 @@ class OneVideo:
     placements: int = 1
     on_error: str = "stop"
     axes: str | None = None
+    sha256: str | None = None
+    """Hash of the video (``digest_of``), where it is known."""
 
     @property
     def sees_evidence(self) -> bool:
@@ -82,9 +85,14 @@ class OneVideo:
         """How many labelled frames are trained on."""
         return len(self.video.labelled_frames)
 
+    @cached_property
+    def labels_key(self) -> str:
+        """Key of the labels that are trained on, by what they show: not by their files."""
+        return digest("labels", self.video.labelled_frames, self.video.masks)
+
     def check_output(self, folder: Path) -> None:
         """Raises ValueError where the results of another video lie where those of this one go."""
-        check(folder, self.video.source)
+        check(folder, self.video.source, self.sha256)
 
     def item(self, index: int) -> Item:
         """Returns what step number `index` is trained on."""
@@ -159,9 +167,7 @@ class OneVideo:
                 masks.append(resize_mask(frame.mask, video.height, video.width))
                 yield Segmented(self.objects.as_ids(frame.mask), frame.expected_J)
 
-        source = Source(
-            video.source, video.frame_rate, video.frame_names, on_error=self.on_error, axes=self.axes, scale=video.scale
-        )
+        source = Source.of(video, on_error=self.on_error, axes=self.axes, sha256=self.sha256)
         note = {"labelled_frames": video.labelled_frames, "scale": video.scale}
         expected = write_prediction(native(), source, folder, note=note)
         return masks, expected
@@ -181,11 +187,12 @@ def open_video(
     placements: int = 1,
     seed: int = 0,
     objects: Objects = Objects(),  # noqa: B008 (it never changes)
+    sha256: str | None = None,
 ) -> OneVideo:
     """Decodes the video, reads its masks and carries the labels; returns the task.
 
     classes: None: as many as the labels need. channels: those that the network is for, None: those of the video. objects: those
-    that the network has classes for already, in a run that is resumed.
+    that the network has classes for already, in a run that is resumed. sha256: of the video, where it is known.
     """
     known = load_one(data, folder.path, partial(height_of_evidence, evidence, data.height))
     count = len(known.labelled_frames)
@@ -226,6 +233,7 @@ def open_video(
         placements=placements,
         on_error=data.on_error,
         axes=data.axes,
+        sha256=sha256,
     )
 
 

@@ -20,6 +20,7 @@ from revseg.network.network import RevSegNet
 from revseg.runs.atomic import replacing
 from revseg.training.archive import Archive, Outline
 from revseg.training.content import REMEDY, check_fields, check_weights, network_config
+from revseg.training.progress import Round
 
 FORMAT, VERSION = "revseg checkpoint", 4
 
@@ -47,6 +48,8 @@ class Checkpoint:
     """Steps whose backward pass came back to the opening bit for bit."""
     losses: list[float] = field(default_factory=list)
     """Losses of the last steps, as far as early stopping looks at them."""
+    rounds: list[Round] = field(default_factory=list)
+    """Those that were begun; the last one is under way, or was the last to end."""
     recipe: dict[str, Any] = field(default_factory=dict)
     """Settings of the run that a prediction uses too, unless it is told otherwise: leaf key -> value."""
 
@@ -57,6 +60,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "version": VERSION,
         **vars(checkpoint),
         "network": _plain(checkpoint.network),
+        "rounds": [asdict(each) for each in checkpoint.rounds],
     }
     # Not straight to the file: torch reports a full disk as an error of its archive, not as OSError.
     buffer = io.BytesIO()
@@ -75,8 +79,9 @@ def load(path: Path) -> Checkpoint:
         check_fields(content, fields(Checkpoint), path)
         network = network_config(content["network"], path)
         check_weights(content["weights"], network, path)
-        known = {each.name for each in fields(Checkpoint)} - {"network"}
-        return Checkpoint(network, **{name: _filled(content[name], archive, name) for name in content if name in known})
+        known = {each.name for each in fields(Checkpoint)} - {"network", "rounds"}
+        filled = {name: _filled(content[name], archive, name) for name in content if name in known}
+        return Checkpoint(network, **filled, rounds=[Round(**each) for each in content.get("rounds", ())])
 
 
 def _check_version(version: object, path: Path) -> None:
@@ -107,9 +112,11 @@ def network_from(checkpoint: Checkpoint, device: torch.device) -> RevSegNet:
     return net.to(device).eval()
 
 
-def check_same_architecture(checkpoint: Checkpoint, network: NetworkConfig, path: Path) -> None:
-    """Containers and precision may change between runs; what decides the weights' shapes may not."""
+def check_same_architecture(checkpoint: Checkpoint, network: NetworkConfig, path: Path, *, may_grow: bool = False) -> None:
+    """Containers and precision may change between runs; what decides the weights' shapes may not, but for further classes."""
     free = {"arithmetic", "convolution_dtype", "state_dtype", "adjoint_dtype", "grid_bits"}
+    if may_grow and network.outputs >= checkpoint.network.outputs:
+        free.add("classes")
     saved, asked = _plain(checkpoint.network), _plain(network)
     differences = [
         f"network.{key}={asked[key]} (there {saved[key]})" for key in asked if key not in free and asked[key] != saved[key]

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 # Peak learning rates of the kernels and of everything else.
 RATES = {"muon": (0.02, 0.01), "adamw": (0.003, 0.003)}
 
+# One of so many steps of the first round are taken in a later one.
+FINETUNE_SHARE = 4
+
 
 @dataclass(frozen=True)
 class OptimizerConfig:
@@ -98,10 +101,13 @@ class TrainingConfig:
     """How the weights are found."""
 
     steps: int = 60
-    """Updates of the weights; each sees `accumulation` whole videos."""
+    """Updates of the weights in the first round; each sees `accumulation` whole videos."""
+    finetune_steps: int | None = None
+    """Updates in each later round, which begins with the weights of the one before when labels were added or corrected
+    (docs/howto/correct.md); null: a quarter of steps."""
     minutes: float | None = None
-    """Stop after this time even if there are steps left; the schedule then follows the time. Such a run cannot be repeated bit
-    for bit."""
+    """Stop a round after this time even if there are steps left; the schedule then follows the time. Such a run cannot be
+    repeated bit for bit."""
     patience: int | None = None
     """Once the mean loss of so many steps is hardly (2 %) below that of as many before them, end after as many more, in which the
     learning rate falls to its end; null: take all steps."""
@@ -129,7 +135,12 @@ class TrainingConfig:
         for name in ("steps", "accumulation", "clip", "checkpoint_every"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"training.{name} is {getattr(self, name)}; give a positive number")
-        for name in ("minutes", "patience", "evaluate_every"):
+        for name in ("finetune_steps", "minutes", "patience", "evaluate_every"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"training.{name} is {value}; give a positive number, or null")
+
+    @property
+    def steps_of_later_rounds(self) -> int:
+        """How many each later round takes."""
+        return max(1, self.steps // FINETUNE_SHARE) if self.finetune_steps is None else self.finetune_steps

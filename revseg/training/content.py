@@ -34,6 +34,17 @@ def _names(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(name, str) for name in value)
 
 
+def _rounds(value: object) -> bool:
+    kinds = {"start": _whole(0), "seconds": _number, "labels": _or_none(_is_text), "label_count": _or_none(_whole(0))}
+    return isinstance(value, list) and all(
+        _names(each) and each.keys() == kinds.keys() and all(kinds[name](each[name]) for name in kinds) for each in value
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "network": ("settings by their names", _names),
     "weights": ("tensors by their names", lambda value: _names(value) and all(isinstance(v, Outline) for v in value.values())),  # type: ignore[attr-defined]
@@ -45,6 +56,7 @@ KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "end": ("a whole number of 0 or more, or nothing", _or_none(_whole(0))),
     "inverted": ("a whole number of 0 or more", _whole(0)),
     "losses": ("a list of numbers", lambda value: isinstance(value, list) and all(type(v) is float for v in value)),
+    "rounds": ("a list of rounds", _rounds),
     "recipe": ("settings by their names", _names),
 }
 """Field of a checkpoint -> what it has to be, in words and as a check."""

@@ -51,6 +51,10 @@ class Task(Protocol):
     def label_count(self) -> int | None:
         """How many labelled frames of the one video are trained on; None: many videos are."""
 
+    @property
+    def labels_key(self) -> str | None:
+        """Key of the labels of the one video that are trained on; None: many videos are."""
+
     def item(self, index: int) -> Item:
         """Returns what training item number `index` is made from; depends on nothing else. Called from several threads."""
 

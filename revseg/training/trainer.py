@@ -7,10 +7,12 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import torch
 
 from revseg.device import free_memory, peak_memory
+from revseg.network.growth import grown
 from revseg.network.memory import forecast_training
 from revseg.network.network import RevSegNet, widened
 from revseg.network.step import StepResult, training_step
@@ -55,7 +57,8 @@ class Trainer:
         self.device = net.device
         self.loss = SegmentationLoss(config.loss)
         self.optimizer = Optimizer(net, config.optimizer)
-        self.progress = Progress(config.steps, config.minutes)
+        self.progress = Progress(config.steps, config.minutes, config.steps_of_later_rounds)
+        self.progress.begin_round(task.labels_key, task.label_count)
         self.losses: list[float] = []
 
     def fit(self, board: Board) -> None:
@@ -63,7 +66,7 @@ class Trainer:
         if self.progress.finished:
             return
         items = made_ahead(self._item, self.progress.step * self.config.accumulation, self.config.ahead, device=self.device)
-        with closing(items), StopRequest.watched() as stop, board.training(self.progress.step, self.config.steps):
+        with closing(items), StopRequest.watched() as stop, board.training(self.progress.step, self.progress.last):
             while not self.progress.finished:
                 with self.progress.timed():
                     self._step(items, board)
@@ -77,20 +80,22 @@ class Trainer:
         if stop.signum:
             raise Interrupted(stop.signum, self.progress.step, self.folder.path)
 
-    def resume(self, saved: Checkpoint | None) -> bool:
-        """Takes over a checkpoint of the run folder, if there is one."""
-        if saved is None:
-            return False
-        checkpoints.check_same_architecture(saved, self.net.config, self.folder.last)
-        self.net.load_state_dict(saved.weights)
+    def resume(self, saved: Checkpoint, path: Path, *, again: bool = False) -> None:
+        """Takes over a checkpoint, of a file. Begins a round where the labels are others than in it; again: in any case."""
+        before = saved.rounds or self.progress.rounds  # checkpoints that name no rounds are of a first one
+        new_round = again or before[-1].labels != self.task.labels_key
+        checkpoints.check_same_architecture(saved, self.net.config, path, may_grow=new_round)
+        self.net.load_state_dict(grown(saved.weights, saved.network, self.net))
+        self.progress.step, self.progress.seconds, self.progress.end = saved.step, saved.seconds, saved.end
+        self.progress.inverted, self.progress.rounds = saved.inverted, list(before)
+        if new_round:  # with an optimizer that has seen nothing: its momenta are those of other labels, at the lowest rate
+            self.progress.begin_round(self.task.labels_key, self.task.label_count)
+            return
+        self.losses = list(saved.losses)
         try:
             self.optimizer.load_state_dict(saved.optimizer)
         except ValueError as error:
-            raise ValueError(f"{self.folder.last} cannot be resumed: {error}") from error
-        self.progress.step, self.progress.seconds, self.progress.end = saved.step, saved.seconds, saved.end
-        self.progress.inverted = saved.inverted
-        self.losses = list(saved.losses)
-        return True
+            raise ValueError(f"{path} cannot be resumed: {error}") from error
 
     def _item(self, index: int) -> Augmented:
         generator = generator_for("augmentation", self.seed, index)
@@ -129,7 +134,7 @@ class Trainer:
             return
         self.losses = [*self.losses, loss][-2 * patience :]
         if self.progress.end is None and on_plateau(self.losses, patience):
-            self.progress.end = min(self.progress.step + patience, self.config.steps)
+            self.progress.end = min(self.progress.step + patience, self.progress.last)
 
     def _add_gradients(self, item: Augmented) -> StepResult:
         """Where states of 16 bits leave their range, once more in 32: nothing was changed yet."""
@@ -218,6 +223,7 @@ class Trainer:
             end=self.progress.end,
             inverted=self.progress.inverted,
             losses=self.losses,
+            rounds=self.progress.rounds,
             recipe=self.recipe,
         )
 

@@ -50,6 +50,8 @@ class Video:
     """How the values of a volume became bytes; None: they were bytes."""
     sample_aspect_ratio: Fraction = Fraction(1)
     """Width of a pixel as it is to be shown, for a height of 1."""
+    sound: bool = False
+    """Whether it has a sound track."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,10 @@ def read_video(
             raise ValueError(f"{name} is {value}: give 1 or more, or none for all there is")
     path, pile = Path(path), _Pile()
     losses, slices = Losses(path, on_error), opened(path, axes, scale)
-    names, times, native_size, ratio = [], [], (0, 0), Fraction(1)
+    names, times, native_size, ratio, sound = [], [], (0, 0), Fraction(1), False
     if slices is None:
         decoded, used = open_video(path, height=height, losses=losses, threads=threads), None
-        rate, promised = decoded.facts.frame_rate, decoded.facts.frames or max_frames
+        rate, promised, sound = decoded.facts.frame_rate, decoded.facts.frames or max_frames, decoded.facts.sound
         total = promised and min(promised, max_frames or promised)
         frames = _frames(decoded, losses)
     else:
@@ -121,6 +123,7 @@ def read_video(
         lost=tuple(losses.names),
         scale=used,
         sample_aspect_ratio=ratio,
+        sound=sound,
     )
 
 

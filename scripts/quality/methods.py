@@ -26,7 +26,8 @@ from revseg.evidence.flow import Flow, flow_height, look_up
 from revseg.evidence.store import FlowStore
 from revseg.labels.masks import read_mask, resize_mask
 from revseg.labels.sample import Sample
-from revseg.output.folder import Source, write_prediction
+from revseg.output.folder import write_prediction
+from revseg.output.source import Source
 from revseg.runs.folder import RunFolder
 from revseg.tasks.measures import copy_nearest
 from revseg.tasks.one_video import OneVideo
@@ -65,7 +66,7 @@ def unet(problem: Problem) -> Outcome:
     net = monai.new_unet(len(inputs), task.classes, problem.config.seed, choose_device(problem.config.device))
     progress = monai.fit(net, task, problem.config)
     segmented = task.segmenter().decide(monai.probabilities(net, inputs))
-    write_prediction(segmented, Source(video.source, video.frame_rate, video.frame_names), folder.predictions, note={})
+    write_prediction(segmented, Source.of(video), folder.predictions, note={})
     return written(problem, {"training_seconds": progress.seconds, "steps": progress.step})
 
 

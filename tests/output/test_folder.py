@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from revseg.labels.dataset import load_unlabelled
 from revseg.labels.masks import read_mask, write_mask
-from revseg.output.folder import Source, check, name_of, write_prediction
+from revseg.output.folder import check, name_of, write_prediction
+from revseg.output.source import Source
 from revseg.segment.segmenter import Segmented
 from revseg.video.read import read_video
 from tests.harm import full_disk
@@ -291,7 +293,7 @@ def test_the_overlay_keeps_the_shape_of_pixels_and_says_that_it_has_no_sound(
         file.mux([*video.encode(), *sound.encode()])
     source = read_video(path)
     with caplog.at_level("INFO"):
-        write_prediction(segmented(), Source(path, source.frame_rate, NAMES), tmp_path / "out", note={})
+        write_prediction(segmented(), Source.of(load_unlabelled(path)), tmp_path / "out", note={})
     drawn = read_video(tmp_path / "out" / "overlay.mp4")
     assert drawn.sample_aspect_ratio == 2
     assert drawn.timestamps == source.timestamps == tuple(Fraction(3600 * hour) for hour in range(12))
