@@ -1,7 +1,7 @@
 """revseg-runs: the runs of a folder, the newest first, with their videos, dates, measures and states.
 
-    revseg-runs                 those in runs/
-    revseg-runs elsewhere       those in another folder
+revseg-runs                 those in runs/
+revseg-runs elsewhere       those in another folder
 """
 
 from __future__ import annotations

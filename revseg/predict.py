@@ -136,12 +136,11 @@ def write(
     video, placements = observed.video, config.placements or 1
     # A network of many videos has learned from no label of this one: it counts as one that saw a single frame.
     segmenter = Segmenter(observed, config.evidence, label_count=checkpoint.label_count or 1, keeps_labels=True)
-    note = {"checkpoint": str(path), "placements": placements, "height": video.height, "labelled_frames": list(observed.fixed)}
-    note["scale"] = video.scale
+    note = {"checkpoint": str(path), "placements": placements, "height": video.height, "scale": video.scale}
     data = config.data
     source = Source.of(video, on_error=data.on_error, axes=data.axes, sha256=sha256)
     frames = (Segmented(objects.as_ids(found.mask), found.expected_J) for found in segmenter.segment(net, placements))
-    expected = write_prediction(frames, source, output, note=note)
+    expected = write_prediction(frames, source, output, labelled=observed.fixed, note=note).expected
     LOG.info(f"{len(video.frame_names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
     if net.config.evidence and (label_next := [video.frame_names[frame] for frame in least_sure(expected, observed.fixed)]):
         LOG.info(f"frames to label next, for data.masks=: {', '.join(label_next)}")

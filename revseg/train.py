@@ -28,10 +28,11 @@ from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.store import FlowStore
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.network import RevSegNet
+from revseg.output.report import Report, write_report
 from revseg.runs.folder import RunFolder, claim_new
 from revseg.runs.lock import locked
 from revseg.runs.phases import Phases, recorded
-from revseg.runs.provenance import Inputs, Provenance
+from revseg.runs.provenance import Inputs, Provenance, command_line
 from revseg.tasks.dataset import DatasetTask, open_dataset
 from revseg.tasks.objects import Objects, trained_objects
 from revseg.tasks.one_video import OneVideo, open_video
@@ -39,6 +40,7 @@ from revseg.tasks.source import inputs_of
 from revseg.training.board import Board
 from revseg.training.budget import ARRANGEMENT, arrange
 from revseg.training.checkpoint import Checkpoint, load
+from revseg.training.curves import losses
 from revseg.training.task import Result
 from revseg.training.trainer import Trainer
 from revseg.video.decoder import choose_decoder
@@ -82,7 +84,8 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
             if config.task == "one_video":  # of a dataset, no run sees all videos
                 cache.forget_unused()
                 store.forget_unused()
-            report(trainer, result, folder, phases=phases)
+            metrics = report(trainer, result, folder, phases=phases)
+            write_html(config, folder, result, metrics)
     return result.objective
 
 
@@ -206,21 +209,37 @@ def new_trainer(config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFo
     )
 
 
-def report(trainer: Trainer, result: Result, folder: RunFolder, *, phases: Phases) -> None:
-    """Writes metrics.json, and says what came out."""
+def report(trainer: Trainer, result: Result, folder: RunFolder, *, phases: Phases) -> dict[str, Any]:
+    """Writes and returns metrics.json, and says what came out."""
     progress, peak = trainer.progress, peak_memory(trainer.device)
     facts = {"steps": progress.step, "seconds": progress.seconds, "phases": phases.seconds, "peak_memory_bytes": peak}
     facts["rounds"] = progress.told()
     if trainer.net.sequence.grid.exact:
         facts["inverted_exactly"] = f"{progress.inverted} of {progress.step} steps"
         LOG.info(f"inverted exactly: {facts['inverted_exactly']}")
-    folder.write_metrics({**result.metrics, **facts, "device": str(trainer.device)})
+    metrics = {**result.metrics, **facts, "device": str(trainer.device)}
+    folder.write_metrics(metrics)
     for name, value in result.metrics.items():
         if isinstance(value, float):
             LOG.info(f"{name:>10} {value:.3f}")
     if label_next := result.metrics.get("label_next"):
         LOG.info(f"frames to label next: {', '.join(label_next)}")
     LOG.info(f"{progress.seconds:.0f} s of training, peak memory {peak / 1e9:.2f} GB; all of it in {folder.path}")
+    return metrics
+
+
+def write_html(config: TrainConfig, folder: RunFolder, result: Result, metrics: dict[str, Any]) -> None:
+    """Writes report.html."""
+    told = Report(
+        title=Path(config.data.video or config.data.sequence or config.data.root or "").name,
+        about=f"{folder.path}: {metrics['steps']} steps on {metrics['device']}, {metrics['seconds']:.0f} s of training",
+        metrics=metrics,
+        losses=losses(folder.tensorboard),
+        frames=result.frames,
+        settings=to_yaml(config),
+        command=command_line(),
+    )
+    write_report(folder.path / "report.html", told)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Some frames of an overlay, kept as small JPEG files while the overlay is written."""
+"""Some frames of an overlay, kept as small JPEG files while the overlay is drawn: the sheet, and those that went worst."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection
 
 import cv2
@@ -10,29 +11,41 @@ from numpy.typing import NDArray
 
 from revseg.video.resize import resize_picture
 
-SHEET = 32
-"""Frames of a contact sheet."""
+SHEET, PARTS = 32, 12
+"""Frames of the contact sheet; parts of the video, and of each stretch between labelled frames, whose worst frame is kept."""
 SMALL, LARGE = 180, 720
 """Widths in pixels."""
 QUALITY = 82
 
 
 class Album:
-    """Pictures of frames by number. small, large: which frames are kept at which width."""
+    """Pictures of frames by number.
 
-    def __init__(self, small: Collection[int], large: Collection[int]) -> None:
-        self._wanted = ((frozenset(small), SMALL), (frozenset(large), LARGE))
+    frames: how many the video has. labelled: those with a label of their own, which are never the worst.
+    """
+
+    def __init__(self, frames: int, labelled: Collection[int]) -> None:
         self.small: dict[int, bytes] = {}
-        self.large: dict[int, bytes] = {}
+        self._sheet = frozenset(evenly(frames, SHEET))
+        self._labelled = frozenset(labelled)
+        self._ends = sorted(self._labelled.union(evenly(frames, PARTS + 1)))
+        self._worst: dict[int, tuple[float, int, bytes]] = {}
 
-    def add(self, index: int, picture: NDArray[np.uint8]) -> None:
-        """Keeps a frame, RGB (H, W, 3), where it is one of those."""
-        for kept, (wanted, width) in zip((self.small, self.large), self._wanted, strict=True):
-            if index in wanted:
-                kept[index] = _jpeg(picture, width)
+    def add(self, index: int, picture: NDArray[np.uint8], expected: float) -> None:
+        """Looks at a frame, RGB (H, W, 3), of which J `expected` is expected."""
+        if index in self._sheet:
+            self.small[index] = _jpeg(picture, SMALL)
+        part = bisect_left(self._ends, index)
+        if index not in self._labelled and (part not in self._worst or expected < self._worst[part][0]):
+            self._worst[part] = expected, index, _jpeg(picture, LARGE)
+
+    @property
+    def large(self) -> dict[int, bytes]:
+        """The worst frame of each part, the worst of all first."""
+        return {index: picture for _, index, picture in sorted(self._worst.values())}
 
 
-def evenly(frames: int, most: int = SHEET) -> list[int]:
+def evenly(frames: int, most: int) -> list[int]:
     """Returns at most so many frames of a video, evenly spaced, the first and the last among them."""
     return sorted(set(np.linspace(0, frames - 1, min(most, frames)).round().astype(int).tolist()))
 

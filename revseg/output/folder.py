@@ -15,14 +15,16 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from revseg.evidence.ahead import map_ahead
-from revseg.labels.masks import Labels, read_mask, write_mask
+from revseg.labels.masks import read_mask, write_mask
+from revseg.output.album import Album
 from revseg.output.film import Film
 from revseg.output.source import Source
 from revseg.runs import lock
@@ -93,20 +95,31 @@ def _is_of(note: dict[str, Any], video: Path, digest: str | None) -> bool:
     return bool(written == (digest or digest_of(video)))
 
 
-def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, *, note: dict[str, Any]) -> list[float]:
+@dataclass(frozen=True)
+class Prediction:
+    """What is known of masks that were written."""
+
+    expected: list[float]
+    """J of each frame, by the probabilities alone."""
+    album: Album
+
+
+def write_prediction(
+    frames: Iterable[Segmented], source: Source, folder: Path, *, labelled: Collection[int] = (), note: dict[str, Any]
+) -> Prediction:
     """Writes masks and overlay as the masks come, in threads; call it under a lock.
 
-    note: what more to say in prediction.json. Returns the J expected of each frame.
+    labelled: frames with a label of their own. note: what more to say in prediction.json.
     """
     sha256 = source.sha256 or digest_of(source.path)
     check(folder, source.path, sha256)
     new = _new(folder)
     facts = {"video": os.path.abspath(source.path), "sha256": sha256}
     try:
-        expected = _write_frames(frames, source, new)
+        made = _write_frames(frames, source, new, labelled)
         _write_note(new / BEGUN, facts | {"complete": False})
-        whole = facts | {"complete": True, "frames": len(source.names), **note, "expected_J": expected}
-        _write_note(new / MARK, whole)
+        whole = facts | {"complete": True, "frames": len(source.names), "labelled_frames": sorted(labelled), **note}
+        _write_note(new / MARK, whole | {"expected_J": made.expected})
         _move(new, folder, source.names)
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -114,31 +127,31 @@ def write_prediction(frames: Iterable[Segmented], source: Source, folder: Path, 
         path = folder / "overlay.mp4"
         remedy = f"ffmpeg -i {path} -i {source.path} -map 0:v -map 1:a -c copy -shortest sound.mp4 adds it"
         logging.getLogger(__name__).info(f"{path} is without the sound of {source.path}: {remedy}")
-    return expected
+    return made
 
 
-def _write_frames(frames: Iterable[Segmented], source: Source, new: Path) -> list[float]:
-    """Writes all that is made of the masks, and puts them on the disk; returns the J expected of each.
+def _write_frames(frames: Iterable[Segmented], source: Source, new: Path, labelled: Collection[int]) -> Prediction:
+    """Writes all that is made of the masks, and puts them on the disk.
 
     While one mask is made, those before it are compressed, and drawn on the video, which is decoded a second time: none of these
     needs Python's lock for long.
     """
     expected: list[float] = []
 
-    def made() -> Iterator[tuple[str, Labels]]:
+    def made() -> Iterator[tuple[str, Segmented]]:
         with phase("segmenting", total=len(source.names)) as bar:
-            for name, (mask, similarity) in zip(source.names, frames, strict=True):
-                expected.append(similarity)
-                yield name, mask
+            for name, segmented in zip(source.names, frames, strict=True):
+                expected.append(segmented.expected_J)
+                yield name, segmented
                 bar.advance()
 
-    def written(named: tuple[str, Labels]) -> Labels:
-        name, mask = named
-        write_mask(_mask_file(new, name), mask, aside=True)
-        return mask
+    def written(named: tuple[str, Segmented]) -> Segmented:
+        name, segmented = named
+        write_mask(_mask_file(new, name), segmented.mask, aside=True)
+        return segmented
 
     with ExitStack() as stack:
-        film = stack.enter_context(Film(source, new))
+        film = stack.enter_context(Film(source, new, labelled))
         writers, drawer = (stack.enter_context(ThreadPoolExecutor(count)) for count in (WRITERS, 1))
         for _ in map_ahead(drawer, film.draw, map_ahead(writers, written, made(), ahead=AHEAD), ahead=AHEAD):
             pass
@@ -147,7 +160,7 @@ def _write_frames(frames: Iterable[Segmented], source: Source, new: Path) -> lis
             film.preview.write(new / "preview.gif")
             _write_volume(source, new)
             sync_files(new / "masks")
-    return expected
+    return Prediction(expected, film.album)
 
 
 def _new(folder: Path) -> Path:

@@ -14,7 +14,8 @@ from revseg.output.chart import Points, chart
 from revseg.runs.atomic import replacing
 
 STYLE = """
-:root { color-scheme: light dark; --ground: #fff; --text: #1c2430; --quiet: #667085; --line: #d8dde5; --a: #1769d2; --b: #c2410c; }
+:root { color-scheme: light dark; --ground: #fff; --text: #1c2430; --quiet: #667085; --line: #d8dde5;
+  --a: #1769d2; --b: #c2410c; }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #14181f; --text: #e8ebf0; --quiet: #9aa5b5; --line: #343c49; --a: #5aa9ff; --b: #ff9b5a; }
 }
@@ -47,6 +48,23 @@ td { font-variant-numeric: tabular-nums; }
 pre { overflow-x: auto; padding: .7rem; border: 1px solid var(--line); border-radius: 5px; font-size: 12px; }
 """
 
+WORST = 6
+"""Frames beside those to be labelled next that are shown large."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What is told of the frames of one video."""
+
+    names: Sequence[str]
+    expected: Sequence[float]
+    """J expected of each."""
+    album: Album
+    labelled: Sequence[int] = ()
+    """Frames that are trained on."""
+    true: Mapping[int, float] = field(default_factory=dict)
+    """J of the frames whose labels are held out."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -54,41 +72,28 @@ class Report:
 
     title: str
     about: str
-    """One sentence: how many frames, of what size, on which machine."""
+    """One sentence: on what, and how far."""
     metrics: Mapping[str, Any]
     """As in metrics.json."""
-    names: Sequence[str]
-    """Of the frames."""
-    expected: Sequence[float]
-    """J expected of each frame."""
-    labelled: Sequence[int] = ()
-    """Frames that are trained on."""
-    true: Mapping[int, float] = field(default_factory=dict)
-    """J of the frames whose labels are held out."""
     losses: Points = ()
     """(step, loss)."""
-    worst: Sequence[int] = ()
-    """Frames of which least is expected, worst first; all of them are in the album, large."""
-    next: Sequence[int] = ()
-    """Frames to label next."""
+    frames: Frames | None = None
     settings: str = ""
     command: str = ""
 
 
-def write_report(path: Path, report: Report, album: Album) -> None:
+def write_report(path: Path, report: Report) -> None:
     """Writes the page."""
     with replacing(path) as temporary:
-        temporary.write_text(page(report, album), encoding="utf-8")
+        temporary.write_text(page(report), encoding="utf-8")
 
 
-def page(report: Report, album: Album) -> str:
+def page(report: Report) -> str:
     """Returns the page as HTML."""
     sections = [
         _headline(report),
         _section("Curves", _curves(report)),
-        _section("Label next", _pictures(report, album.large, report.next, "large"), "One label there helps most."),
-        _section("Least sure", _pictures(report, album.large, report.worst, "large"), "The frames of which least is expected."),
-        _section("All of it", _pictures(report, album.small, sorted(album.small), "sheet"), "Framed: labelled by hand."),
+        *(_album(report.frames, report.metrics.get("label_next") or ()) if report.frames else ()),
         _section("Objects", _objects(report.metrics.get("objects"))),
         _section("Time and memory", _phases(report.metrics)),
         _section("Settings", f"<pre>{html.escape(report.command)}</pre><pre>{html.escape(report.settings)}</pre>"),
@@ -99,6 +104,16 @@ def page(report: Report, album: Album) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>\n'
         f"<body><h1>{title}</h1><p>{html.escape(report.about)}</p>\n{''.join(sections)}</body></html>\n"
     )
+
+
+def _album(frames: Frames, label_next: Sequence[str]) -> Iterable[str]:
+    """Yields the sections with pictures."""
+    album = frames.album
+    chosen = [frame for frame in album.large if frames.names[frame] in label_next]
+    others = [frame for frame in album.large if frame not in chosen][:WORST]
+    yield _section("Label next", _pictures(frames, album.large, chosen, kind="large"), "Where one label more helps most.")
+    yield _section("Least sure", _pictures(frames, album.large, others, kind="large"), "The worst frames of other parts.")
+    yield _section("All of it", _pictures(frames, album.small, sorted(album.small), kind="sheet"), "Framed: labelled by hand.")
 
 
 def _section(title: str, content: str, remark: str = "") -> str:
@@ -118,11 +133,10 @@ def _headline(report: Report) -> str:
 
 
 def _curves(report: Report) -> str:
-    expected = list(enumerate(report.expected))
-    true = sorted(report.true.items())
-    marks = [(frame, report.expected[frame]) for frame in report.labelled if frame < len(report.expected)]
     figures = []
-    if len(expected) > 1:
+    if (frames := report.frames) is not None and len(frames.names) > 1:
+        expected, true = list(enumerate(frames.expected)), sorted(frames.true.items())
+        marks = [(frame, frames.expected[frame]) for frame in frames.labelled]
         told = "J expected of each frame" + (", and the true one" if true else "")
         curves: dict[str, Points] = {"expected": expected, "true": true}
         figures.append((told + "; dots: labelled", chart(curves, x_label="frame", y_range=(0, 1), marks=marks)))
@@ -132,19 +146,17 @@ def _curves(report: Report) -> str:
     return f'<div class="curves">{shown}</div>' if shown else ""
 
 
-def _pictures(report: Report, album: Mapping[int, bytes], frames: Iterable[int], kind: str) -> str:
+def _pictures(frames: Frames, pictures: Mapping[int, bytes], chosen: Iterable[int], *, kind: str) -> str:
     figures = []
-    for frame in frames:
-        if frame not in album:
-            continue
-        told = f"{report.names[frame]}, expected {report.expected[frame]:.2f}"
-        if frame in report.true:
-            told += f", true {report.true[frame]:.2f}"
-        data = base64.b64encode(album[frame]).decode()
-        chosen = ' class="labelled"' if frame in report.labelled else ""
+    for frame in chosen:
+        told = f"{frames.names[frame]}, expected {frames.expected[frame]:.2f}"
+        if frame in frames.true:
+            told += f", true {frames.true[frame]:.2f}"
+        data = base64.b64encode(pictures[frame]).decode()
+        framed = ' class="labelled"' if frame in frames.labelled else ""
         name = html.escape(told)
         image = f'<img loading="lazy" alt="{name}" src="data:image/jpeg;base64,{data}">'
-        figures.append(f"<figure{chosen}>{image}<figcaption>{name}</figcaption></figure>")
+        figures.append(f"<figure{framed}>{image}<figcaption>{name}</figcaption></figure>")
     return f'<div class="{kind}">{"".join(figures)}</div>' if figures else ""
 
 

@@ -12,7 +12,8 @@
     PUT    /TOKEN/objects             names and colours
     POST   /TOKEN/train, /TOKEN/stop
 
-Labels are sent compressed (zlib). Answers 409 where labels were changed in another window, 400 with a sentence for other mistakes.
+Labels are sent compressed (zlib). Answers 409 where labels were changed in another window, and 400 with a sentence
+for other mistakes.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ STATIC = Path(__file__).parent / "static"
 HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 """A page elsewhere whose name leads here is refused."""
 POLICY = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",

@@ -29,7 +29,8 @@ CELLS = 6
 
 
 class Film:
-    """A video that is decoded once, in a thread of its own, into a file without a name. Frames can be seen as soon as they are there.
+    """A video that is decoded once, in a thread of its own, into a file without a name. Frames can be seen as soon as they
+    are there.
 
     names, features: of the frames so far. size: (H, W) of the video. problem: the sentence that ended the decoding.
     """

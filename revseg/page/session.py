@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from revseg.labels.masks import Labels, read_mask
 from revseg.page.diversity import representatives
@@ -51,7 +48,13 @@ class Session:
         assert self.film.size is not None
         height, width = self.film.size
         sheet = {"across": ACROSS, "down": DOWN}
-        return {"video": self.film.path.name, "height": height, "width": width, "sheet": sheet, "labels": str(self.drawing.folder)}
+        return {
+            "video": self.film.path.name,
+            "height": height,
+            "width": width,
+            "sheet": sheet,
+            "labels": str(self.drawing.folder),
+        }
 
     def expected(self) -> list[float]:
         """Returns the J expected of each frame by the last masks; none where there are none."""

@@ -1,6 +1,6 @@
 """The process that trains for the page: revseg-train, which also says what it is doing, in lines of JSON.
 
-    python -m revseg.page.worker NUMBER OF AN OPEN FILE, THEN THE WORDS OF revseg-train ...
+python -m revseg.page.worker NUMBER OF AN OPEN FILE, THEN THE WORDS OF revseg-train ...
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revseg.evaluation import average, evaluate_masks
+from revseg.evaluation.measures import region_similarity
 from revseg.labels.dataset import classes_of, objects_in
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
@@ -49,6 +50,16 @@ def similarity_of_volume(masks: Sequence[Mask], truth: Sample | Item, objects: S
             counts[0] += int(((found == number) & (true == number)).sum())
             counts[1] += int(((found == number) | (true == number)).sum())
     return {number: both / either if either else 1.0 for number, (both, either) in pixels.items()}
+
+
+def similarity_of_frames(masks: Sequence[Mask], truth: Sample | Item, objects: Sequence[int]) -> dict[int, float]:
+    """Returns the mean J of the objects over the known pixels of each labelled frame."""
+    found = {}
+    for frame, labels in zip(truth.labelled_frames, truth.labels.numpy(), strict=True):
+        known = labels != VOID
+        mask, true = masks[frame][known], labels[known]
+        found[frame] = fmean(region_similarity(mask == number, true == number) for number in objects)
+    return found
 
 
 def measure(masks: Sequence[Mask], truth: Sample | Item, objects: Sequence[int]) -> Measures:

@@ -19,14 +19,23 @@ from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
-from revseg.output.folder import check, write_prediction
+from revseg.output.folder import Prediction, check, write_prediction
+from revseg.output.report import Frames
 from revseg.output.source import Source
 from revseg.runs.folder import RunFolder
 from revseg.segment.expectation import least_sure
 from revseg.segment.segmenter import Segmented, Segmenter
 from revseg.tasks.config import DataConfig, GuidanceConfig
 from revseg.tasks.guidance import Guidance, shares_of
-from revseg.tasks.measures import Mask, check_channels, copy_nearest, measured, object_ids, similarity_of_volume
+from revseg.tasks.measures import (
+    Mask,
+    check_channels,
+    copy_nearest,
+    measured,
+    object_ids,
+    similarity_of_frames,
+    similarity_of_volume,
+)
 from revseg.tasks.objects import Objects
 from revseg.tasks.pictures import pictures
 from revseg.tasks.source import load_one, load_truth
@@ -125,7 +134,8 @@ class OneVideo:
         where a few pixels are all that is known. volume_J: of the pixels of all these frames together, which suits volumes.
         expected_J: on the frames without a mask, by the probabilities alone; label_next: names of the frames to label next.
         """
-        masks, expected = self._write(net, folder)
+        masks, written = self._write(net, folder)
+        expected = written.expected
         metrics: dict[str, Any] = dict.fromkeys(("J", "F", "JF", "objects", "volume_J", "baseline"))
         if self.held_out is not None:
             metrics |= measured(masks, self.held_out, self.shown)
@@ -144,7 +154,9 @@ class OneVideo:
         metrics["expected_J"] = fmean(unlabelled) if unlabelled else None
         # Of a volume that has a few labels in every frame, none is to be labelled next.
         metrics["label_next"] = [self.video.frame_names[frame] for frame in least_sure(expected, whole)] if whole else []
-        return Result(metrics, self._evaluation(masks, ""))
+        true = {} if self.held_out is None else similarity_of_frames(masks, self.held_out, self.shown)
+        frames = Frames(self.video.frame_names, expected, album=written.album, labelled=self.video.labelled_frames, true=true)
+        return Result(metrics, self._evaluation(masks, ""), frames)
 
     def _evaluation(self, masks: list[Mask], prefix: str) -> Evaluation:
         samples = {"labelled": self.video, "held_out": self.held_out}
@@ -157,8 +169,8 @@ class OneVideo:
         shown = self.held_out or self.video
         return Evaluation(scalars, pictures(masks, shown, self.video.volume))
 
-    def _write(self, net: RevSegNet, folder: Path) -> tuple[list[Mask], list[float]]:
-        """Writes masks in the video's own size; returns them at the size trained on, and the J expected of each."""
+    def _write(self, net: RevSegNet, folder: Path) -> tuple[list[Mask], Prediction]:
+        """Writes masks in the video's own size; returns them at the size trained on."""
         video, masks = self.video, list[Mask]()
 
         def native() -> Iterator[Segmented]:
@@ -168,9 +180,7 @@ class OneVideo:
                 yield Segmented(self.objects.as_ids(frame.mask), frame.expected_J)
 
         source = Source.of(video, on_error=self.on_error, axes=self.axes, sha256=self.sha256)
-        note = {"labelled_frames": video.labelled_frames, "scale": video.scale}
-        expected = write_prediction(native(), source, folder, note=note)
-        return masks, expected
+        return masks, write_prediction(native(), source, folder, labelled=video.labelled_frames, note={"scale": video.scale})
 
 
 def open_video(

@@ -33,7 +33,9 @@ class Hand:
     def at(self, x: float, y: float) -> tuple[float, float]:
         box = self.page.locator("#canvas").bounding_box()
         scale = 0.98 * min(box["width"] / WIDTH, box["height"] / HEIGHT)
-        return box["x"] + (box["width"] - scale * WIDTH) / 2 + scale * x, box["y"] + (box["height"] - scale * HEIGHT) / 2 + scale * y
+        return box["x"] + (box["width"] - scale * WIDTH) / 2 + scale * x, box["y"] + (
+            box["height"] - scale * HEIGHT
+        ) / 2 + scale * y
 
     def stroke(self, *points: tuple[float, float]) -> None:
         self.page.mouse.move(*self.at(*points[0]))

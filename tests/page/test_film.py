@@ -33,7 +33,7 @@ def test_frames_are_those_of_the_video(pictures: Callable, encode: Callable, tmp
             film.picture(70)
         second = cv2.imdecode(np.frombuffer(film.sheet(1), np.uint8), cv2.IMREAD_COLOR)
         assert second.shape == (DOWN * THUMBNAIL, ACROSS * 81, 3)
-        last, black = second[: THUMBNAIL, 5 * 81 : 6 * 81], second[:THUMBNAIL, 6 * 81 :]
+        last, black = second[:THUMBNAIL, 5 * 81 : 6 * 81], second[:THUMBNAIL, 6 * 81 :]
         assert np.abs(last[..., ::-1].mean((0, 1)) - shown[69].mean((0, 1))).max() < 4
         assert black.max() < 30
 

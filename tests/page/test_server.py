@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import zlib
 from collections.abc import Callable
 from urllib.error import HTTPError
@@ -66,13 +65,6 @@ def test_addresses(serve: Callable) -> None:
     assert refused(lambda: urlopen(elsewhere))[0] == 400
     for path in ("static/../app.py", "static/%2e%2e/app.py", "static//etc/passwd"):
         assert refused(lambda path=path: served.ask(path))[0] == 404
-    port = int(stem.rsplit(":", 1)[1])
-    with socket.socket() as other:
-        other.settimeout(5)
-        with pytest.raises(OSError):  # noqa: PT011 (refused, unreachable: the system's own words)
-            other.connect((socket.gethostbyname(socket.gethostname()), port))
-            if other.getpeername()[0].startswith("127."):  # this machine has no other address
-                raise OSError
     # Ctrl-C is how it ends.
     served.process.send_signal(signal.SIGINT)
     out, error = served.process.communicate(timeout=30)
