@@ -57,7 +57,7 @@ def label(config: LabelConfig, given: Collection[str] = ()) -> None:
             LOG.info(f"labels of {data.video} go to {data.masks}, the run to {config.run_dir}; Ctrl-C ends it\n\n  {address}\n")
             if config.browser:
                 webbrowser.open(address)
-            application_ = application(Session(film, drawing, rounds, RunFolder(Path(str(config.run_dir)))), token)
+            application_ = application(Session(film, drawing, rounds, run=RunFolder(Path(str(config.run_dir)))), token)
             server = uvicorn.Server(uvicorn.Config(application_, log_level="warning", timeout_graceful_shutdown=1))
             with closing(rounds), suppress(KeyboardInterrupt):  # uvicorn has ended well, and passes it on
                 server.run(sockets=[listener])

@@ -35,7 +35,7 @@ from revseg.runs.phases import Phases, recorded
 from revseg.runs.provenance import Inputs, Provenance, command_line
 from revseg.tasks.dataset import DatasetTask, open_dataset
 from revseg.tasks.objects import Objects, trained_objects
-from revseg.tasks.one_video import OneVideo, open_video
+from revseg.tasks.one_video import OneVideo, VideoResult, open_video
 from revseg.tasks.source import inputs_of
 from revseg.training.board import Board
 from revseg.training.budget import ARRANGEMENT, arrange
@@ -85,7 +85,7 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
                 cache.forget_unused()
                 store.forget_unused()
             metrics = report(trainer, result, folder, phases=phases)
-            write_html(config, folder, result, metrics)
+            write_html(config, folder, result, metrics=metrics)
     return result.objective
 
 
@@ -228,14 +228,14 @@ def report(trainer: Trainer, result: Result, folder: RunFolder, *, phases: Phase
     return metrics
 
 
-def write_html(config: TrainConfig, folder: RunFolder, result: Result, metrics: dict[str, Any]) -> None:
+def write_html(config: TrainConfig, folder: RunFolder, result: Result, *, metrics: dict[str, Any]) -> None:
     """Writes report.html."""
     told = Report(
         title=Path(config.data.video or config.data.sequence or config.data.root or "").name,
         about=f"{folder.path}: {metrics['steps']} steps on {metrics['device']}, {metrics['seconds']:.0f} s of training",
         metrics=metrics,
         losses=losses(folder.tensorboard),
-        frames=result.frames,
+        frames=result.frames if isinstance(result, VideoResult) else None,
         settings=to_yaml(config),
         command=command_line(),
     )

@@ -1,6 +1,6 @@
 """Which folder of revseg may import which: a station imports only stations before it.
 
-    video -> labels -> evidence -> network, training -> segment -> output -> tasks -> config -> command line -> entry points
+    video -> labels -> evidence -> network, training -> segment -> output -> tasks -> config -> command line -> page -> entry points
 
 ``reversible`` is a library of its own, ``runs`` and ``device`` need nothing of ours.
 """
@@ -28,7 +28,7 @@ LIBRARY = BASE | {
     "tasks",
 }
 COMMAND_LINE = {"cli"}
-ENTRY_POINTS = {"train", "predict", "evaluate", "plan"}
+ENTRY_POINTS = {"train", "predict", "evaluate", "plan", "label", "overview"}
 MAY_IMPORT = {
     "reversible": {"reversible"},
     "device": set(),
@@ -47,7 +47,8 @@ MAY_IMPORT = {
     "config": LIBRARY | {"config"},
 }
 MAY_IMPORT |= {name: MAY_IMPORT["config"] | COMMAND_LINE for name in COMMAND_LINE}
-MAY_IMPORT |= {name: MAY_IMPORT["cli"] | ENTRY_POINTS for name in ENTRY_POINTS}
+MAY_IMPORT["page"] = MAY_IMPORT["cli"] | {"page"}
+MAY_IMPORT |= {name: MAY_IMPORT["page"] | ENTRY_POINTS for name in ENTRY_POINTS}
 
 CONFIGURATION = {"hydra", "omegaconf"}
 NO_PIXELS = CONFIGURATION | {"av", "imageio", "tensorboard", "tqdm"}

@@ -34,7 +34,7 @@ HYDRA_FULL_ERROR=1 shows the traceback of an error."""
 def usage(program: str, command: Command, composition: Composition, overrides: list[str]) -> str:
     """The whole text, for the settings as they are composed with these overrides."""
     tree = composition.compose(overrides)
-    argument = " [VIDEO]" if command.positional else ""
+    argument = f" [{command.positional.rpartition('.')[2].upper()}]" if command.positional else ""
     parts = [f"usage: {program}{argument} [key=value ...] [group=option ...] [flags]", _purpose(command)]
     if composition.groups:
         rows = [f"  {group}={'|'.join(options)}" for group, options in composition.groups.items()]

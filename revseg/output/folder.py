@@ -116,7 +116,7 @@ def write_prediction(
     new = _new(folder)
     facts = {"video": os.path.abspath(source.path), "sha256": sha256}
     try:
-        made = _write_frames(frames, source, new, labelled)
+        made = _write_frames(frames, source, new, labelled=labelled)
         _write_note(new / BEGUN, facts | {"complete": False})
         whole = facts | {"complete": True, "frames": len(source.names), "labelled_frames": sorted(labelled), **note}
         _write_note(new / MARK, whole | {"expected_J": made.expected})
@@ -130,7 +130,7 @@ def write_prediction(
     return made
 
 
-def _write_frames(frames: Iterable[Segmented], source: Source, new: Path, labelled: Collection[int]) -> Prediction:
+def _write_frames(frames: Iterable[Segmented], source: Source, new: Path, *, labelled: Collection[int]) -> Prediction:
     """Writes all that is made of the masks, and puts them on the disk.
 
     While one mask is made, those before it are compressed, and drawn on the video, which is decoded a second time: none of these

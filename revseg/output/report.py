@@ -45,6 +45,7 @@ svg circle { fill: var(--a); }
 table { border-collapse: collapse; }
 td, th { padding: .2rem .9rem .2rem 0; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; }
+summary { cursor: pointer; }
 pre { overflow-x: auto; padding: .7rem; border: 1px solid var(--line); border-radius: 5px; font-size: 12px; }
 """
 
@@ -96,7 +97,7 @@ def page(report: Report) -> str:
         *(_album(report.frames, report.metrics.get("label_next") or ()) if report.frames else ()),
         _section("Objects", _objects(report.metrics.get("objects"))),
         _section("Time and memory", _phases(report.metrics)),
-        _section("Settings", f"<pre>{html.escape(report.command)}</pre><pre>{html.escape(report.settings)}</pre>"),
+        _section("Settings", _settings(report)),
     ]
     title = html.escape(report.title)
     return (
@@ -127,7 +128,7 @@ def _headline(report: Report) -> str:
     numbers = [("J&F", metrics.get("JF")), ("J", metrics.get("J")), ("F", metrics.get("F"))]
     if metrics.get("J") is None:
         numbers = [("J of the volume", metrics.get("volume_J"))]
-    numbers += [("J expected", metrics.get("expected_J")), ("of the labels", (metrics.get("labelled") or {}).get("J"))]
+    numbers.append(("J expected", metrics.get("expected_J")))
     shown = [f"<div>{html.escape(name)}<strong>{value:.3f}</strong></div>" for name, value in numbers if value is not None]
     return f'<div class="numbers">{"".join(shown)}</div>'
 
@@ -175,6 +176,11 @@ def _phases(metrics: Mapping[str, Any]) -> str:
     if "inverted_exactly" in metrics:
         rows.append(["inverted exactly", str(metrics["inverted_exactly"])])
     return _table(["", ""], rows) if rows else ""
+
+
+def _settings(report: Report) -> str:
+    folded = f"<details><summary>All settings</summary><pre>{html.escape(report.settings)}</pre></details>"
+    return f"<pre>{html.escape(report.command)}</pre>{folded}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -19,7 +19,7 @@ from revseg.video.read import native_frames
 LARGEST = 1440
 """Lines of a picture at most: labels are drawn on pixels of the video's own size in any case."""
 QUALITY = 90
-"""Of JPEG. Pictures are only looked at."""
+"""JPEG's. Pictures are only looked at."""
 THUMBNAIL = 54
 """Lines of a thumbnail."""
 ACROSS, DOWN = 8, 8

@@ -30,7 +30,7 @@ class Round:
     unit: str = ""
     losses: list[float] = field(default_factory=list)
     J: float | None = None
-    """Of the pixels that are trained on."""
+    """What it is on the pixels that are trained on."""
     seconds: float = 0.0
     sentence: str = ""
     """Why it failed."""

@@ -47,14 +47,7 @@ class Session:
         """Returns what does not change."""
         assert self.film.size is not None
         height, width = self.film.size
-        sheet = {"across": ACROSS, "down": DOWN}
-        return {
-            "video": self.film.path.name,
-            "height": height,
-            "width": width,
-            "sheet": sheet,
-            "labels": str(self.drawing.folder),
-        }
+        return {"video": self.film.path.name, "height": height, "width": width, "sheet": {"across": ACROSS, "down": DOWN}}
 
     def expected(self) -> list[float]:
         """Returns the J expected of each frame by the last masks; none where there are none."""

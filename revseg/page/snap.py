@@ -31,9 +31,7 @@ def snapped(picture: NDArray[np.uint8], labels: Labels, number: int) -> Labels:
     part, others = rough[window], (labels[window] != number) & (labels[window] != 0)
     scale = min(1.0, LARGEST / max(part.shape))
     size = (max(2, round(part.shape[1] * scale)), max(2, round(part.shape[0] * scale)))
-    shown = (
-        cv2.resize(picture, labels.shape[::-1], interpolation=cv2.INTER_LINEAR) if picture.shape[:2] != labels.shape else picture
-    )
+    shown = picture if picture.shape[:2] == labels.shape else cv2.resize(picture, labels.shape[::-1])
     small = cv2.resize(shown[window], size, interpolation=cv2.INTER_AREA)
     inside = cv2.resize(part.astype(np.uint8), size, interpolation=cv2.INTER_AREA)
     forbidden = cv2.resize(others.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0

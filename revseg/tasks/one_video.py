@@ -48,6 +48,14 @@ LOG = logging.getLogger("revseg")
 
 
 @dataclass(frozen=True)
+class VideoResult(Result):
+    """What the training on one video comes to."""
+
+    frames: Frames
+    """For the report."""
+
+
+@dataclass(frozen=True)
 class OneVideo:
     """One video. The labels that are held out reach no training: they tell how good it is."""
 
@@ -127,7 +135,7 @@ class OneVideo:
         masks = [frame.mask for frame in Segmenter(alone, self.evidence, size=size).segment(net)]
         return self._evaluation(masks, "network alone/")
 
-    def finish(self, net: RevSegNet, folder: Path) -> Result:
+    def finish(self, net: RevSegNet, folder: Path) -> VideoResult:
         """Writes masks and overlay into the folder, and measures them.
 
         J, F, JF: on the frames whose labels are held out, at the size trained on, and for each object; None without such, or
@@ -156,7 +164,7 @@ class OneVideo:
         metrics["label_next"] = [self.video.frame_names[frame] for frame in least_sure(expected, whole)] if whole else []
         true = {} if self.held_out is None else similarity_of_frames(masks, self.held_out, self.shown)
         frames = Frames(self.video.frame_names, expected, album=written.album, labelled=self.video.labelled_frames, true=true)
-        return Result(metrics, self._evaluation(masks, ""), frames)
+        return VideoResult(metrics, self._evaluation(masks, ""), frames)
 
     def _evaluation(self, masks: list[Mask], prefix: str) -> Evaluation:
         samples = {"labelled": self.video, "held_out": self.held_out}

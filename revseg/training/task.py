@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
-from revseg.output.report import Frames
 from revseg.training.item import Item
 
 Picture = NDArray[np.uint8]
@@ -35,8 +34,6 @@ class Result:
     """For metrics.json."""
     evaluation: Evaluation
     """The same for TensorBoard, of the masks that were written."""
-    frames: Frames | None = None
-    """For the report; None: there are many videos."""
 
     @property
     def objective(self) -> float | None:

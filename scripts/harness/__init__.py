@@ -4,6 +4,7 @@ arguments   pieces of the command lines
 command     commands of revseg, in processes that start at once
 process     a process for each case, with its own log; side by side where times are compared
 memory      peak memory of a piece of work
+browser     revseg-label in a real browser, and a hand that draws in it
 machine     processor, threads, versions
 results     a JSON file for each finished case: a second call measures only what is missing
 page        Markdown tables, and sections of a page between markers

@@ -44,8 +44,8 @@ def source(tmp_path: Path, pictures: Callable, encode: Callable) -> Source:
 
 def test_what_is_written(tmp_path: Path, source: Source) -> None:
     folder = tmp_path / "out"
-    expected = write_prediction(segmented(), source, folder, note={"labelled_frames": (0, 4)})
-    assert expected == [frame / 20 for frame in range(12)]
+    written = write_prediction(segmented(), source, folder, labelled=(0, 4), note={})
+    assert written.expected == [frame / 20 for frame in range(12)]
     assert sorted(path.name for path in folder.iterdir()) == ["masks", "overlay.mp4", "prediction.json", "preview.gif"]
     assert sorted(path.stem for path in (folder / "masks").iterdir()) == list(NAMES)
     for frame, name in enumerate(NAMES):

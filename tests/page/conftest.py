@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,75 +13,57 @@ import pytest
 
 from tests.harm import wait_for
 
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+if str(SCRIPTS) not in sys.path:
+    sys.path.insert(0, str(SCRIPTS))
+
+from harness import browser  # noqa: E402
+
 CLIP = Path(__file__).parents[1] / "data" / "clip" / "clip.mp4"
 QUICK = [
     "network.channels=2", "network.levels=1", "network.depth=1", "network.rank=4", "data.height=32", "placements=1",
     "evidence.flow.least_height=40", "device=cpu", "training.steps=4",
 ]  # fmt: skip
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @dataclass
-class Served:
-    """A page, and the folder in which its command was typed."""
-
-    folder: Path
-    address: str
-    process: subprocess.Popen[str]
+class Page(browser.Served):
+    """A page that can be asked without a browser, too."""
 
     def ask(self, path: str, method: str = "GET", data: bytes | None = None, **headers: str) -> Any:
         """The answer of the server."""
         return urlopen(Request(self.address + path, data=data, method=method, headers=headers), timeout=60)
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+def serve(tmp_path: Path) -> Iterator[Callable[..., Page]]:
     """serve(words...): starts revseg-label of the clip in a folder of its own."""
-    begun: list[subprocess.Popen[str]] = []
+    begun: list[Page] = []
 
-    def start(*words: str, video: Path = CLIP) -> Served:
-        line = [sys.executable, "-m", "revseg.label", str(video), "browser=false", "port=0", *QUICK, *words]
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"}
-        process = subprocess.Popen(line, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        begun.append(process)
-        assert process.stdout is not None
-        address = next((found[0] for text in process.stdout if (found := re.search(r"http://\S+", text))), None)
-        assert address, process.stderr and process.stderr.read()
-        return Served(tmp_path, address, process)
+    def start(*words: str, video: Path = CLIP) -> Page:
+        begun.append(Page(**vars(browser.serve(video, tmp_path, [*QUICK, *words]))))
+        return begun[-1]
 
     yield start
-    for process in begun:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    for page in begun:
+        page.end()
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """The system's browser, without a window."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
+    if browser.installed() is None:
         pytest.skip("no Chromium: install the package chromium")
-    playwright = pytest.importorskip("playwright.sync_api")
-    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=path, args=[*flags, "--disable-sync"])
-        yield browser
-        browser.close()
+    with browser.browser() as running:
+        yield running
 
 
 @pytest.fixture
 def window(chromium: Any) -> Iterator[Callable[..., Any]]:
-    """window(served): a new window on the page; no error may come up in it but those of refused requests."""
+    """window(served): a new window on the page, in which no error may come up."""
     contexts, errors = [], []
 
-    def new(served: Served, **settings: Any) -> Any:
+    def new(served: Page, **settings: Any) -> Any:
         context = chromium.new_context(viewport={"width": 1000, "height": 700}, **settings)
         contexts.append(context)
         page = context.new_page()

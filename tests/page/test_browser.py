@@ -24,42 +24,10 @@ def truth(frame: int) -> np.ndarray:
     return read_mask(CLIP.parent / "masks" / f"{frame:05d}.png", "davis2017")
 
 
-class Hand:
-    """Draws in the frame that is shown, at pixels of the video."""
+def hand_at(page: Any) -> Any:
+    from harness.browser import Hand
 
-    def __init__(self, page: Any) -> None:
-        self.page = page
-
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        box = self.page.locator("#canvas").bounding_box()
-        scale = 0.98 * min(box["width"] / WIDTH, box["height"] / HEIGHT)
-        return box["x"] + (box["width"] - scale * WIDTH) / 2 + scale * x, box["y"] + (
-            box["height"] - scale * HEIGHT
-        ) / 2 + scale * y
-
-    def stroke(self, *points: tuple[float, float]) -> None:
-        self.page.mouse.move(*self.at(*points[0]))
-        self.page.mouse.down()
-        for point in points[1:]:
-            self.page.mouse.move(*self.at(*point), steps=3)
-        self.page.mouse.up()
-
-    def polygon(self, mask: np.ndarray) -> None:
-        """Clicks a corner every few pixels along the outline of the largest part of a mask."""
-        import cv2
-
-        contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        outline = max(contours, key=len)[:, 0]
-        self.page.keyboard.press("p")
-        for x, y in outline[:: max(1, len(outline) // 24)]:
-            self.page.mouse.click(*self.at(x + 0.5, y + 0.5))
-        self.page.keyboard.press("Enter")
-
-    def go(self, frame: int) -> None:
-        while (shown := int(self.page.inner_text("#where").split()[1])) != frame:
-            self.page.keyboard.press("ArrowRight" if shown < frame else "ArrowLeft")
-            self.page.wait_for_timeout(30)
-        self.page.locator("#canvas[aria-busy=false]").wait_for()
+    return Hand(page, (HEIGHT, WIDTH))
 
 
 def labels_of(served: Any, frame: int) -> np.ndarray:
@@ -73,7 +41,7 @@ def said(page: Any, text: str) -> None:
 def test_tools(serve: Callable, window: Callable) -> None:
     served = serve()
     page = window(served)
-    hand, folder = Hand(page), served.folder / "labels" / "clip"
+    hand, folder = hand_at(page), served.folder / "labels" / "clip"
     hand.stroke((60, 60), (120, 60))
     wait_for_files(folder, ["00000.png"])
     said(page, "saved")
@@ -104,7 +72,7 @@ def test_tools(serve: Callable, window: Callable) -> None:
     page.locator("#canvas").focus()
     hand.go(3)
     page.keyboard.press("1")
-    hand.polygon(truth(3))
+    hand.outline(truth(3))
     wait_for_files(folder, ["00000.png", "00003.png"])
     assert region_similarity(labels_of(served, 3) == 1, truth(3) == 1) > 0.9
     page.keyboard.press("Delete")
@@ -118,10 +86,10 @@ def test_tools(serve: Callable, window: Callable) -> None:
 def test_two_windows(serve: Callable, window: Callable) -> None:
     served = serve()
     one, other = window(served), window(served)
-    Hand(one).stroke((60, 60), (90, 60))
+    hand_at(one).stroke((60, 60), (90, 60))
     wait_for_files(served.folder / "labels" / "clip", ["00000.png"])
     other.wait_for_timeout(800)  # it has seen it by now
-    Hand(other).stroke((60, 100), (90, 100))
+    hand_at(other).stroke((60, 100), (90, 100))
     wait_for(lambda: labels_of(served, 0)[100, 70] == 1, 30)
     assert labels_of(served, 0)[60, 70] == 1
     # What one window changes while the other cannot see it, the other does not destroy.
@@ -129,14 +97,14 @@ def test_two_windows(serve: Callable, window: Callable) -> None:
     other.reload()
     other.wait_for_timeout(300)
     one.wait_for_timeout(800)
-    Hand(one).stroke((150, 60), (180, 60))
+    hand_at(one).stroke((150, 60), (180, 60))
     wait_for(lambda: labels_of(served, 0)[60, 160] == 1, 30)
 
 
 def test_a_full_disk_and_a_killed_server(serve: Callable, window: Callable, tmp_path: Path) -> None:
     served = serve()
     page = window(served)
-    hand, folder = Hand(page), served.folder / "labels" / "clip"
+    hand, folder = hand_at(page), served.folder / "labels" / "clip"
     hand.stroke((60, 60), (90, 60))
     wait_for_files(folder, ["00000.png"])
     before = labels_of(served, 0)
@@ -146,7 +114,8 @@ def test_a_full_disk_and_a_killed_server(serve: Callable, window: Callable, tmp_
     assert np.array_equal(labels_of(served, 0), before)
     os.system(f"prlimit --pid {served.process.pid} --fsize=unlimited:unlimited")
     wait_for(lambda: labels_of(served, 0)[100, 70] == 1, 30)  # without another stroke
-    served.kill()
+    served.process.kill()
+    served.process.wait()
     said(page, "the server is gone")
     assert labels_of(served, 0)[60, 70] == 1
     again = serve()
@@ -157,8 +126,8 @@ def test_a_full_disk_and_a_killed_server(serve: Callable, window: Callable, tmp_
 def test_from_a_fresh_folder_to_masks_and_a_correction(serve: Callable, window: Callable) -> None:
     served = serve("training.steps=40", "data.height=48")
     page = window(served)
-    hand = Hand(page)
-    hand.polygon(truth(0))
+    hand = hand_at(page)
+    hand.outline(truth(0))
     page.click("#train")
     page.locator("#bar").wait_for()
     page.locator("#phase", has_text="masks are there").wait_for(timeout=240_000)
@@ -169,7 +138,7 @@ def test_from_a_fresh_folder_to_masks_and_a_correction(serve: Callable, window: 
     expected = json.loads((masks.parent / "prediction.json").read_text())["expected_J"]
     worst = int(np.argmin(expected))
     hand.go(worst)
-    hand.polygon(truth(worst) if worst else truth(19))
+    hand.outline(truth(worst) if worst else truth(19))
     page.locator("#remove:enabled").wait_for()
     page.click("#train")
     page.locator("#phase", has_text="masks are there").wait_for(timeout=240_000)

@@ -75,5 +75,5 @@ def test_addresses(serve: Callable) -> None:
 @pytest.mark.slow
 def test_a_second_page_of_the_same_labels_is_refused(serve: Callable) -> None:
     serve()
-    with pytest.raises(AssertionError, match="labels/clip is in use by process .*revseg-label"):
+    with pytest.raises(RuntimeError, match="labels/clip is in use by process .*revseg-label"):
         serve()

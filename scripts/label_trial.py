@@ -1,0 +1,155 @@
+"""Labels videos through revseg-label's page, as a person does: how long it takes, and how many labels reach which J.
+
+    python scripts/label_trial.py --root data/DAVIS [--sequences blackswan,car-shadow,libby] [--labels 5] [key=value ...]
+
+For each sequence the page is opened in a browser in a fresh folder. The frame that the page names first is outlined with at most
+40 clicks along the true mask, the outline is snapped to edges, and trained on; then the frame that the page names next, and so on.
+J is measured on all frames without a label, at native size. pictures: the page at five moments of the first sequence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from harness import arguments
+from harness.browser import Hand, browser, serve
+from harness.page import table, write_section
+
+from revseg.evaluation.measures import region_similarity
+from revseg.labels.masks import Labels, read_mask
+
+LONGEST = 3600
+"""Seconds that a round may take."""
+
+
+def main() -> None:
+    given = parse()
+    rows = []
+    with browser() as chromium:
+        for number, name in enumerate(given.sequences):
+            pictures = given.pictures if number == 0 else None
+            for row in trial(chromium, given.root, name, given=given, pictures=pictures):
+                rows.append([name, *row])
+                print("  ".join(rows[-1]), flush=True)
+    text = table(
+        ["sequence", "labels", "frame", "J of what is drawn", "J of the others", "s until masks", "s since the start"], rows
+    )
+    print(text)
+    if given.page:
+        write_section(given.page, "label_trial", "through the page", text)
+
+
+def trial(chromium: Any, root: Path, name: str, *, given: argparse.Namespace, pictures: Path | None) -> Iterator[tuple[str, ...]]:
+    """Yields a row for each label."""
+    video, truth = root / "JPEGImages" / "480p" / name, true_masks(root, name)
+    with tempfile.TemporaryDirectory() as folder:
+        served = serve(video, Path(folder), given.overrides)
+        try:
+            page = chromium.new_page(viewport={"width": 1280, "height": 800})
+            page.goto(served.address)
+            page.get_by_text(f"of {len(truth)}", exact=False).wait_for()
+            page.locator("#canvas[aria-busy=false]").wait_for()
+            hand, begun, labelled = Hand(page, truth[0].shape), time.monotonic(), set[int]()
+            for count in range(1, given.labels + 1):
+                frame = next_frame(page, labelled)
+                hand.go(frame)
+                drawn = draw(hand, truth[frame], Path(folder) / "labels" / name / f"{frame:05d}.png")
+                labelled.add(frame)
+                photograph(page, pictures, f"{count}-labelled", count <= 2)
+                started = time.monotonic()
+                train(page, lambda count=count: photograph(page, pictures, f"{count}-training", count == 1))
+                seconds = time.monotonic() - started
+                masks = Path(folder) / "runs" / name / "predictions" / "masks"
+                others = [
+                    J(read_mask(masks / f"{i:05d}.png", "davis2017"), truth[i]) for i in range(len(truth)) if i not in labelled
+                ]
+                photograph(page, pictures, f"{count}-masks", count <= 2)
+                whole = time.monotonic() - begun
+                yield f"{count}", f"{frame}", f"{drawn:.3f}", f"{fmean(others):.3f}", f"{seconds:.0f}", f"{whole:.0f}"
+            page.close()
+        finally:
+            served.end()
+
+
+def next_frame(page: Any, labelled: set[int]) -> int:
+    """The frame that the page names first; where it names none, that of which least is expected is sure enough: the middle."""
+    named = [int(text) for text in page.locator("#next button").all_inner_texts()]
+    left = [frame for frame in named if frame not in labelled]
+    count = int(page.inner_text("#where").split()[3])
+    return left[0] if left else next(frame for frame in (count // 2, count - 1, 0, *range(count)) if frame not in labelled)
+
+
+def draw(hand: Hand, truth: Labels, file: Path) -> float:
+    """Outlines and snaps; returns J of what is then written."""
+    page = hand.page
+    if not page.locator("#remove:enabled").count():  # a mask of the last round is where a person begins; here all is drawn anew
+        page.keyboard.press("g")
+        page.keyboard.press("e")
+        resize = page.locator("#size")
+        resize.fill("100")
+        height, width = hand.size
+        for y in range(0, height, 150):
+            hand.stroke((0, y), (width - 1, y))
+        resize.fill("12")
+    hand.outline(truth)
+    wait_until_saved(page)
+    outlined = J(read_mask(file, "davis2017", ids=True), truth)
+    page.keyboard.press("s")
+    page.locator("#snap:enabled").wait_for()
+    page.wait_for_timeout(300)
+    wait_until_saved(page)
+    snapped = J(read_mask(file, "davis2017", ids=True), truth)
+    if snapped < outlined:  # a person sees that
+        page.keyboard.press("Control+z")
+        wait_until_saved(page)
+    return max(snapped, outlined)
+
+
+def wait_until_saved(page: Any) -> None:
+    page.wait_for_timeout(400)
+    page.locator("#said", has_text="saved").wait_for()
+
+
+def train(page: Any, meanwhile: Any) -> None:
+    """Clicks, and waits for masks."""
+    page.click("#train")
+    page.locator("#bar").wait_for()
+    page.wait_for_timeout(1000)
+    meanwhile()
+    page.locator("#phase", has_text="masks are there").wait_for(timeout=1000 * LONGEST)
+    page.wait_for_timeout(1500)
+
+
+def photograph(page: Any, folder: Path | None, name: str, wanted: bool) -> None:
+    if folder is not None and wanted:
+        folder.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=folder / f"{name}.jpg", type="jpeg", quality=80)
+
+
+def true_masks(root: Path, name: str) -> list[Labels]:
+    return [read_mask(path, "davis2016") for path in sorted((root / "Annotations" / "480p" / name).glob("*.png"))]
+
+
+def J(mask: Labels, truth: Labels) -> float:
+    return region_similarity(mask == 1, truth == 1)
+
+
+def parse() -> argparse.Namespace:
+    made = arguments.parser(__doc__)
+    made.add_argument("--root", type=Path, required=True, help="folder DAVIS")
+    made.add_argument("--sequences", type=arguments.words, default=["blackswan", "car-shadow", "libby"])
+    made.add_argument("--labels", type=int, default=5, help="rounds of each (default: 5)")
+    made.add_argument("--page", type=Path, help="Markdown page whose section is written")
+    made.add_argument("--pictures", type=Path, help="folder for pictures of the page")
+    made.add_argument("overrides", nargs="*", metavar="key=value", help="settings of revseg-train")
+    return made.parse_args()
+
+
+if __name__ == "__main__":
+    main()
