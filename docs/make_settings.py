@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from revseg.cli.command import Command
 from revseg.cli.composition import Composition, without_hydra
 from revseg.cli.help import documentation
-from revseg.cli.main import EVALUATE, PREDICT, TRAIN
+from revseg.cli.main import EVALUATE, LABEL, PREDICT, RUNS_LISTED, TRAIN
 from revseg.cli.settings import Setting, leaves
 from revseg.cli.words import read_words
 
@@ -39,7 +39,12 @@ A setting is given as `key=value` behind a command. The column *value* is what a
 [group](#options-of-the-groups) changes several at once. `revseg-train --help` prints the same, with the values of what you type.
 """
 
-COMMANDS = ((TRAIN, "revseg-train, revseg-plan", ""), (PREDICT, "revseg-predict", "evidence"), (EVALUATE, "revseg-evaluate", ""))
+COMMANDS = (
+    (TRAIN, "revseg-train, revseg-plan", ""),
+    (PREDICT, "revseg-predict", "evidence"),
+    (EVALUATE, "revseg-evaluate", ""),
+    (RUNS_LISTED, "revseg-runs", ""),
+)
 """Command, heading, and the node whose settings are as in revseg-train."""
 
 OF_THE_GROUPS = """\
@@ -64,6 +69,9 @@ def page() -> str:
     for command, title, as_in_training in COMMANDS:
         parts.append(f"## {title}\n")
         parts += sections(command.settings(), composed(command), as_in_training)
+    known = {setting.key for setting in leaves(TRAIN.settings())}
+    own = [setting for setting in leaves(LABEL.settings()) if setting.key not in known]
+    parts.append(f"## revseg-label\n\nThe settings of revseg-train, for its trainings, and:\n\n{table(own, composed(LABEL))}")
     return "\n".join([*parts, OF_THE_GROUPS, *options()]).rstrip() + "\n"
 
 

@@ -4,7 +4,7 @@
     revseg-train experiment=demo                          a film that it makes itself, no download
     revseg-train experiment=davis data.root=DAVIS         a dataset
 
-Watch it with: tensorboard --logdir runs. The same run_dir again resumes a run that was stopped; where labels were added or
+It ends with report.html in the folder of the run. Watch it with: tensorboard --logdir runs. The same run_dir again resumes a run that was stopped; where labels were added or
 corrected since, it trains a further round, in a quarter of the steps. from=RUN does so in a new folder.
 """
 

@@ -3,7 +3,7 @@
     python scripts/label_trial.py --root data/DAVIS [--sequences blackswan,car-shadow,libby] [--labels 5] [key=value ...]
 
 For each sequence the page is opened in a browser in a fresh folder. The frame that the page names first is outlined with at most
-40 clicks along the true mask, the outline is snapped to edges, and trained on; then the frame that the page names next, and so on.
+40 clicks along the true mask, the outline is snapped to edges, and trained on; then the frame that it names next, and so on.
 J is measured on all frames without a label, at native size. pictures: the page at five moments of the first sequence.
 """
 

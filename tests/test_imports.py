@@ -1,6 +1,7 @@
 """Which folder of revseg may import which: a station imports only stations before it.
 
-    video -> labels -> evidence -> network, training -> segment -> output -> tasks -> config -> command line -> page -> entry points
+    video -> labels -> evidence -> network, training -> segment -> output -> tasks -> config
+    config -> command line -> page -> entry points
 
 ``reversible`` is a library of its own, ``runs`` and ``device`` need nothing of ours.
 """

@@ -3,6 +3,7 @@
 <run_dir>/config.yaml                 the settings, resolved
          /run.json                    where it came from: command, versions, hashes of its inputs, state
          /metrics.json                J, F, J&F, what J is expected without truth, frames to label next, seconds, memory
+         /report.html                 the same with pictures and curves
          /train.log                   what it said
          /.hydra/                     the settings as Hydra composed them
          /checkpoints/last.pt         to resume from, and what revseg-predict takes

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from revseg.cli.composition import Composition, without_hydra
-from revseg.cli.main import EVALUATE, PLAN, PREDICT, TRAIN
+from revseg.cli.main import COMMANDS as BY_NAME
 from revseg.cli.settings import instance, leaves
 from revseg.cli.words import Translation, read_words
 from revseg.config import TrainConfig
@@ -20,7 +20,7 @@ from revseg.demo.film import generate_demo
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), ROOT / "data" / "README.md", *(ROOT / "docs").rglob("*.md")])
-COMMANDS = {"revseg-train": TRAIN, "revseg-predict": PREDICT, "revseg-evaluate": EVALUATE, "revseg-plan": PLAN}
+COMMANDS = {f"revseg-{name}": command for name, command in BY_NAME.items()}
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 QUOTED = re.compile(r"`[^`]*`")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")

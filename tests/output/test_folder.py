@@ -52,7 +52,7 @@ def test_what_is_written(tmp_path: Path, source: Source) -> None:
         assert np.array_equal(read_mask(folder / "masks" / f"{name}.png", "davis2017"), mask_of(frame))
     note = json.loads((folder / "prediction.json").read_text())
     assert (note["complete"], note["frames"], note["labelled_frames"]) == (True, 12, [0, 4])
-    assert (note["expected_J"], note["video"]) == (expected, str(source.path))
+    assert (note["expected_J"], note["video"]) == (written.expected, str(source.path))
 
 
 def test_the_overlay_is_the_video_with_its_masks(tmp_path: Path, source: Source) -> None:
