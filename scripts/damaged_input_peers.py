@@ -4,8 +4,8 @@
     python scripts/damaged_input_peers.py [--page docs/results/reliability.md]
 
 revseg gets a folder of frames and one of masks, and trains a step. nnU-Net gets the same pictures as a data set of two
-dimensions, and plans and preprocesses it with its check of integrity. Told are the exit status, how many lines are written to stderr,
-whether it is a traceback, and the last line; or that the input was taken.
+dimensions, and plans and preprocesses it with its check of integrity. Told are the exit status, the number of lines on stderr,
+whether it is a traceback, and the last line; or that the input was taken, with the warning where there is one.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ def answer(done: subprocess.CompletedProcess[str]) -> str:
     """Returns what came of it, on one line."""
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     if done.returncode == 0:
-        return "taken"
+        told = next((line for line in done.stdout.splitlines() if "check that" in line), "")
+        return f"taken; told: {told.rpartition('/')[2]}" if told else "taken"
     kind = f"traceback, {len(lines)} lines" if "Traceback" in done.stderr else f"{len(lines)} line{'s' * (len(lines) != 1)}"
     last = lines[-1].replace(str(Path(tempfile.gettempdir())), "").replace("|", "\\|") if lines else ""
     return f"status {done.returncode}, {kind}: {last[:160]}"

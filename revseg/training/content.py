@@ -34,6 +34,10 @@ def _names(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(name, str) for name in value)
 
 
+def _tree(value: object) -> bool:
+    return _names(value) and all(_tree(each) for each in value.values() if isinstance(each, dict))  # type: ignore[attr-defined]
+
+
 KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "network": ("settings by their names", _names),
     "weights": ("tensors by their names", lambda value: _names(value) and all(isinstance(v, Outline) for v in value.values())),  # type: ignore[attr-defined]
@@ -45,7 +49,7 @@ KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "end": ("a whole number of 0 or more, or nothing", _or_none(_whole(0))),
     "inverted": ("a whole number of 0 or more", _whole(0)),
     "losses": ("a list of numbers", lambda value: isinstance(value, list) and all(type(v) is float for v in value)),
-    "recipe": ("settings by their names", _names),
+    "recipe": ("settings by their names", _tree),
 }
 """Field of a checkpoint -> what it has to be, in words and as a check."""
 

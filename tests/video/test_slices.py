@@ -187,7 +187,9 @@ def test_a_damaged_page_is_one_sentence(tmp_path: Path, capfd: pytest.CaptureFix
     assert capfd.readouterr().err == ""
 
 
-def test_a_picture_named_like_a_volume_is_refused_without_a_word_of_a_decoder(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+def test_a_picture_named_like_a_volume_is_refused_without_a_word_of_a_decoder(
+    tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
     (tmp_path / "a.tif").write_bytes(b"\xff\xd8\xff\xe0" + bytes(12_000))  # no picture for Pillow; OpenCV's JPEG decoder begins
     with pytest.raises(ValueError, match=r"a\.tif is not a readable picture"):
         probe(tmp_path / "a.tif")
