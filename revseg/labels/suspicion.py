@@ -21,5 +21,10 @@ def tell_suspicion(masks: Tensor, place: Path, names: Sequence[str] = ()) -> Non
         what = f"object {value}" if value else "background"
         tell_once(f"the labels in {place} show {what} and nothing else: check data.encoding, and that masks show the object")
         return
+    whole = [2 * int((mask == VOID).sum()) < mask.numel() for mask in masks]  # else a few pixels are labelled
+    if unclear := [name for name, found, most in zip(names, values, whole, strict=False) if found == {0, VOID} and most]:
+        tell_once(
+            f"{place}: {some(unclear)} 0 and 255 alone, background and don't care: check that 255 does not mean the object there"
+        )
     if full := [name for name, found in zip(names, values, strict=False) if len(found) == 1 and not found & {0, VOID}]:
         tell_once(f"{place}: {some(full)} one object all over, without any background: check that this is meant")

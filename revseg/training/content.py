@@ -45,6 +45,10 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _tree(value: object) -> bool:
+    return _names(value) and all(_tree(each) for each in value.values() if isinstance(each, dict))  # type: ignore[attr-defined]
+
+
 KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "network": ("settings by their names", _names),
     "weights": ("tensors by their names", lambda value: _names(value) and all(isinstance(v, Outline) for v in value.values())),  # type: ignore[attr-defined]
@@ -57,7 +61,7 @@ KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "inverted": ("a whole number of 0 or more", _whole(0)),
     "losses": ("a list of numbers", lambda value: isinstance(value, list) and all(type(v) is float for v in value)),
     "rounds": ("a list of rounds", _rounds),
-    "recipe": ("settings by their names", _names),
+    "recipe": ("settings by their names", _tree),
 }
 """Field of a checkpoint -> what it has to be, in words and as a check."""
 

@@ -23,6 +23,7 @@ def masks(*rows: tuple[int, ...]) -> Tensor:
         (masks((0, 0, 0), (0, 0, 255)), "show background and nothing else: check data.encoding"),
         (masks((1, 1, 1), (1, 1, 1)), "show object 1 and nothing else"),
         (masks((1, 1, 255), (255, 255, 255)), "show object 1 and nothing else"),
+        (masks((1, 1, 0), (0, 0, 255), (0, 255, 255)), "b.png is 0 and 255 alone, background and don't care: check that"),
         (masks((1, 1, 0), (1, 1, 1), (2, 2, 2)), "b.png, c.png are one object all over, without any background: check that"),
         (masks((0, 7, 254)), None),
     ],
