@@ -57,6 +57,7 @@ class OneVideo:
     placements: int = 1
     on_error: str = "stop"
     axes: str | None = None
+    decoder: str = "process"
     sha256: str | None = None
     """Hash of the video (``digest_of``), where it is known."""
 
@@ -167,7 +168,7 @@ class OneVideo:
                 masks.append(resize_mask(frame.mask, video.height, video.width))
                 yield Segmented(self.objects.as_ids(frame.mask), frame.expected_J)
 
-        source = Source.of(video, on_error=self.on_error, axes=self.axes, sha256=self.sha256)
+        source = Source.of(video, on_error=self.on_error, axes=self.axes, decoder=self.decoder, sha256=self.sha256)
         note = {"labelled_frames": video.labelled_frames, "scale": video.scale}
         expected = write_prediction(native(), source, folder, note=note)
         return masks, expected
@@ -233,6 +234,7 @@ def open_video(
         placements=placements,
         on_error=data.on_error,
         axes=data.axes,
+        decoder=data.decoder,
         sha256=sha256,
     )
 

@@ -102,10 +102,8 @@ def test_a_prediction_that_breaks_off_leaves_the_one_before(tmp_path: Path, sour
 @pytest.mark.parametrize(
     ("size", "file"), [(100, "masks/00000.png"), (2500, "overlay.mp4"), (40_000, "preview.gif"), (90_000, "prediction.json")]
 )
-def test_a_full_disk_leaves_the_prediction_before(
-    size: int, file: str, tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("revseg.video.decoder._chosen", "inline")  # shared memory, too, is a file for the limit below
+def test_a_full_disk_leaves_the_prediction_before(size: int, file: str, tmp_path: Path, source: Source) -> None:
+    source = replace(source, decoder="inline")  # shared memory, too, is a file for the limit below
     out = tmp_path / "out"
     write_prediction(segmented(), source, out, note={})
     before = files_in(out)
