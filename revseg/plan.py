@@ -19,7 +19,6 @@ from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, Size, forecast_prediction, forecast_training, largest
 from revseg.tasks.config import DataConfig
 from revseg.tasks.source import open_split
-from revseg.video.decoder import choose_decoder
 from revseg.video.frame import resized
 from revseg.video.read import iterate_frames, probe
 
@@ -30,12 +29,11 @@ CARD_OVERHEAD = 1 << 30
 
 def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
     """Prints the forecasts for the video and the network that revseg-train would take."""
-    choose_decoder(config.data.decoder)
     device = choose_device(config.device)
     size = size_of(config.data)
     asked = config.network.evidence
     sees_evidence = config.evidence.source != "none" if asked is None else asked
-    channels = config.network.in_channels or probe(path_of(config.data), config.data.axes).channels
+    channels = config.network.in_channels or probe(path_of(config.data), config.data.axes, decoder=config.data.decoder).channels
     network = replace(config.network, evidence=sees_evidence, in_channels=channels)
     small = replace(network, arithmetic="exact", state_dtype="int16", adjoint_dtype="bfloat16")
     print(f"{size[0]} frames of {size[2]} x {size[1]}, {device.type}")
@@ -63,14 +61,14 @@ def path_of(data: DataConfig) -> Path:
 def size_of(data: DataConfig) -> Size:
     """(T, H, W) that the network would see; frames are counted by decoding."""
     path = path_of(data)
-    found = probe(path, data.axes)
+    found = probe(path, data.axes, decoder=data.decoder)
     frames = _counted(path, data) if found.frames is None else min(found.frames, data.max_frames or found.frames)
     return frames, *resized(found.native_size, data.height)
 
 
 def _counted(path: Path, data: DataConfig) -> int:
     frames = 0
-    for frames, _ in enumerate(iterate_frames(path, on_error=data.on_error), 1):
+    for frames, _ in enumerate(iterate_frames(path, on_error=data.on_error, decoder=data.decoder), 1):
         if frames == data.max_frames:
             break
     return frames

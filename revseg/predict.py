@@ -38,7 +38,6 @@ from revseg.tasks.measures import check_channels
 from revseg.tasks.objects import Objects, trained_objects
 from revseg.tasks.vanishing import vanishing
 from revseg.training.checkpoint import Checkpoint, load, network_from
-from revseg.video.decoder import choose_decoder
 from revseg.video.read import probe
 
 LOG = logging.getLogger("revseg")
@@ -46,7 +45,6 @@ LOG = logging.getLogger("revseg")
 
 def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
     """Segments a video. given: settings and groups that were named; all others are as they were in the training."""
-    choose_decoder(config.data.decoder)
     device = choose_device(config.device)
     path = checkpoint_at(Path(config.checkpoint)) if config.checkpoint else newest_checkpoint(Path("runs"))
     checkpoint = load(path)
@@ -55,7 +53,7 @@ def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
     net = network_from(checkpoint, device)
     if config.data.masks is not None and not net.config.evidence:
         raise ValueError(f"data.masks={config.data.masks} is of no use to {path}, whose network sees no evidence; leave it out")
-    found = probe(config.data.video, config.data.axes)
+    found = probe(config.data.video, config.data.axes, decoder=config.data.decoder)
     check_channels(config.data.video, found.channels, net.config.video_channels)
     output = Path(config.output) if config.output else Path("predictions") / name_of(Path(config.data.video))
     sha256 = digest_of(Path(config.data.video))
@@ -103,7 +101,7 @@ def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
 def load_video(data: PredictDataConfig, height: int | None) -> Sample:
     """The video at a height, with the masks that are given."""
     load_it = load_unlabelled if data.masks is None else partial(load_own, masks=data.masks, encoding=data.encoding)
-    given = {"max_frames": data.max_frames, "on_error": data.on_error, "axes": data.axes, "scale": data.scale}
+    given = {name: getattr(data, name) for name in ("max_frames", "on_error", "axes", "scale", "decoder")}
     return load_it(data.video, height=height, **given)
 
 
@@ -138,7 +136,7 @@ def write(
     segmenter = Segmenter(observed, config.evidence, label_count=checkpoint.label_count or 1, keeps_labels=True)
     note = {"checkpoint": str(path), "placements": placements, "height": video.height, "scale": video.scale}
     data = config.data
-    source = Source.of(video, on_error=data.on_error, axes=data.axes, sha256=sha256)
+    source = Source.of(video, on_error=data.on_error, axes=data.axes, decoder=data.decoder, sha256=sha256)
     frames = (Segmented(objects.as_ids(found.mask), found.expected_J) for found in segmenter.segment(net, placements))
     expected = write_prediction(frames, source, output, labelled=observed.fixed, note=note).expected
     LOG.info(f"{len(video.frame_names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")

@@ -43,7 +43,6 @@ from revseg.training.checkpoint import Checkpoint, load
 from revseg.training.curves import losses
 from revseg.training.task import Result
 from revseg.training.trainer import Trainer
-from revseg.video.decoder import choose_decoder
 
 LOG = logging.getLogger("revseg")
 
@@ -53,7 +52,6 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
 
     given: settings and groups that were named: a run that is resumed keeps all others. None: all were.
     """
-    choose_decoder(config.data.decoder)
     device = choose_device(config.device)
     with run_folder(config) as (folder, started), recorded() as phases:
         config = as_begun(absolute(config), folder, given)

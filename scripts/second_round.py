@@ -25,7 +25,7 @@ from typing import Any
 
 from harness import ROOT, arguments
 from harness.page import table, write_section
-from harness.results import Record, Results
+from harness.results import Record, Results, write_json
 
 from revseg.labels.dataset import DavisDataset, evenly_spaced
 from revseg.labels.files import mask_files
@@ -73,40 +73,41 @@ class Sequence:
         for mask in [*self.labelled, *(mask for mask in self.masks if mask.stem in further)]:
             shutil.copy(mask, self.labels)
 
-    def train(self, run: str, *more: str, keep: bool = False) -> Record:
-        """Trains in a process of its own; returns what it took and reached. keep: takes what was measured before."""
-        kept = self.folder / f"{run}.json"
-        if keep and kept.exists():
+    def train(self, run: str, *more: str, evidence_of: str | None = None) -> Record:
+        """Trains in a process of its own, where that was not done before; returns what it took and reached.
+
+        evidence_of: the run whose evidence is there already.
+        """
+        folder, kept, log = self.folder / run, self.folder / f"{run}.json", self.folder / f"{run}.log"
+        if kept.exists():
             found: Record = json.loads(kept.read_text())
             return found
-        if not keep:
-            shutil.rmtree(self.folder / run, ignore_errors=True)
-        log = self.folder / f"{run}.log"
-        command = [sys.executable, "-m", "revseg.train", *self.arguments, f"run_dir={self.folder / run}", *more]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        shutil.rmtree(folder, ignore_errors=True)  # half a training would be half its time
+        if evidence_of is not None:
+            RunFolder(folder).share_evidence(RunFolder(self.folder / evidence_of))
+        command = [sys.executable, "-m", "revseg.train", *self.arguments, f"run_dir={folder}", *more]
         with open(log, "w") as file:
             began = time.perf_counter()
+            environment = os.environ | {"PYTHONPATH": str(ROOT)}
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
             _, status, used = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - began
         if status:
             raise ValueError(f"revseg-train failed: {log.read_text().splitlines()[-1]} (see {log})")
-        metrics = json.loads((self.folder / run / "metrics.json").read_text())
+        metrics = json.loads((folder / "metrics.json").read_text())
         reached = {name: metrics[name] for name in ("JF", "J", "F", "steps", "phases", "label_next", "labelled_frames")}
-        found = reached | {"seconds": time.perf_counter() - began, "processor": used.ru_utime + used.ru_stime}
-        kept.write_text(json.dumps(found))
-        return found
+        write_json(kept, reached | {"seconds": seconds, "processor": used.ru_utime + used.ru_stime})
+        return self.train(run)
 
 
 def measured(sequence: Sequence, steps: int) -> Record:
     """Returns what the three runs took and reached."""
     sequence.label()
-    first = sequence.train("first", keep=True)
-    asked = first["label_next"][0]
+    first = sequence.train("first")
+    asked, further = first["label_next"][0], f"further-{steps}"
     sequence.label(asked)
-    further = f"further-{steps}"
     second = sequence.train(further, f"from={sequence.folder / 'first'}", f"training.finetune_steps={steps}")
-    RunFolder(sequence.folder / "scratch").share_evidence(RunFolder(sequence.folder / further))
-    scratch = sequence.train("scratch", keep=True)
+    scratch = sequence.train("scratch", evidence_of=further)
     return {"first": first, "second": second, "scratch": scratch, "asked": asked, "frames": len(sequence.masks), "steps": steps}
 
 
@@ -120,12 +121,13 @@ def told(name: str, record: Record) -> str:
 
 def section(results: Results, given: argparse.Namespace) -> str:
     """Returns the table of all results, and the means of each number of steps."""
-    records = {key.split("/")[0]: {} for key in results.records("*/*")}
-    for key, record in results.records("*/*").items():
-        records[key.split("/")[0]][record["steps"]] = record
-    rows = [row(name, record) for name, of_name in records.items() for record in of_name.values()]
-    for steps in sorted({steps for of_name in records.values() for steps in of_name}):
-        rows.append(row("**mean**", mean([of_name[steps] for of_name in records.values() if steps in of_name])))
+    by_steps: dict[int, dict[str, Record]] = {}
+    for key, record in results.records("*/[0-9]*").items():
+        by_steps.setdefault(record["steps"], {})[key.split("/")[0]] = record
+    rows = []
+    for _, records in sorted(by_steps.items()):
+        rows += [row(name, record) for name, record in records.items()]
+        rows.append(row("**mean**", mean(list(records.values()))))
     header = (
         "sequence",
         "label",
@@ -137,13 +139,12 @@ def section(results: Results, given: argparse.Namespace) -> str:
         "J&F first",
         "further",
         "from nothing",
-        "+",
+        "gain",
     )
     frames = f", the first {given.max_frames} frames" if given.max_frames else ""
     more = "".join(f" {override}" for override in given.overrides)
-    return f"{given.labelled} labels, then one more{frames}{more}. s: processor seconds of the whole process.\n\n" + table(
-        header, rows, words=2
-    )
+    told = f"{given.labelled} labels, then one more{frames}{more}. s: processor seconds of the whole process."
+    return f"{told}\n\n{table(header, rows, words=2)}"
 
 
 def row(name: str, record: Record) -> list[str]:

@@ -319,13 +319,12 @@ def kept(run_dir: Path) -> dict[str, bytes]:
     return {str(name): (run_dir / name).read_bytes() for name in names}
 
 
-def test_a_full_disk_harms_nothing_that_was_there(run_dir: Path, video: Path, capsys, monkeypatch) -> None:
+def test_a_full_disk_harms_nothing_that_was_there(run_dir: Path, video: Path, capsys) -> None:
     """A limit on the size of files, which the system enforces as it does the size of a disk."""
-    monkeypatch.setattr("revseg.train.choose_decoder", lambda name: None)
-    monkeypatch.setattr("revseg.video.decoder._chosen", "inline")  # memory that is shared is a file for this limit
     before, steps = kept(run_dir), checkpoint(run_dir)["step"]
+    inline = "data.decoder=inline"  # memory that is shared is a file for this limit
     with full_disk(20_000):
-        sentence = refusal(capsys, *arguments(video, run_dir, f"training.steps={steps + 2}"))
+        sentence = refusal(capsys, *arguments(video, run_dir, f"training.steps={steps + 2}", inline))
     last = run_dir / "checkpoints" / "last.pt"
     assert sentence == f"revseg: cannot write {last}: File too large; free space there or choose another output folder"
     assert kept(run_dir) == before

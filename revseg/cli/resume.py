@@ -13,9 +13,9 @@ from revseg.runs.folder import RunFolder
 
 # Where the run works now is this command's business.
 OF_THE_COMMAND = {"run_dir", "device", "verbosity"}
-# What changes the course of a training that has begun. Paths may change: what lies there may not (run.json).
+# What changes the course of a training that has begun, and what of it does not: paths, as long as the same lies there (run.json).
 FIXED = ("task", "seed", "data", "evidence", "guidance", "augment")
-PATHS = {"data.video", "data.masks", "data.truth", "data.root"}
+FREE = {"data.video", "data.masks", "data.truth", "data.root", "data.decoder"}
 
 
 def absolute(config: TrainConfig) -> TrainConfig:
@@ -43,7 +43,7 @@ def as_begun(config: TrainConfig, folder: RunFolder, given: Collection[str] | No
     if origin.last.exists():
         fixed = (*FIXED, "from_run") if origin is folder else FIXED
         for key, (before, now) in differences(origin.config, config).items():
-            if key.partition(".")[0] in fixed and key not in PATHS:
+            if key.partition(".")[0] in fixed and key not in FREE:
                 raise _contradiction(origin, folder, f"{key}={before}", now=str(now))
     return config
 

@@ -93,16 +93,22 @@ class Translation:
         if len(files) + len(words.files) > (1 if self.positional else 0):
             room = "give one, in quotes if its name has spaces" if self.positional else "settings are written key=value"
             raise ValueError(f"did not expect the arguments {', '.join(map(repr, [*files, *words.files]))}; {room}")
-        found = [self.override(in_full(word), sweeps=words.sweeps) for word in settings]
+        found = [self.override(self._in_full(word), sweeps=words.sweeps) for word in settings]
         found += [self._text(f"{self.positional}=", file, sweeps=words.sweeps) for file in files]
         return found + [self._text(f"{self.positional}=", file) for file in words.files]
 
     def _is_file(self, word: str) -> bool:
         """A bare word, or one with = that no setting has and that exists."""
-        key, equals, _ = in_full(word).partition("=")
+        key, equals, _ = self._in_full(word).partition("=")
         if self.positional is None or self._knows(key):
             return False
         return not equals or Path(word).exists()
+
+    def _in_full(self, word: str) -> str:
+        """The word with the name of its setting, where another one may be typed."""
+        key, equals, value = word.partition("=")
+        name = KEYWORDS.get(key, key)
+        return f"{name}{equals}{value}" if name in self.leaves else word
 
     def _knows(self, key: str) -> bool:
         name = key.lstrip("+~").partition("@")[0]
@@ -144,12 +150,6 @@ class Translation:
         if text == "null" and self.leaves[start.lstrip("+").rstrip("=")].may_be_null:
             return f"{start}null"
         return f"{start}{quoted(text)}"
-
-
-def in_full(word: str) -> str:
-    """The word with the whole name of its setting."""
-    key, equals, value = word.partition("=")
-    return f"{KEYWORDS.get(key, key)}{equals}{value}"
 
 
 def quoted(text: str) -> str:

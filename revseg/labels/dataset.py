@@ -34,7 +34,8 @@ class DavisDataset:
         root/ImageSets/<year>/<split>.txt           one name a line
 
     split: a list in ImageSets, None: all sequences there are. year: 2016 or 2017, for the list and, unless
-    `encoding` is given, for the encoding of the masks. resolution: the folder in JPEGImages and Annotations.
+    `encoding` is given, for the encoding of the masks. resolution: the folder in JPEGImages and Annotations. decoder: of the
+    videos (``read_video``).
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class DavisDataset:
         year: int = 2016,
         resolution: str = "480p",
         encoding: str | None = None,
+        decoder: str = "process",
     ) -> None:
-        self.root, self.year, self.resolution = Path(root), year, resolution
+        self.root, self.year, self.resolution, self.decoder = Path(root), year, resolution, decoder
         self.encoding = encoding or f"davis{year}"
         check_encoding(self.encoding)
         self.frames = self.root / "JPEGImages" / resolution
@@ -58,13 +60,13 @@ class DavisDataset:
     def size(self, name: str, height: int | None, max_frames: int | None) -> tuple[int, int, int]:
         """(T, H, W) that `load` would give, without decoding more than a frame."""
         folder = self.frames / name
-        native = probe(folder).native_size
+        native = probe(folder, decoder=self.decoder).native_size
         return min(len(image_files(folder)), max_frames or sys.maxsize), *resized(native, height)
 
     def load(self, name: str, *, height: int | None = None, max_frames: int | None = None, show: bool = False) -> Sample:
         """Returns a sequence, of the split or not, with all its masks. show: whether decoding has a bar."""
         source = self.folder_of(name)
-        video = read_video(source, height=height, max_frames=max_frames, show=show)
+        video = read_video(source, height=height, max_frames=max_frames, show=show, decoder=self.decoder)
         return _sample(name, source, video, masks=self.annotations / name, encoding=self.encoding, max_frames=max_frames)
 
     def classes(self, name: str) -> int:
@@ -101,6 +103,7 @@ def load_own(
     on_error: str = "stop",
     axes: str | None = None,
     scale: Any = None,
+    decoder: str = "process",
 ) -> Sample:
     """Returns a video or a volume (``read_video``), with labels of some of its frames (``read_labels``).
 
@@ -109,7 +112,16 @@ def load_own(
     check_encoding(encoding)
     check_labels(Path(masks))
     source = Path(video)
-    content = read_video(source, height=height, max_frames=max_frames, on_error=on_error, show=True, axes=axes, scale=scale)
+    content = read_video(
+        source,
+        height=height,
+        max_frames=max_frames,
+        on_error=on_error,
+        show=True,
+        axes=axes,
+        scale=scale,
+        decoder=decoder,
+    )
     return _sample(source.stem, source, content, masks=Path(masks), encoding=encoding, max_frames=max_frames)
 
 
@@ -120,10 +132,20 @@ def load_unlabelled(
     on_error: str = "stop",
     axes: str | None = None,
     scale: Any = None,
+    decoder: str = "process",
 ) -> Sample:
     """Returns a video or a volume, with no label."""
     source = Path(video)
-    content = read_video(source, height=height, max_frames=max_frames, on_error=on_error, show=True, axes=axes, scale=scale)
+    content = read_video(
+        source,
+        height=height,
+        max_frames=max_frames,
+        on_error=on_error,
+        show=True,
+        axes=axes,
+        scale=scale,
+        decoder=decoder,
+    )
     return _unlabelled(source.stem, source, content, max_frames=max_frames)
 
 

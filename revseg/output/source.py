@@ -25,6 +25,7 @@ class Source:
     names: Sequence[str]
     """Names of the frames, and so of their masks."""
     on_error: str = "stop"
+    decoder: str = "process"
     axes: str | None = None
     scale: Scale | None = None
     """How the values of a volume became bytes."""
@@ -37,10 +38,10 @@ class Source:
 
     @classmethod
     def of(cls, video: Sample, **more: Any) -> Source:
-        """The source of a video that was read. more: on_error, axes, sha256."""
+        """The source of a video that was read. more: on_error, axes, decoder, sha256."""
         facts = {"scale": video.scale, "sample_aspect_ratio": video.sample_aspect_ratio, "sound": video.sound}
         return cls(video.source, video.frame_rate, video.frame_names, **facts, **more)
 
     def pictures(self) -> Iterator[tuple[int, Fraction, NDArray[np.uint8]]]:
         """Decodes it once more: index, seconds since the first, picture (H, W, 3) of each frame."""
-        return iterate_frames(self.path, on_error=self.on_error, axes=self.axes, scale=self.scale)
+        return iterate_frames(self.path, on_error=self.on_error, axes=self.axes, scale=self.scale, decoder=self.decoder)

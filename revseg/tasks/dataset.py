@@ -181,7 +181,7 @@ class DatasetTask:
     def _write(self, net: RevSegNet, observed: Observation, folder: Path) -> None:
         video = observed.video
         segmenter = Segmenter(observed, self.evidence)
-        write_prediction(segmenter.segment(net, self.placements), Source.of(video), folder, note={})
+        write_prediction(segmenter.segment(net, self.placements), Source.of(video, decoder=self.data.decoder), folder, note={})
 
     def _scores(self, sample: Sample, folder: Path) -> dict[int, Score]:
         """Measures the masks in `folder` against the annotation, both at the video's own size."""

@@ -74,6 +74,7 @@ class OneVideo:
     placements: int = 1
     on_error: str = "stop"
     axes: str | None = None
+    decoder: str = "process"
     sha256: str | None = None
     """Hash of the video (``digest_of``), where it is known."""
 
@@ -187,7 +188,7 @@ class OneVideo:
                 masks.append(resize_mask(frame.mask, video.height, video.width))
                 yield Segmented(self.objects.as_ids(frame.mask), frame.expected_J)
 
-        source = Source.of(video, on_error=self.on_error, axes=self.axes, sha256=self.sha256)
+        source = Source.of(video, on_error=self.on_error, axes=self.axes, decoder=self.decoder, sha256=self.sha256)
         return masks, write_prediction(native(), source, folder, labelled=video.labelled_frames, note={"scale": video.scale})
 
 
@@ -251,6 +252,7 @@ def open_video(
         placements=placements,
         on_error=data.on_error,
         axes=data.axes,
+        decoder=data.decoder,
         sha256=sha256,
     )
 

@@ -25,7 +25,9 @@ def open_split(config: DataConfig, split: str | None) -> DavisDataset:
             "there are no data: give data.video=... data.masks=..., or data.root=... (data/README.md says "
             "how to get a dataset), or experiment=demo, which needs neither"
         )
-    return DavisDataset(config.root, split, config.year, resolution=config.resolution, encoding=config.encoding)
+    return DavisDataset(
+        config.root, split, config.year, resolution=config.resolution, encoding=config.encoding, decoder=config.decoder
+    )
 
 
 def load_one(config: DataConfig, run_dir: Path, height: Height) -> Sample:
@@ -37,11 +39,11 @@ def load_one(config: DataConfig, run_dir: Path, height: Height) -> Sample:
     if config.video is None:
         dataset = open_split(config, None)
         name = _sequence(config)
-        native, _ = probe(dataset.folder_of(name)).native_size
+        native, _ = probe(dataset.folder_of(name), decoder=config.decoder).native_size
         return dataset.load(name, height=height(native), max_frames=config.max_frames, show=True)
     if config.masks is None:
         raise ValueError(f"data.masks is not set; give the folder with the masks of some frames of {config.video}")
-    native, _ = probe(config.video, config.axes).native_size
+    native, _ = probe(config.video, config.axes, decoder=config.decoder).native_size
     return load_own(
         config.video,
         config.masks,
@@ -51,6 +53,7 @@ def load_one(config: DataConfig, run_dir: Path, height: Height) -> Sample:
         on_error=config.on_error,
         axes=config.axes,
         scale=config.scale,
+        decoder=config.decoder,
     )
 
 

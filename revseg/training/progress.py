@@ -53,8 +53,10 @@ class Progress:
     @property
     def last(self) -> int:
         """The step that ends the round."""
-        first = len(self.rounds) == 1 or self.finetune_steps is None
-        return self.end or self.rounds[-1].start + (self.steps if first else self.finetune_steps)
+        if self.end is not None:
+            return self.end
+        length = None if len(self.rounds) == 1 else self.finetune_steps
+        return self.rounds[-1].start + (self.steps if length is None else length)
 
     @property
     def fraction(self) -> float:

@@ -12,15 +12,6 @@ if TYPE_CHECKING:  # settings are checked before a library that decodes is loade
 
 DECODERS = ("process", "inline")
 
-_chosen = "process"
-
-
-def choose_decoder(name: str) -> None:
-    """Sets where this process decodes from now on: "process" or "inline"."""
-    global _chosen
-    check_decoder(name)
-    _chosen = name
-
 
 def check_decoder(name: str) -> None:
     """Raises ValueError for an unknown one."""
@@ -28,9 +19,10 @@ def check_decoder(name: str) -> None:
         raise ValueError(f"data.decoder is {name}; choose {' or '.join(DECODERS)}")
 
 
-def open_video(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
-    """Opens a video. Systems without fork decode inline."""
-    if _chosen == "inline" or not hasattr(os, "fork"):
+def open_video(path: Path, *, height: int | None, losses: Losses, threads: int | None, decoder: str) -> Decoded:
+    """Opens a video. decoder: where it is decoded; systems without fork decode inline."""
+    check_decoder(decoder)
+    if decoder == "inline" or not hasattr(os, "fork"):
         from revseg.video.decode import decode
 
         return decode(path, height=height, losses=losses, threads=threads)

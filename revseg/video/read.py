@@ -79,6 +79,7 @@ def read_video(
     show: bool = False,
     axes: str | None = None,
     scale: Any = None,
+    decoder: str = "process",
 ) -> Video:
     """Reads a video file, a folder of JPEG or PNG frames, or a volume (``slices``), as one volume of bytes.
 
@@ -87,6 +88,7 @@ def read_video(
     on_error: at a frame that cannot be decoded, "stop" raises ValueError and "skip" leaves it out.
     threads: for decoding, None: one per core. show: whether it is a phase of its own, with a bar.
     axes: of .npy arrays, "CTHW"; None: THW or THWC. scale: how values become bytes (``scale``), None: by their own range.
+    decoder: where videos are decoded (``decoder``): "process" or "inline".
     """
     for name, value in (("height", height), ("max_frames", max_frames)):
         if value is not None and value < 1:
@@ -95,7 +97,7 @@ def read_video(
     losses, slices = Losses(path, on_error), opened(path, axes, scale)
     names, times, native_size, ratio, sound = [], [], (0, 0), Fraction(1), False
     if slices is None:
-        decoded, used = open_video(path, height=height, losses=losses, threads=threads), None
+        decoded, used = open_video(path, height=height, losses=losses, threads=threads, decoder=decoder), None
         rate, promised, sound = decoded.facts.frame_rate, decoded.facts.frames or max_frames, decoded.facts.sound
         total = promised and min(promised, max_frames or promised)
         frames = _frames(decoded, losses)
@@ -134,9 +136,11 @@ def iterate_frames(
     threads: int | None = None,
     axes: str | None = None,
     scale: Any = None,
+    decoder: str = "process",
 ) -> Iterator[tuple[int, Fraction, NDArray[np.uint8]]]:
     """Yields (index, seconds since the first, picture (H, W, 3) at native size) of each frame. axes, scale: of a volume."""
-    with closing(native_frames(path, on_error=on_error, threads=threads, axes=axes, scale=scale)) as frames:
+    given = {"on_error": on_error, "threads": threads, "axes": axes, "scale": scale, "decoder": decoder}
+    with closing(native_frames(path, **given)) as frames:
         for index, frame in enumerate(frames):
             yield index, frame.time, frame.pixels.copy()
 
@@ -148,6 +152,7 @@ def native_frames(
     threads: int | None = None,
     axes: str | None = None,
     scale: Any = None,
+    decoder: str = "process",
 ) -> Generator[Frame]:
     """Yields the frames as pictures (H, W, 3) at native size. The pixels of one are there until the next one is asked for."""
     path, slices = Path(path), opened(Path(path), axes, scale)
@@ -157,16 +162,16 @@ def native_frames(
             yield frame._replace(pixels=picture_of(list(np.moveaxis(frame.pixels, -1, 0))))
         return
     losses = Losses(path, on_error)
-    yield from _frames(open_video(path, height=None, losses=losses, threads=threads), losses)
+    yield from _frames(open_video(path, height=None, losses=losses, threads=threads, decoder=decoder), losses)
 
 
-def probe(path: str | Path, axes: str | None = None) -> Probe:
+def probe(path: str | Path, axes: str | None = None, *, decoder: str = "process") -> Probe:
     """Returns size, channels and frame rate, from the first frame that can be decoded. axes: of .npy arrays."""
     path = Path(path)
     if (slices := opened(path, axes)) is not None:
         height, width, channels = slices.shape
         return Probe((height, width), VOLUME_RATE, channels, frames=len(slices.names))
-    decoded = open_video(path, height=None, losses=Losses(path, "skip"), threads=None)
+    decoded = open_video(path, height=None, losses=Losses(path, "skip"), threads=None, decoder=decoder)
     with closing(decoded.frames) as frames:
         for frame in frames:
             ratio, sound = frame.sample_aspect_ratio, decoded.facts.sound

@@ -86,6 +86,12 @@ def test_a_bare_comma_is_a_list(written: str) -> None:
     assert values(f"network.depth={written}", words=TRAINING) == {"network.depth": [0, 1, 1, 1]}
 
 
+def test_a_word_of_python_stands_for_a_setting() -> None:
+    assert translation(TRAIN).overrides(read_words(["from=runs/my run"])) == ["from_run='runs/my run'"]
+    with pytest.raises(ValueError, match="there is no setting 'from'"):
+        translation(PREDICT).overrides(read_words(["from=runs/my"]))
+
+
 def test_in_a_sweep_the_grammar_is_hydras() -> None:
     def translated(*arguments: str) -> list[str]:
         return TRAINING.overrides(read_words(["-m", *arguments]))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from revseg.labels.dataset import load_unlabelled
 from revseg.labels.masks import read_mask, write_mask
-from revseg.output.folder import check, name_of, write_prediction
+from revseg.output.folder import AHEAD, check, name_of, write_prediction
 from revseg.output.source import Source
 from revseg.segment.segmenter import Segmented
 from revseg.video.read import read_video
@@ -102,10 +102,8 @@ def test_a_prediction_that_breaks_off_leaves_the_one_before(tmp_path: Path, sour
 @pytest.mark.parametrize(
     ("size", "file"), [(100, "masks/00000.png"), (2500, "overlay.mp4"), (40_000, "preview.gif"), (90_000, "prediction.json")]
 )
-def test_a_full_disk_leaves_the_prediction_before(
-    size: int, file: str, tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("revseg.video.decoder._chosen", "inline")  # shared memory, too, is a file for the limit below
+def test_a_full_disk_leaves_the_prediction_before(size: int, file: str, tmp_path: Path, source: Source) -> None:
+    source = replace(source, decoder="inline")  # shared memory, too, is a file for the limit below
     out = tmp_path / "out"
     write_prediction(segmented(), source, out, note={})
     before = files_in(out)
@@ -135,6 +133,31 @@ def test_a_power_cut_leaves_the_prediction_before_or_the_new_one(
     assert {name: content for name, content in disk.left().items() if not name.startswith(".new")} == files_in(out)
     assert files_in(out) != versions[1]
     assert seen == {(True, 1), (False, None), (True, 2)}
+
+
+def test_masks_are_written_while_others_are_made(tmp_path: Path, source: Source) -> None:
+    """A few of them wait at most, so that memory does not grow where writing is slower."""
+    masks, waiting = tmp_path / "out" / ".new" / "masks", []
+
+    def slowly() -> Iterator[Segmented]:
+        for made, each in enumerate(segmented()):
+            yield each
+            waiting.append(made + 1 - len(list(masks.iterdir())))
+
+    write_prediction(slowly(), source, tmp_path / "out", note={})
+    assert max(waiting) <= 1 + AHEAD
+
+
+def test_a_video_that_became_shorter_meanwhile(tmp_path: Path, source: Source, pictures: Callable, encode: Callable) -> None:
+    def cut() -> Iterator[Segmented]:
+        encode(source.path, pictures(3))
+        yield from segmented()
+
+    with pytest.raises(
+        ValueError, match=r"video\.mp4 has fewer frames than when it was read; start again, and leave it as it is$"
+    ):
+        write_prediction(cut(), source, tmp_path / "out", note={})
+    assert files_in(tmp_path / "out") == {}
 
 
 def test_what_a_killed_process_left_goes(tmp_path: Path, source: Source) -> None:

@@ -110,6 +110,18 @@ def test_the_network_is_given_all_that_is_known(files: tuple[Path, Path], tmp_pa
     assert torch.equal(opened(others, tmp_path, **settings).observation.inputs, task.observation.inputs)
 
 
+def test_the_key_of_labels_is_of_what_is_trained_on(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Neither what they are measured with nor the file matters; a pixel does."""
+    key = opened(files, tmp_path, labelled_frames=3).labels_key
+    others = relabelled(files, tmp_path, {frame: 1 if frame in (0, 4, 7) else 2 for frame in range(FRAMES)})
+    assert opened(others, tmp_path, labelled_frames=3).labels_key == key
+    assert opened(files, tmp_path, labelled_frames=2).labels_key != key
+    mask = read_mask(others[1] / "00004.png", "davis2017")
+    mask[0, 0] = 1 - mask[0, 0]
+    write_mask(others[1] / "00004.png", mask)
+    assert opened(others, tmp_path, labelled_frames=3).labels_key != key
+
+
 def test_a_network_may_see_pictures_alone_of_a_video_that_is_smoothed(files: tuple[Path, Path], tmp_path: Path) -> None:
     task = opened(files, tmp_path, evidence=EVIDENCE, labelled_frames=3, sees_evidence=False)
     assert not task.sees_evidence

@@ -51,6 +51,8 @@ WRONG = {
     "no height": (put("height", 0), "its 'height' is 0, not a whole number above 0"),
     "losses of text": (put("losses", ["a"]), "its 'losses' is a list, not a list of numbers"),
     "a recipe of numbers inside": (put("recipe", {"evidence": {None: 2}}), "its 'recipe' is a dict, not settings by their names"),
+    "rounds of text": (put("rounds", ["a"]), "its 'rounds' is a list, not a list of rounds"),
+    "half a round": (put("rounds", [{"start": 0, "seconds": 0.0}]), "its 'rounds' is a list, not a list of rounds"),
     "a recipe of numbers": (put("recipe", {1: 2}), "its 'recipe' is a dict, not settings by their names"),
     "weights that are a list": (put("weights", [1.0]), "its 'weights' is a list, not tensors by their names"),
     "a weight that is a number": (put("weights/head.bias", 1.0), "its 'weights' is a dict, not tensors by their names"),

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +14,9 @@ import torch
 from PIL import Image
 
 from revseg.video import process
-from revseg.video.decoder import choose_decoder
 from revseg.video.read import iterate_frames, probe, read_video
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-
-
-@pytest.fixture(autouse=True)
-def apart() -> Iterator[None]:
-    choose_decoder("process")
-    yield
-    choose_decoder("process")
 
 
 @pytest.fixture
@@ -62,13 +54,11 @@ def test_the_same_as_inline(tmp_path: Path, noisy: Path, height: int | None) -> 
         Image.fromarray(np.full((48, 64, 3), 20 * index, np.uint8)).save(folder / f"{index}.png")
     Image.fromarray(np.zeros((48, 64), np.uint8)).save(tmp_path / "stack.tif")
     for path in (noisy, folder, tmp_path / "stack.tif"):
-        choose_decoder("process")
         apart, found = read_video(path, height=height), probe(path)
-        choose_decoder("inline")
-        inline = read_video(path, height=height)
+        inline = read_video(path, height=height, decoder="inline")
         assert torch.equal(apart.volume, inline.volume)
         assert (apart.names, apart.timestamps, apart.frame_rate) == (inline.names, inline.timestamps, inline.frame_rate)
-        assert found == probe(path)
+        assert found == probe(path, decoder="inline")
 
 
 def test_losses_and_their_warnings_come_over(noisy: Path, break_packet: Callable, caplog: pytest.LogCaptureFixture) -> None:
@@ -165,9 +155,9 @@ def test_what_a_worker_says_is_not_believed(tmp_path: Path, noisy: Path, change:
         list(decoded.frames)
 
 
-def test_an_unknown_decoder() -> None:
+def test_an_unknown_decoder(noisy: Path) -> None:
     with pytest.raises(ValueError, match="data.decoder is thread; choose process or inline"):
-        choose_decoder("thread")
+        read_video(noisy, decoder="thread")
 
 
 def test_a_worker_that_has_ended_ends_nobody(noisy: Path) -> None:
