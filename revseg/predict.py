@@ -10,7 +10,7 @@ what moves by itself, and one that was trained on a single video predicts from t
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -83,8 +83,14 @@ def as_trained(config: PredictConfig, checkpoint: Checkpoint, given: Collection[
     recipe = checkpoint.recipe
     known = {f"evidence.{key}": value for key, value in flat(recipe.get("evidence", {})).items()}
     known |= {"placements": recipe.get("placements", 1), "data.height": checkpoint.height, "data.scale": recipe.get("scale")}
+    known |= {"data.names": recipe.get("names") or None}
     names = {setting.key for setting in leaves(PredictConfig)}
-    own = (("placements", config.placements), ("data.height", config.data.height), ("data.scale", config.data.scale))
+    own = (
+        ("placements", config.placements),
+        ("data.height", config.data.height),
+        ("data.scale", config.data.scale),
+        ("data.names", config.data.names),
+    )
     null = {name for name, value in own if value is None}
     return updated(config, {key: known[key] for key in known if key in null or (key in names and not covers(given, key))})
 
@@ -99,7 +105,9 @@ def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
 
 def load_video(data: PredictDataConfig, height: int | None) -> Sample:
     """The video at a height, with the masks that are given."""
-    load_it = load_unlabelled if data.masks is None else partial(load_own, masks=data.masks, encoding=data.encoding)
+    load_it: Callable[..., Sample] = load_unlabelled
+    if data.masks is not None:
+        load_it = partial(load_own, masks=data.masks, encoding=data.encoding, conventions=data.conventions)
     given = {"max_frames": data.max_frames, "on_error": data.on_error, "axes": data.axes, "scale": data.scale}
     return load_it(data.video, height=height, **given)
 

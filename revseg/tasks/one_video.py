@@ -124,7 +124,11 @@ class OneVideo:
             together = similarity_of_volume(masks, self.held_out, self.shown)
             metrics["volume_J"] = fmean(together.values())
             metrics["objects"] = {
-                str(self.objects.id_of(number)): {**measured(masks, self.held_out, [number]), "volume_J": together[number]}
+                str(self.objects.id_of(number)): {
+                    **self.objects.named(number),
+                    **measured(masks, self.held_out, [number]),
+                    "volume_J": together[number],
+                }
                 for number in self.shown
             }
             if (copies := copy_nearest(self.video)) is not None:
