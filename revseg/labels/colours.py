@@ -49,6 +49,25 @@ def is_coloured(path: Path) -> bool:
     return bool(((colours[..., :3] != colours[..., :1]).any(-1) & (colours[..., 3] > 0)).any())
 
 
+def check_palettes(files: Iterable[Path]) -> None:
+    """Raises ValueError where a number has one colour in one palette and another in the next: then it is no object's."""
+    seen: dict[int, tuple[bytes, Path]] = {}
+    for path in files:
+        image = open_mask(path)
+        if image.mode != "P":
+            continue
+        palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        for _, number in image.getcolors(256) or []:
+            if isinstance(number, int) and number < len(palette):
+                colour = palette[number].tobytes()
+                before, other = seen.setdefault(number, (colour, path))
+                if before != colour:
+                    raise ValueError(
+                        f"mask {path} has the number {number} in another colour than {other}: set data.colours, to read masks by "
+                        "their colours, or save them as grey PNG of object ids"
+                    )
+
+
 def table_of(conventions: Conventions) -> Table | None:
     """Returns the table that the settings give; None without one."""
     if conventions.colours is None:
@@ -177,7 +196,7 @@ def _line(text: str) -> tuple[str | None, Colour]:
         raise ValueError(f"data.colours has {text.strip()[:60]!r}, no colour: give a file or text of lines such as dog #ff0000")
     rest = f"{text[: match.start()]} {text[match.end() :]}"
     name = rest.strip(" \t:,=;'\"\r")
-    if re.search(r"\d+\s+\d+", name):
+    if match.re is TRIPLE and re.search(r"(?:^|\s)\d+(?:\s|$)", name):
         raise ValueError(f"data.colours has {text.strip()[:60]!r}, with too many numbers: write lines such as dog #ff0000")
     return name or None, colour
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from revseg.labels.assignment import masks_by_frame, positions_of
-from revseg.labels.colours import Table, is_coloured, read_coloured, table_found, table_of
+from revseg.labels.colours import Table, check_palettes, is_coloured, read_coloured, table_found, table_of
 from revseg.labels.conventions import Conventions, given_names
 from revseg.labels.files import check_labels
 from revseg.labels.formats.archive import is_archive, unpacked
@@ -188,7 +188,10 @@ def _table(files: list[Path], conventions: Conventions) -> Table | None:
         return None
     if conventions.colours is not None:
         return table_of(conventions)
-    return table_found(files, conventions) if any(map(is_coloured, files)) else None
+    if any(map(is_coloured, files)):
+        return table_found(files, conventions)
+    check_palettes(files)
+    return None
 
 
 def _known(

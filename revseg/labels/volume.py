@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from revseg.labels.palette import VOID
 from revseg.labels.suspicion import tell_suspicion
 from revseg.labels.values import is_soft
 from revseg.video.names import identity
-from revseg.video.slices import Slices, open_slices
+from revseg.video.slices import Slices, format_of, open_slices
 
 
 def read_volume(path: Path, frames: Frames) -> tuple[Tensor, tuple[int, ...]]:
@@ -22,6 +23,12 @@ def read_volume(path: Path, frames: Frames) -> tuple[Tensor, tuple[int, ...]]:
     slices = open_slices(path, labels=True)
     rows = _rows(slices, frames)
     labelled = [position for position, row in enumerate(rows) if (_labels(slices, row) != VOID).any()]
+    if is_layer(slices):
+        drawn = [position for position in labelled if _labels(slices, rows[position]).any()]
+        if drawn and len(drawn) < len(labelled):
+            told = f"labels {path}: a labels layer as napari writes it; {len(labelled) - len(drawn)} frames that show no object"
+            logging.getLogger(__name__).info(f"{told} are not labels")
+            labelled = drawn
     if not labelled:
         raise ValueError(f"volume of labels {slices.path} is 255, unknown, throughout: label a few voxels of {frames.source}")
     masks = torch.empty(len(labelled), *frames.native_size, dtype=torch.uint8)
@@ -35,6 +42,11 @@ def read_volume(path: Path, frames: Frames) -> tuple[Tensor, tuple[int, ...]]:
         mask.copy_(torch.from_numpy(values))
     tell_suspicion(masks, slices.path)
     return masks, tuple(labelled)
+
+
+def is_layer(slices: Slices) -> bool:
+    """Whether numbers are of 32 bits or more in a TIFF file, as napari writes them: there 0 is what nobody has drawn on."""
+    return format_of(slices.path) == "tif" and slices.dtype.kind in "ui" and slices.dtype.itemsize >= 4
 
 
 def _rows(slices: Slices, frames: Frames) -> list[int]:

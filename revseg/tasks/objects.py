@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from revseg.labels.conventions import given_names
 from revseg.labels.dataset import objects_in
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
@@ -94,4 +95,4 @@ def trained_objects(checkpoint: Checkpoint) -> Objects:
         return Objects()
     # Checkpoints that name no objects are of networks whose classes are the ids.
     ids = tuple(checkpoint.recipe.get("objects") or range(1, checkpoint.network.outputs))
-    return Objects(ids, {int(number): name for number, name in (checkpoint.recipe.get("names") or {}).items()})
+    return Objects(ids, given_names(checkpoint.recipe.get("names") or None))

@@ -19,7 +19,7 @@ KNOWN = "COCO, YouTube-VIS, labelme, CVAT XML 1.1 and YOLO segmentation are read
 
 def document_at(path: Path, video: str) -> Document | None:
     """Returns what a file or a folder of a tool says; None where it is none, but pictures or a volume. video: its name."""
-    return _in_folder(path, video, root=path) if path.is_dir() else _in_file(path, video)
+    return _in_folder(path, video) if path.is_dir() else _in_file(path, video)
 
 
 def _in_file(path: Path, video: str) -> Document | None:
@@ -44,7 +44,7 @@ def _of_json(content: Any, path: Path, *, video: str) -> Document:
     raise ValueError(f"labels {path} are JSON of an unknown kind: {KNOWN}")
 
 
-def _in_folder(folder: Path, video: str, *, root: Path, depth: int = 0) -> Document | None:
+def _in_folder(folder: Path, video: str, depth: int = 0) -> Document | None:
     """What the files of a folder say, or those of its only folder that has any."""
     texts = {suffix: sorted(p for p in visible(folder) if p.suffix.lower() == suffix) for suffix in (".json", ".xml")}
     masks = bool(mask_files(folder))
@@ -59,14 +59,14 @@ def _in_folder(folder: Path, video: str, *, root: Path, depth: int = 0) -> Docum
         return _in_file(found[0], video)
     files = yolo.label_files(folder)
     if files and yolo.recognises(files):
-        return yolo.read(files, root)
+        return yolo.read(files)
     if depth == DEEPEST:
         return None
     inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     places = [path for path in inner if path.name.lower() not in PICTURES and _holds(path, depth + 1)]
     if len(places) > 1:
         raise ValueError(f"labels lie in {places[0]} and in {places[1].name}: give one of them")
-    return _in_folder(places[0], video, root=root, depth=depth + 1) if places else None
+    return _in_folder(places[0], video, depth=depth + 1) if places else None
 
 
 def _holds(folder: Path, depth: int) -> bool:

@@ -21,7 +21,8 @@ from revseg.labels.formats.document import Document, Drawing, Figure, Points, Sh
 from revseg.labels.formats.figures import Patch, Polygons, Strokes, box, ellipse
 from revseg.labels.formats.text import AGAIN, number, points_of, read_json
 
-LEAST = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2, "linestrip": 2, "line": 2, "point": 1, "points": 1}
+AREAS = {"polygon": 3, "rectangle": 2, "oriented_rectangle": 4, "circle": 2, "mask": 2}
+LEAST = AREAS | {"linestrip": 2, "line": 2, "point": 1, "points": 1}
 """Kinds of shapes, and how many points each has at least."""
 
 
@@ -86,7 +87,7 @@ def _shape(shape: Any, where: str) -> Shape:
 
 
 def _figure(kind: str, points: Points, shape: dict[str, Any]) -> Figure:
-    if kind == "polygon":
+    if kind in ("polygon", "oriented_rectangle"):
         return Polygons((points,))
     if kind == "rectangle":
         (left, top), (right, bottom) = points.min(0), points.max(0)

@@ -98,13 +98,12 @@ def paint(
     parts = [(shape, shape.figure.pixels(size, stroke_width)) for shape in drawing.shapes]
     if document.smaller_on_top:
         parts.sort(key=lambda part: -int(part[1].sum()))
-    covered, several = np.zeros(size, bool), np.zeros(size, bool)
+    several = np.zeros(size, bool)
     for shape, pixels in parts:
         number = numbering.id_of(shape)
         if not pixels.any():
             overlap.nothing.append(f"{shape.label} on {drawing.name}")
-        several |= pixels & covered & (mask != number)
-        covered |= pixels
+        several |= pixels & (mask != number) & (mask > 0) & (mask < VOID)
         mask[pixels] = number
     if several.any():
         overlap.pixels += int(several.sum())

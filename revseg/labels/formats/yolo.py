@@ -12,31 +12,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import yaml
 
 from revseg.labels.formats.document import Document, Drawing, Points, Raster, Shape, Size
-from revseg.labels.formats.figures import Polygons
 from revseg.labels.formats.text import AGAIN, number, read_bytes
 from revseg.video.folder import visible
 
 NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "classes.txt", "obj.names")
 LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt", "classes.txt", "obj.names", "readme.txt", "readme.roboflow.txt")
 """Text files beside labels that are none."""
-ABOVE = 3
-"""How many folders above the labels the names of classes may lie."""
+FOLDERS = ("labels", "obj_train_data")
+"""Folders of labels in a dataset; beside them lie the names of classes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """A polygon in shares of width and height."""
+    """A polygon in shares of width and height. Its corners are middles of pixels that belong to it, as in Ultralytics."""
 
     outline: Points
     whole: bool = True
 
     def pixels(self, size: Size, stroke_width: int) -> Raster:
         """Returns the pixels in a picture of a size."""
-        return Polygons((self.outline * size[::-1],)).pixels(size, stroke_width)
+        canvas = np.zeros(size, np.uint8)
+        cv2.fillPoly(canvas, [np.rint(self.outline * size[::-1]).astype(np.int32)], 1)
+        return canvas.astype(bool)
 
 
 def label_files(folder: Path) -> list[Path]:
@@ -53,9 +55,9 @@ def recognises(files: Sequence[Path]) -> bool:
     return False
 
 
-def read(files: Sequence[Path], root: Path) -> Document:
-    """Returns the frames of the files. root: the folder that was given, above which no names are looked for."""
-    names = _names(files[0].parent, root)
+def read(files: Sequence[Path]) -> Document:
+    """Returns the frames of the files of one folder."""
+    names = _names(files[0].parent)
     drawings, empty = [], 0
     for path in files:
         shapes = _shapes(path, names)
@@ -96,16 +98,13 @@ def _lines(path: Path) -> list[str]:
         raise ValueError(f"labels {path} are not text in UTF-8: {AGAIN}") from error
 
 
-def _names(folder: Path, root: Path) -> list[str]:
-    """Names of classes, from the folder of the labels or one above it, up to the one that was given or, for that, its parent."""
-    places = [folder, *folder.parents][: ABOVE + 1]
-    for place in places:
-        for path in map(place.joinpath, NAMES):
-            if path.is_file():
-                return _names_in(path)
-        if place == root.parent:
-            break
-    return []
+def _names(folder: Path) -> list[str]:
+    """Names of classes, from the folder of the files, or from a dataset whose labels they are."""
+    places = [folder]
+    for labels in (folder, folder.parent):
+        if labels.name.lower() in FOLDERS:
+            places = [folder, *folder.parents][: 2 if labels == folder else 3]
+    return next((_names_in(place / name) for place in places for name in NAMES if (place / name).is_file()), [])
 
 
 def _names_in(path: Path) -> list[str]:
