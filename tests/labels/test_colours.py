@@ -153,6 +153,6 @@ def test_the_folder_of_a_dataset(root: str, tmp_path: Path) -> None:
     found = read(tmp_path)
     assert np.array_equal(found.masks, [expected((A, 1))])
     assert found.names == ({1: "dog"} if root == "VOS" else {})
-    write_mask(tmp_path / places[root] / "720p" / "clip" / "00003.png", expected((A, 1)))
+    write_mask(tmp_path / "Annotations" / "720p" / "clip" / "00003.png", expected((A, 1)))
     with pytest.raises(ValueError, match=r"masks of clip lie in .*clip and in .*clip: give one of them"):
         read(tmp_path)
