@@ -23,6 +23,7 @@ from revseg.device import choose_device
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
+from revseg.evidence.strokes import spread
 from revseg.labels.dataset import load_own, load_unlabelled
 from revseg.labels.sample import Sample
 from revseg.network.compilation import compiled_meanwhile
@@ -62,7 +63,7 @@ def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
     objects.check(video, net.config.outputs)
     for sentence in vanishing(video, config.data.height):
         LOG.warning(sentence)
-    video = objects.as_classes(video)
+    video = spread(objects.as_classes(video), config.evidence.strokes)
     with locked_output(output):
         with compiled_meanwhile(net.config, net.device):
             observed = observed_video(video, config, checkpoint, net=net, output=output)

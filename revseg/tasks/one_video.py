@@ -14,6 +14,7 @@ from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
+from revseg.evidence.strokes import spread
 from revseg.labels.dataset import evenly_spaced
 from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
@@ -195,6 +196,8 @@ def open_video(
     count = len(known.labelled_frames)
     chosen = range(count) if data.labelled_frames is None else evenly_spaced(count, data.labelled_frames)
     labelled = known.select(known.labelled_frames[i] for i in chosen)
+    if evidence.source != "none" and sees_evidence:
+        labelled = spread(labelled, evidence.strokes)
     others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
     truth = load_truth(data, labelled) or (known.select(others) if others else None)
     told = [known] if truth is None else [known, truth]
