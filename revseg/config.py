@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from revseg.evidence.config import EvidenceConfig
+from revseg.labels.conventions import Conventions, check_conventions
 from revseg.network.config import NetworkConfig
 from revseg.runs.verbosity import check_verbosity
 from revseg.tasks.config import DataConfig, GuidanceConfig, check_scale
@@ -79,13 +80,22 @@ class PredictDataConfig:
     video: str = "???"
     """The video or volume: a file, or a folder; may be given without data.video=."""
     masks: str | None = None
-    """Folder with masks of some of its frames, 00012.png labels frame 12, or a volume of labels; null: none are known."""
+    """Labels of some of its frames, written in any way that the training takes; null: none are known."""
     axes: str | None = None
     """Order of the axes of a .npy volume: null: THW or THWC; CTHW: channels first. In a folder of .npy files without T."""
     scale: Any = None
     """Which values of a volume become 0 and 255, as in the training; null: the same as there."""
     encoding: str = "davis2017"
     """How masks are written: davis2016 (0 and 255 = object) or davis2017 (object ids, 255 = void)."""
+    colours: Any = None
+    """Colours of masks: text such as "dog #ff0000, cat #00ff00", a file of such lines, or a list. null: where masks are RGB, all
+    colours in them but black."""
+    names: Any = None
+    """Names of objects, as in the training; null: the same as there, where the labels have names."""
+    objects: str | None = None
+    """What is an object: classes, or instances, which a tool follows from frame to frame; null: instances where it does."""
+    stroke_width: int = 5
+    """Width in pixels of lines and points among the labels."""
     height: int | None = None
     """Height of the frames that the network sees; null: that of the training."""
     max_frames: int | None = None
@@ -104,6 +114,18 @@ class PredictDataConfig:
             raise ValueError(f"data.on_error is {self.on_error}; choose stop or skip")
         check_decoder(self.decoder)
         check_scale(self.scale)
+        check_conventions(names=self.names, objects=self.objects, stroke_width=self.stroke_width)
+
+    @property
+    def conventions(self) -> Conventions:
+        """How labels are to be read."""
+        return Conventions(
+            self.encoding,
+            colours=self.colours,
+            names=self.names,
+            objects=self.objects,
+            stroke_width=self.stroke_width,
+        )
 
 
 @dataclass(frozen=True)

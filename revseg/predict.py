@@ -10,7 +10,7 @@ what moves by itself, and one that was trained on a single video predicts from t
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -23,6 +23,7 @@ from revseg.device import choose_device
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
+from revseg.evidence.strokes import spread
 from revseg.labels.dataset import load_own, load_unlabelled
 from revseg.labels.sample import Sample
 from revseg.network.compilation import compiled_meanwhile
@@ -63,7 +64,7 @@ def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
     objects.check(video, net.config.outputs)
     for sentence in vanishing(video, config.data.height):
         LOG.warning(sentence)
-    video = objects.as_classes(video)
+    video = spread(objects.as_classes(video), config.evidence.strokes)
     with locked_output(output):
         with compiled_meanwhile(net.config, net.device):
             observed = observed_video(video, config, checkpoint, net=net, output=output)
@@ -84,8 +85,14 @@ def as_trained(config: PredictConfig, checkpoint: Checkpoint, given: Collection[
     recipe = checkpoint.recipe
     known = {f"evidence.{key}": value for key, value in flat(recipe.get("evidence", {})).items()}
     known |= {"placements": recipe.get("placements", 1), "data.height": checkpoint.height, "data.scale": recipe.get("scale")}
+    known |= {"data.names": recipe.get("names") or None}
     names = {setting.key for setting in leaves(PredictConfig)}
-    own = (("placements", config.placements), ("data.height", config.data.height), ("data.scale", config.data.scale))
+    own = (
+        ("placements", config.placements),
+        ("data.height", config.data.height),
+        ("data.scale", config.data.scale),
+        ("data.names", config.data.names),
+    )
     null = {name for name, value in own if value is None}
     return updated(config, {key: known[key] for key in known if key in null or (key in names and not covers(given, key))})
 
@@ -100,7 +107,9 @@ def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
 
 def load_video(data: PredictDataConfig, height: int | None) -> Sample:
     """The video at a height, with the masks that are given."""
-    load_it = load_unlabelled if data.masks is None else partial(load_own, masks=data.masks, encoding=data.encoding)
+    load_it: Callable[..., Sample] = load_unlabelled
+    if data.masks is not None:
+        load_it = partial(load_own, masks=data.masks, encoding=data.encoding, conventions=data.conventions)
     given = {name: getattr(data, name) for name in ("max_frames", "on_error", "axes", "scale", "decoder")}
     return load_it(data.video, height=height, **given)
 

@@ -203,6 +203,7 @@ def new_trainer(config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFo
             "evidence": asdict(config.evidence),
             "scale": task.scale,
             "objects": None if task.objects is None else list(task.objects.ids),
+            "names": None if task.objects is None else {str(number): name for number, name in task.objects.names.items()},
         },
     )
 

@@ -46,6 +46,25 @@ class FlowConfig:
 
 
 @dataclass(frozen=True)
+class StrokesConfig:
+    """How strokes and points become labels of whole frames (``spread``), where no frame is labelled wholly."""
+
+    spread: bool = True
+    """Whether they do, by colour; else optical flow has nothing to carry along, and the run stops."""
+    height: int = 240
+    """Lines at which objects are cut out, at most."""
+    iterations: int = 5
+    """Iterations of GrabCut."""
+    margin: int = 1
+    """Pixels to both sides of a contour that stay unknown."""
+
+    def __post_init__(self) -> None:
+        _whole("strokes.height", self.height, least=1)
+        _whole("strokes.iterations", self.iterations, least=1, most=100)
+        _whole("strokes.margin", self.margin, least=0, most=100)
+
+
+@dataclass(frozen=True)
 class CarryConfig:
     """How much each of the two ways counts on which labels are carried to a frame (``carry``)."""
 
@@ -179,6 +198,7 @@ class EvidenceConfig:
     cache: bool = True
     """Whether flow and evidence are kept in the run folder, so that a later run computes only what has changed."""
     flow: FlowConfig = field(default_factory=FlowConfig)
+    strokes: StrokesConfig = field(default_factory=StrokesConfig)
     carry: CarryConfig = field(default_factory=CarryConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)

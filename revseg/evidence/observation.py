@@ -83,7 +83,7 @@ def observe(
         if not whole.labelled_frames:
             raise ValueError(
                 f"no frame of {video.source} has labels on half of its pixels, which optical flow could carry along; set "
-                "experiment=volume or evidence=none, or label a whole frame"
+                "experiment=volume or evidence=none, or label a whole frame, or draw strokes of the background too"
             )
         carried = carry(whole, classes, flow=flow, config=config, shares=shares, cache=cache)
         returned = tuple(one.resized(size) for one in carried.returned)

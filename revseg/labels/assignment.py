@@ -7,10 +7,10 @@ of a mask is that of its frame: 12.png, frame_000012.png and clip_00012_mask.png
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from revseg.labels.files import SUFFIXES, mask_files, masks_by_name
+from revseg.labels.files import SUFFIXES, by_name, mask_files
 from revseg.labels.frames import Frames
 from revseg.video.folder import some, visible
 from revseg.video.names import NUMBER, Identity, identity, is_fraction, is_time, kind, tell_once
@@ -18,20 +18,26 @@ from revseg.video.names import NUMBER, Identity, identity, is_fraction, is_time,
 
 def masks_by_frame(folder: Path, frames: Frames) -> dict[int, Path]:
     """Returns the position in the volume and the mask of each labelled frame, in order. Tells how names were understood."""
-    positions = {identity(name): position for position, name in enumerate(frames.names)}
-    lost = {identity(name) for name in frames.lost}
-    found: dict[int, Path] = {}
-    keys = _numbers(folder, frames) if frames.numbered else masks_by_name(folder)
-    for key, path in keys.items():
-        if key in positions:
-            found[positions[key]] = path
-        elif key not in lost and not (frames.cut and _follows(key, frames)):
-            raise ValueError(_no_frame(path, frames) + _from_1(keys, frames))
+    found = positions_of(mask_files(folder), frames)
     unused = _unused(folder, frames)
     if not found:
         raise ValueError(_none(folder, frames, unused))
     if unused:
         tell_once(f"{folder}: {some(unused)} not used: masks are PNG, BMP or TIFF")
+    return found
+
+
+def positions_of(masks: Sequence[Path], frames: Frames) -> dict[int, Path]:
+    """Returns the position in the volume of the frame of each mask, in order, by names alone. Tells how they were understood."""
+    positions = {identity(name): position for position, name in enumerate(frames.names)}
+    lost = {identity(name) for name in frames.lost}
+    found: dict[int, Path] = {}
+    keys = _numbers(masks, frames) if frames.numbered else by_name(masks)
+    for key, path in keys.items():
+        if key in positions:
+            found[positions[key]] = path
+        elif key not in lost and not (frames.cut and _follows(key, frames)):
+            raise ValueError(_no_frame(path, frames) + _from_1(keys, frames))
     if any(not path.stem.isdecimal() for path in found.values()) and frames.numbered:
         position, path = next(iter(sorted(found.items())))
         told = f"{path.name} labels frame {frames.names[position]} of {frames.source}, counted from 0"
@@ -39,9 +45,9 @@ def masks_by_frame(folder: Path, frames: Frames) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def _numbers(folder: Path, frames: Frames) -> dict[Identity, Path]:
-    """Returns the masks of a folder by the identity of the frame whose number is in their names."""
-    names = {path: _without(frames.source.stem, path.stem) for path in mask_files(folder)}
+def _numbers(masks: Sequence[Path], frames: Frames) -> dict[Identity, Path]:
+    """Returns masks by the identity of the frame whose number is in their names."""
+    names = {path: _without(frames.source.stem, path.stem) for path in masks}
     for path, name in names.items():
         if not NUMBER.search(name):
             raise ValueError(_no_frame(path, frames))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from revseg.labels.conventions import Conventions
 from revseg.labels.files import check_labels, mask_files
 from revseg.labels.frames import Frames
 from revseg.labels.lists import read_names
@@ -67,7 +68,9 @@ class DavisDataset:
         """Returns a sequence, of the split or not, with all its masks. show: whether decoding has a bar."""
         source = self.folder_of(name)
         video = read_video(source, height=height, max_frames=max_frames, show=show, decoder=self.decoder)
-        return _sample(name, source, video, masks=self.annotations / name, encoding=self.encoding, max_frames=max_frames)
+        return _sample(
+            name, source, video, masks=self.annotations / name, conventions=Conventions(self.encoding), max_frames=max_frames
+        )
 
     def classes(self, name: str) -> int:
         """Returns the number of classes that the first mask of a sequence needs, background included."""
@@ -104,10 +107,12 @@ def load_own(
     axes: str | None = None,
     scale: Any = None,
     decoder: str = "process",
+    conventions: Conventions | None = None,
 ) -> Sample:
     """Returns a video or a volume (``read_video``), with labels of some of its frames (``read_labels``).
 
-    The mask `00012.png` labels frame 12 of a file, counted from 0, and the frame `00012.jpg` of a folder.
+    encoding: of PNG masks. conventions: what else is known of the labels. The mask `00012.png` labels frame 12 of a file, counted
+    from 0, and the frame `00012.jpg` of a folder.
     """
     check_encoding(encoding)
     check_labels(Path(masks))
@@ -122,7 +127,8 @@ def load_own(
         scale=scale,
         decoder=decoder,
     )
-    return _sample(source.stem, source, content, masks=Path(masks), encoding=encoding, max_frames=max_frames)
+    conventions = replace(conventions or Conventions(), encoding=encoding)
+    return _sample(source.stem, source, content, masks=Path(masks), conventions=conventions, max_frames=max_frames)
 
 
 def load_unlabelled(
@@ -168,11 +174,11 @@ def objects_in(labels: Tensor) -> list[int]:
     return sorted(found - {0, VOID})
 
 
-def _sample(name: str, source: Path, video: Video, masks: Path, encoding: str, max_frames: int | None) -> Sample:
+def _sample(name: str, source: Path, video: Video, *, masks: Path, conventions: Conventions, max_frames: int | None) -> Sample:
     """A video with its masks."""
     sample = _unlabelled(name, source, video, max_frames=max_frames)
-    found, frames = read_labels(masks, frames_of(sample), encoding)
-    return replace(sample, masks=found, labelled_frames=frames)
+    found = read_labels(masks, frames_of(sample), conventions)
+    return replace(sample, masks=found.masks, labelled_frames=found.frames, object_names=found.names)
 
 
 def _unlabelled(name: str, source: Path, video: Video, max_frames: int | None) -> Sample:

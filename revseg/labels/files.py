@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from revseg.video.folder import SUFFIXES as PICTURES
@@ -13,7 +14,7 @@ from revseg.video.slices import format_of
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 """Files that hold a mask without loss. JPEG changes labels."""
 ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".xz", ".bz2")
-TEXTS = (".json", ".xml", ".txt", ".csv", ".yaml", ".yml")
+TEXTS = (".txt", ".csv", ".yaml", ".yml")
 FOLDER = "folder with a PNG for each labelled frame, named like the frame"
 
 
@@ -25,8 +26,13 @@ def mask_files(folder: Path) -> list[Path]:
 
 def masks_by_name(folder: Path) -> dict[Identity, Path]:
     """Returns the masks of a folder in order, by what their names stand for: 12.png and 00012.png are masks of one frame."""
+    return by_name(mask_files(folder))
+
+
+def by_name(masks: Iterable[Path]) -> dict[Identity, Path]:
+    """Returns masks by what their names stand for. Raises ValueError for two of one frame."""
     found: dict[Identity, Path] = {}
-    for path in mask_files(folder):
+    for path in masks:
         if (other := found.setdefault(identity(path.stem), path)) != path:
             raise ValueError(f"{path} and {other} are masks of one frame: remove one")
     return found
@@ -39,13 +45,9 @@ def check_labels(path: Path) -> None:
     if not path.exists():
         raise ValueError(f"folder of masks {path} does not exist: make it, with a PNG per labelled frame")
     suffix = path.suffix.lower()
-    if suffix in ARCHIVES or zipfile.is_zipfile(path):
-        raise ValueError(f"masks {path} are an archive: unpack it, and give the {FOLDER}")
+    if suffix in ARCHIVES and not zipfile.is_zipfile(path):
+        raise ValueError(f"masks {path} are an archive that is not read: unpack it, and give the folder, or pack it as zip")
     if suffix in (*SUFFIXES, *PICTURES):
         raise ValueError(f"masks {path} are a single picture: put it into a folder, named like its frame, and give the folder")
     if suffix in TEXTS:
-        raise ValueError(f"masks {path} are a text file: export masks from the tool that wrote it, and give the {FOLDER}")
-    raise ValueError(
-        f"masks {path} are one file: give a {FOLDER}; of a video without loss, "
-        f"ffmpeg -i {path.name} -fps_mode passthrough -start_number 0 masks/%05d.png writes them"
-    )
+        raise ValueError(f"masks {path} are a text file of no known kind: give COCO, labelme or CVAT, or a {FOLDER}")

@@ -1,107 +1,207 @@
-"""Labels of a video: a folder with a PNG for each labelled frame, or one volume, a .npy or TIFF file (T, H, W) of whole numbers.
+"""Labels of a video, however they are written: what lies at a path is recognised by its content and told in one line.
 
-In a volume 255 is unknown, so that a few points, scribbles or boreholes will do. A frame that shows any label is labelled.
+A folder with a PNG for each labelled frame, or one volume, a .npy or TIFF file (T, H, W) of whole numbers, or what annotation
+tools write (``formats``). 255 is unknown, so that a few points, scribbles or boreholes will do. A frame that shows any label is
+labelled.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from revseg.labels.assignment import masks_by_frame
+from revseg.labels.assignment import masks_by_frame, positions_of
+from revseg.labels.colours import Table, check_palettes, is_coloured, read_coloured, table_found, table_of
+from revseg.labels.conventions import Conventions, given_names
 from revseg.labels.files import check_labels
+from revseg.labels.formats.archive import is_archive, unpacked
+from revseg.labels.formats.document import Document
+from revseg.labels.formats.find import document_at
+from revseg.labels.formats.matte import read_matte
+from revseg.labels.formats.paint import Overlap, number_objects, paint
+from revseg.labels.formats.sequences import only_place, sequence_at
 from revseg.labels.frames import Frames
 from revseg.labels.masks import read_mask
 from revseg.labels.palette import VOID
 from revseg.labels.suspicion import tell_suspicion
-from revseg.labels.values import is_soft
+from revseg.labels.volume import read_volume
 from revseg.video.folder import some
 from revseg.video.names import identity, tell_once
-from revseg.video.slices import Slices, open_slices
-
-Masks = tuple[Tensor, tuple[int, ...]]
-"""(L, H, W) uint8 at the video's own size, and the positions of these frames."""
+from revseg.video.slices import format_of
 
 
-def read_labels(path: Path, frames: Frames, encoding: str) -> Masks:
+class Labelled(NamedTuple):
+    """The labelled frames of a video."""
+
+    masks: Tensor
+    """(L, H, W) uint8 at the video's own size."""
+    frames: tuple[int, ...]
+    """Their positions, ascending."""
+    names: Mapping[int, str] = {}
+    """Names of objects by their ids, as far as there are any."""
+
+
+def read_labels(path: Path, frames: Frames, conventions: Conventions) -> Labelled:
     """Returns the masks of a video's labelled frames. Raises ValueError in one sentence where they do not fit it."""
     check_labels(path)
-    if not path.is_dir():
-        if encoding != "davis2017":
-            raise ValueError(f"data.encoding={encoding} is for PNG masks, {path} is a volume of object ids: leave it out")
-        return _of_volume(open_slices(path, labels=True), frames)
-    return _of_folder(path, frames, encoding)
+    with unpacked(path) as place:
+        try:
+            return _read(place, frames, conventions, path=path)
+        except ValueError as error:
+            if place == path:
+                raise
+            raise ValueError(str(error).replace(str(place), str(path))) from error
 
 
-def _of_volume(slices: Slices, frames: Frames) -> Masks:
-    rows = _rows(slices, frames)
-    labelled = [position for position, row in enumerate(rows) if (_labels(slices, row) != VOID).any()]
-    if not labelled:
-        raise ValueError(f"volume of labels {slices.path} is 255, unknown, throughout: label a few voxels of {frames.source}")
-    masks = torch.empty(len(labelled), *frames.native_size, dtype=torch.uint8)
-    for mask, position in zip(masks, labelled, strict=True):
-        values = _labels(slices, rows[position])
-        if is_soft(values):
+def _read(place: Path, frames: Frames, conventions: Conventions, *, path: Path) -> Labelled:
+    """path: what was given, where `place` is the folder that an archive was unpacked to."""
+    if not place.is_dir() and format_of(place) is not None:
+        _only_ids(conventions, path, "a volume of object ids")
+        return Labelled(*read_volume(place, frames), given_names(conventions.names))
+    document = document_at(place, frames.source.stem)
+    if document is not None:
+        _only_ids(conventions, path, document.title)
+        return _of_document(document, frames, conventions, path=path)
+    if not place.is_dir():
+        _only_ids(conventions, path, "a matte")
+        masks, positions = read_matte(place, frames)
+        tell_suspicion(masks, path)
+        _tell(path, "matte", len(positions), names=given_names(conventions.names))
+        return Labelled(masks, positions, given_names(conventions.names))
+    sequence = sequence_at(place, frames.source.stem)
+    folder = only_place(place) if is_archive(path) and sequence.folder == place else sequence.folder
+    if conventions.colours is None and sequence.colours is not None:
+        conventions = replace(conventions, colours=str(sequence.colours))
+    found = _of_folder(folder, frames, conventions)
+    return found._replace(names={**sequence.names, **found.names})
+
+
+def _only_ids(conventions: Conventions, path: Path, what: str) -> None:
+    if conventions.encoding != "davis2017":
+        raise ValueError(f"data.encoding={conventions.encoding} is for PNG masks, {path} is {what}: leave it out")
+    if conventions.colours is not None:
+        raise ValueError(f"data.colours is for PNG masks, {path} is {what}: leave it out")
+
+
+def _of_document(document: Document, frames: Frames, conventions: Conventions, *, path: Path) -> Labelled:
+    keys = {path / _frame_name(drawing.name, frames): drawing for drawing in document.drawings}
+    if len(keys) < len(document.drawings):
+        raise ValueError(f"labels {path} have two pictures of one name: export the frames of one video")
+    found = positions_of(list(keys), frames)
+    if not found:
+        raise ValueError(
+            f"no labelled frame: {path}, {document.title}, labels none of {frames.source}; label some and export again"
+        )
+    numbering = number_objects(document, conventions, f"labels {path}")
+    masks = torch.empty(len(found), *frames.native_size, dtype=torch.uint8)
+    overlap = Overlap()
+    for row, key in zip(masks, found.values(), strict=True):
+        drawing = keys[key]
+        if drawing.size not in (None, frames.native_size):
+            height, width = drawing.size
             raise ValueError(
-                f"slice {rows[position]} of volume of labels {slices.path} has soft edges, with values between 0 and 255: set "
-                "all values from 128 on to 1 and the others to 0"
+                f"{key} is {width} x {height} pixels, but its frame in {frames.source} is {frames.native_size[1]} x "
+                f"{frames.native_size[0]}: label the video at its own size"
             )
-        mask.copy_(torch.from_numpy(values))
-    tell_suspicion(masks, slices.path)
-    return masks, tuple(labelled)
+        try:
+            mask = paint(
+                drawing,
+                numbering,
+                frames.native_size,
+                document=document,
+                stroke_width=conventions.stroke_width,
+                overlap=overlap,
+            )
+        except ValueError as error:
+            raise ValueError(f"labels of {drawing.name} in {path} cannot be read ({error}): export them again") from error
+        row.copy_(torch.from_numpy(mask))
+    remarks = [*document.remarks, *_remarks(overlap, document)]
+    _tell(path, document.title, len(found), names=numbering.names, remarks=remarks)
+    return _known(masks, tuple(found), [key.name for key in found.values()], path=path, frames=frames, names=numbering.names)
 
 
-def _rows(slices: Slices, frames: Frames) -> list[int]:
-    """The slice of each frame; a frame that could not be decoded has a slice, too."""
-    height, width, channels = slices.shape
-    names = sorted([*frames.names, *frames.lost], key=identity)
-    there = len(slices.names)
-    if channels != 1 or (height, width) != frames.native_size or there < len(names) or (there > len(names) and not frames.cut):
-        shape = (there, height, width, channels)[: 3 if channels == 1 else 4]
-        raise ValueError(
-            f"volume of labels {slices.path} has shape {shape}, but {frames.source} is (T, H, W) = "
-            f"{(len(names), *frames.native_size)}: give a label for each of its voxels, 255 where it is unknown"
-        )
-    if slices.dtype.kind not in "bui":
-        raise ValueError(f"volume of labels {slices.path} has values of type {slices.dtype}: save it as whole numbers")
-    position = {name: number for number, name in enumerate(names)}
-    return [position[name] for name in frames.names]
+def _frame_name(name: str, frames: Frames) -> str:
+    """The name without its folders. The number of a frame in a folder of frames is that of its place there."""
+    plain = name.replace("\\", "/").rsplit("/", 1)[-1]
+    if frames.numbered or not plain.isdecimal() or any(identity(plain) == identity(each) for each in frames.names):
+        return plain
+    there = sorted([*frames.names, *frames.lost], key=identity)
+    return there[int(plain)] if int(plain) < len(there) else plain
 
 
-def _labels(slices: Slices, row: int) -> NDArray[np.uint8]:
-    values = slices.read(row)[..., 0]
-    least, most = int(values.min()), int(values.max())
-    if least < 0 or most > VOID:
-        raise ValueError(
-            f"volume of labels {slices.path} holds {least if least < 0 else most} in slice {row}: labels are "
-            "0 to 254, and 255 is unknown"
-        )
-    return np.array(values, np.uint8)
+def _remarks(overlap: Overlap, document: Document) -> list[str]:
+    found = []
+    if overlap.pixels:
+        which = "the smaller" if document.smaller_on_top else "the topmost"
+        found.append(f"{overlap.pixels} pixels lie in several objects, {which} counts: {some(overlap.frames).rsplit(' ', 1)[0]}")
+    if overlap.nothing:
+        found.append(f"{some(overlap.nothing)} without any pixel")
+    return found
 
 
-def _of_folder(folder: Path, frames: Frames, encoding: str) -> Masks:
+def _tell(path: Path, title: str, count: int, *, names: Mapping[int, str], remarks: list[str] | None = None) -> None:
+    """One line on what was recognised."""
+    objects = ", ".join(f"{number} {name}" for number, name in sorted(names.items())[:20])
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    parts = [
+        f"{count} labelled frame{'s' if count != 1 else ''}",
+        *([f"objects {objects}{more}"] if names else []),
+        *(remarks or []),
+    ]
+    logging.getLogger(__name__).info(f"labels {path}: {title}, {'; '.join(parts)}")
+
+
+def _of_folder(folder: Path, frames: Frames, conventions: Conventions) -> Labelled:
     files = masks_by_frame(folder, frames)
+    table = _table(list(files.values()), conventions)
     native = torch.empty(len(files), *frames.native_size, dtype=torch.uint8)
     for row, path in zip(native, files.values(), strict=True):
-        mask = read_mask(path, encoding, ids=True)
+        mask = read_mask(path, conventions.encoding, ids=True) if table is None else read_coloured(path, table)
         if mask.shape != frames.native_size:
             raise ValueError(
                 f"mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, but its frame in {frames.source} is "
                 f"{frames.native_size[1]} x {frames.native_size[0]}: save it at the size of the frame"
             )
         row.copy_(torch.from_numpy(mask))
-    if not any(((mask > 0) & (mask < VOID)).any() for mask in native):  # nothing shows that values are ids
+    if table is None and not any(((mask > 0) & (mask < VOID)).any() for mask in native):  # nothing shows that values are ids
         for path in files.values():
-            read_mask(path, encoding)
-    known = [row for row, mask in enumerate(native) if (mask != VOID).any()]
+            read_mask(path, conventions.encoding)
+    names = given_names(conventions.names) if table is None else table.names
+    if table is not None:
+        _tell(folder, "masks by colour", len(files), names=names)
+    file_names = [path.name for path in files.values()]
+    return _known(native, tuple(files), file_names, path=folder, frames=frames, names=names)
+
+
+def _table(files: list[Path], conventions: Conventions) -> Table | None:
+    """What the colours of masks mean; None where pixels are numbers."""
+    if conventions.encoding == "davis2016":
+        if conventions.colours is not None:
+            raise ValueError("data.colours does not go with data.encoding=davis2016, in which white is the object: leave one out")
+        return None
+    if conventions.colours is not None:
+        return table_of(conventions)
+    if any(map(is_coloured, files)):
+        return table_found(files, conventions)
+    check_palettes(files)
+    return None
+
+
+def _known(
+    masks: Tensor, positions: tuple[int, ...], files: list[str], *, path: Path, frames: Frames, names: Mapping[int, str]
+) -> Labelled:
+    """Without the masks that are unknown throughout. Tells what is seldom meant."""
+    known = [row for row, mask in enumerate(masks) if (mask != VOID).any()]
     if not known:
-        raise ValueError(f"the masks in {folder} are 255, void, throughout: label some pixels of {frames.source}")
-    names = [path.name for path in files.values()]
-    if void := [name for row, name in enumerate(names) if row not in known]:
-        tell_once(f"{folder}: {some(void)} void all over, and labels nothing")
-    tell_suspicion(native[known], folder, [names[row] for row in known])
-    return native[known], tuple(np.array(list(files))[known].tolist())
+        raise ValueError(f"the masks in {path} are 255, void, throughout: label some pixels of {frames.source}")
+    if void := [name for row, name in enumerate(files) if row not in known]:
+        tell_once(f"{path}: {some(void)} void all over, and labels nothing")
+    tell_suspicion(masks[known], path, [files[row] for row in known])
+    return Labelled(masks[known], tuple(np.array(positions)[known].tolist()), names)

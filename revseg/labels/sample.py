@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,8 @@ class Sample:
     """Width of a pixel as it is to be shown, for a height of 1."""
     sound: bool = False
     """Whether the source has a sound track."""
+    object_names: Mapping[int, str] = field(default_factory=dict)
+    """Names of objects by their ids, as far as the labels or the settings have any."""
 
     def __post_init__(self) -> None:
         assert self.masks.shape == (len(self.labelled_frames), *self.native_size), self.masks.shape

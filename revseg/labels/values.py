@@ -100,6 +100,11 @@ def is_soft(values: NDArray[np.integer[Any]]) -> bool:
     return bool(np.count_nonzero(steps) > LEAST_SHARE * counts[1:255].sum())
 
 
+def rgba_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Returns (H, W, 4): the colour and the opacity of each pixel, of a palette image too."""
+    return np.array(_rgba(image))
+
+
 def _rgba(image: Image.Image) -> Image.Image:
     return image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from revseg.labels.conventions import Conventions, check_conventions
 from revseg.video.decoder import check_decoder
 
 
@@ -15,7 +16,8 @@ class DataConfig:
     video: str | None = None
     """Your video: a file, or a folder of frames. Or a volume: a .npy file, a TIFF stack of any depth, or a folder of either."""
     masks: str | None = None
-    """Folder of its masks: 00012.png labels frame 12. Or a .npy or TIFF file (T, H, W) of labels, 255 where they are unknown."""
+    """Its labels: a folder of masks, 00012.png labels frame 12; what COCO, YouTube-VIS, labelme, CVAT or YOLO wrote, also as zip;
+    a matte in black and white; a .npy or TIFF file (T, H, W). 255 is unknown. They are recognised by their content."""
     truth: str | None = None
     """Labels that only tell how good it is, written like data.masks. Pixels that are trained on are left out of them."""
     axes: str | None = None
@@ -40,6 +42,15 @@ class DataConfig:
     encoding: str | None = None
     """How masks are written: davis2016 (0 and 255 = object) or davis2017 (object ids, 255 = void); null: by year, own videos:
     davis2017."""
+    colours: Any = None
+    """Colours of masks: text such as "dog #ff0000, cat #00ff00", a file of such lines, or a list. null: where masks are RGB, all
+    colours in them but black."""
+    names: Any = None
+    """Names of objects: [dog,cat] of 1, 2, ..., or {7: dog}. Where the labels have names, it says which number each gets."""
+    objects: str | None = None
+    """What is an object: classes, or instances, which a tool follows from frame to frame; null: instances where it does."""
+    stroke_width: int = 5
+    """Width in pixels of lines and points among the labels. Beside them all is unknown."""
     labelled_frames: int | None = None
     """How many labelled frames are trained on, evenly spaced; the others tell how good it is. null: all."""
     height: int | None = 96
@@ -61,6 +72,18 @@ class DataConfig:
             raise ValueError(f"data.on_error is {self.on_error}; choose stop or skip")
         check_decoder(self.decoder)
         check_scale(self.scale)
+        check_conventions(names=self.names, objects=self.objects, stroke_width=self.stroke_width)
+
+    @property
+    def conventions(self) -> Conventions:
+        """How labels are to be read."""
+        return Conventions(
+            self.encoding or "davis2017",
+            colours=self.colours,
+            names=self.names,
+            objects=self.objects,
+            stroke_width=self.stroke_width,
+        )
 
 
 def check_scale(scale: Any) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from revseg.labels.conventions import given_names
 from revseg.labels.dataset import objects_in
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
@@ -23,6 +24,8 @@ class Objects:
 
     ids: tuple[int, ...] = ()
     """The ids of classes 1, 2, ... in the labels, and so in the masks that are written."""
+    names: Mapping[int, str] = field(default_factory=dict)
+    """Names of objects by their ids, as far as there are any."""
 
     @property
     def classes(self) -> int:
@@ -33,14 +36,27 @@ class Objects:
         """The id of class 1, 2, ..."""
         return self.ids[number - 1]
 
+    def named(self, number: int) -> dict[str, str]:
+        """The name of class 1, 2, ... as "name"; nothing where it has none."""
+        return {"name": self.names[self.id_of(number)]} if self.id_of(number) in self.names else {}
+
     def classes_in(self, samples: Iterable[Sample]) -> tuple[int, ...]:
         """The classes of the objects that labels show by their ids, ascending."""
         found = _ids_in(samples)
         return tuple(number for number, known in enumerate(self.ids, 1) if known in found)
 
     def with_those_of(self, samples: Iterable[Sample]) -> Objects:
-        """The same, and after them the other objects in the labels, by id."""
-        return Objects((*self.ids, *sorted(_ids_in(samples).difference(self.ids))))
+        """The same, and after them the other objects in the labels, by id. Raises ValueError where an id has two names."""
+        samples, names = list(samples), dict(self.names)
+        for sample in samples:
+            for number, name in sample.object_names.items():
+                if names.setdefault(number, name) != name:
+                    listed = ",".join(names[each] for each in sorted(names) if each in self.names or each == number)
+                    raise ValueError(
+                        f"object {number} of the labels of {sample.source} is {name!r}, but was {names[number]!r} before: give "
+                        f"data.names=[{listed}] or so, to number objects alike"
+                    )
+        return Objects((*self.ids, *sorted(_ids_in(samples).difference(self.ids))), names)
 
     def check(self, sample: Sample, classes: int) -> None:
         """Raises ValueError where a network has fewer classes."""
@@ -78,4 +94,5 @@ def trained_objects(checkpoint: Checkpoint) -> Objects:
     if checkpoint.label_count is None:
         return Objects()
     # Checkpoints that name no objects are of networks whose classes are the ids.
-    return Objects(tuple(checkpoint.recipe.get("objects") or range(1, checkpoint.network.outputs)))
+    ids = tuple(checkpoint.recipe.get("objects") or range(1, checkpoint.network.outputs))
+    return Objects(ids, given_names(checkpoint.recipe.get("names") or None))

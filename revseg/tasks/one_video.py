@@ -14,6 +14,7 @@ from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
+from revseg.evidence.strokes import spread
 from revseg.labels.dataset import evenly_spaced
 from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
@@ -151,7 +152,11 @@ class OneVideo:
             together = similarity_of_volume(masks, self.held_out, self.shown)
             metrics["volume_J"] = fmean(together.values())
             metrics["objects"] = {
-                str(self.objects.id_of(number)): {**measured(masks, self.held_out, [number]), "volume_J": together[number]}
+                str(self.objects.id_of(number)): {
+                    **self.objects.named(number),
+                    **measured(masks, self.held_out, [number]),
+                    "volume_J": together[number],
+                }
                 for number in self.shown
             }
             if (copies := copy_nearest(self.video)) is not None:
@@ -217,6 +222,8 @@ def open_video(
     count = len(known.labelled_frames)
     chosen = range(count) if data.labelled_frames is None else evenly_spaced(count, data.labelled_frames)
     labelled = known.select(known.labelled_frames[i] for i in chosen)
+    if evidence.source != "none" and sees_evidence:
+        labelled = spread(labelled, evidence.strokes)
     others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
     truth = load_truth(data, labelled) or (known.select(others) if others else None)
     told = [known] if truth is None else [known, truth]

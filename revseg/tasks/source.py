@@ -54,6 +54,7 @@ def load_one(config: DataConfig, run_dir: Path, height: Height) -> Sample:
         axes=config.axes,
         scale=config.scale,
         decoder=config.decoder,
+        conventions=config.conventions,
     )
 
 
@@ -61,14 +62,14 @@ def load_truth(config: DataConfig, labelled: Sample) -> Sample | None:
     """Returns the video with the labels of data.truth, without the pixels that are trained on; None where it is not set."""
     if config.truth is None:
         return None
-    found, frames = read_labels(Path(config.truth), frames_of(labelled), config.encoding or "davis2017")
+    found, frames, names = read_labels(Path(config.truth), frames_of(labelled), config.conventions)
     for row, frame in enumerate(frames):
         if frame in labelled.labelled_frames:
             found[row][labelled.masks[labelled.labelled_frames.index(frame)] != VOID] = VOID
     left = [row for row, mask in enumerate(found) if (mask != VOID).any()]
     if not left:
         raise ValueError(f"data.truth={config.truth} labels nothing but what is trained on; leave it out, or label more there")
-    return replace(labelled, masks=found[left], labelled_frames=tuple(frames[row] for row in left))
+    return replace(labelled, masks=found[left], labelled_frames=tuple(frames[row] for row in left), object_names=names)
 
 
 def inputs_of(config: DataConfig) -> tuple[Path | None, Path | None]:

@@ -1,0 +1,93 @@
+"""Strokes spread to whole frames by colour, so that optical flow has something to carry along.
+
+Each object in turn is cut out of its frame by GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004): strokes on it are inside, all other
+strokes are outside, the rest follows the colours of both and the edges of the picture. What is nobody's is background. Pixels that two
+objects claim, and those beside a contour, stay unknown; strokes stay what they are.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from revseg.evidence.config import StrokesConfig
+from revseg.labels.masks import resize_mask, resize_sparse
+from revseg.labels.palette import VOID
+from revseg.labels.sample import Sample
+from revseg.video.resize import resize_picture
+
+Labels = NDArray[np.uint8]
+
+
+def spread(video: Sample, config: StrokesConfig) -> Sample:
+    """Returns the video with whole labels on its frames with strokes; as it is where it is labelled otherwise.
+
+    That is where a frame has whole labels already, the video is no RGB, or no frame has strokes of an object and of another one, or
+    of the background.
+    """
+    if not config.spread or video.whole_frames or not video.labelled_frames or len(video.volume) != 3:
+        return video
+    masks, told = video.masks.clone(), []
+    for row, (mask, frame) in enumerate(zip(video.masks.numpy(), video.labelled_frames, strict=True)):
+        if len(np.setdiff1d(mask, VOID)) > 1:
+            picture = np.ascontiguousarray(video.volume[:, frame].movedim(0, -1).numpy())
+            masks[row] = torch.from_numpy(_spread(mask, picture, config))
+            told.append(video.frame_names[frame])
+    if not told:
+        return video
+    logging.getLogger(__name__).info(f"strokes are spread to the whole of their frames by colour: {', '.join(told)}")
+    return replace(video, masks=masks)
+
+
+def _spread(mask: Labels, picture: NDArray[np.uint8], config: StrokesConfig) -> Labels:
+    """(H, W) at the size of the mask."""
+    height, width = picture.shape[:2]
+    if height > config.height:
+        height, width = config.height, max(1, round(width * config.height / height))
+        picture = resize_picture(picture, (height, width))
+    strokes = resize_sparse(mask, height, width)
+    claims = {number: _cut(strokes, number, picture, config.iterations) for number in np.setdiff1d(strokes, (0, VOID)).tolist()}
+    found, count = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)
+    for number, inside in claims.items():
+        found[inside] = number
+        count += inside
+    found[(count > 1) | _near_contour(found, config.margin)] = VOID
+    whole = resize_mask(found, *mask.shape)
+    return np.where(mask == VOID, whole, mask)
+
+
+def _cut(strokes: Labels, number: int, picture: NDArray[np.uint8], iterations: int) -> NDArray[np.bool_]:
+    """What is inside, by strokes inside and outside."""
+    state = np.full(strokes.shape, cv2.GC_PR_BGD, np.uint8)
+    state[_nearer(strokes, number)] = cv2.GC_PR_FGD
+    state[(strokes != VOID) & (strokes != number)] = cv2.GC_BGD
+    state[strokes == number] = cv2.GC_FGD
+    cv2.setRNGSeed(0)  # the mixtures of colours start at random
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(picture, state, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
+    return _touching((state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD), strokes == number)
+
+
+def _nearer(strokes: Labels, number: int) -> NDArray[np.bool_]:
+    """Pixels that are nearer to a stroke inside than to one outside."""
+    inside, outside = (
+        cv2.distanceTransform(np.where(seeds, 0, 1).astype(np.uint8), cv2.DIST_L2, 5)
+        for seeds in (strokes == number, (strokes != VOID) & (strokes != number))
+    )
+    return np.asarray(inside < outside)
+
+
+def _touching(inside: NDArray[np.bool_], strokes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The parts of a mask that a stroke runs through: elsewhere it is the colour alone that is alike."""
+    _, parts = cv2.connectedComponents(inside.astype(np.uint8), connectivity=8)
+    return np.isin(parts, np.unique(parts[strokes & inside])) & inside
+
+
+def _near_contour(labels: Labels, margin: int) -> NDArray[np.bool_]:
+    kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
+    return np.asarray(cv2.dilate(labels, kernel) != cv2.erode(labels, kernel))

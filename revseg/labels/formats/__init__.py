@@ -1,0 +1,1 @@
+"""Labels as annotation tools write them, one format a file."""
