@@ -29,7 +29,7 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # reserved by PyTorch, and used first
         return torch.cuda.mem_get_info(device)[0] + unused
-    free = [_available(), free_in_container(), _address_space_left()]
+    free = [_available(), free_in_container(), _limits_leave()]
     return min(number for number in free if number is not None)
 
 
@@ -42,13 +42,17 @@ def _available() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _address_space_left() -> int | None:
-    """Bytes of address space that a limit of the process leaves (`ulimit -v`); None where there is none."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+def _limits_leave() -> int | None:
+    """Bytes that limits of this process leave, of its address space (`ulimit -v`) and of its data (`ulimit -d`); None without."""
     statm = Path("/proc/self/statm")
-    if limit == resource.RLIM_INFINITY or not statm.exists():
+    if not statm.exists():
         return None
-    return max(0, limit - int(statm.read_text().split()[0]) * resource.getpagesize())
+    pages = statm.read_text().split()
+    limits = (
+        (resource.getrlimit(kind)[0], int(pages[place])) for kind, place in ((resource.RLIMIT_AS, 0), (resource.RLIMIT_DATA, 5))
+    )
+    left = [max(0, limit - used * resource.getpagesize()) for limit, used in limits if limit != resource.RLIM_INFINITY]
+    return min(left, default=None)
 
 
 def held_memory() -> int:

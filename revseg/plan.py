@@ -70,9 +70,7 @@ def arranged(config: TrainConfig, outline: Outline, device: torch.device, *, hel
     return chosen
 
 
-def forecast(
-    config: TrainConfig, outline: Outline, network: NetworkConfig, device: torch.device, *, held: int
-) -> RunForecast:
+def forecast(config: TrainConfig, outline: Outline, network: NetworkConfig, device: torch.device, *, held: int) -> RunForecast:
     """Forecasts a run as this process would do it."""
     return forecast_run(config, outline, network, device=device.type, held=held, threads=torch.get_num_threads())
 

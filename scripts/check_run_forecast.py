@@ -5,13 +5,11 @@
 Takes the first frames of sequences of DAVIS-2016, with their labels, or with three objects made of each by cutting it in three.
 Every case is a `revseg-train` as a user would start it, with two steps instead of 60, which need the same memory. Measured: the
 largest resident size of the process (Linux), and of the process that decodes for it. Cases that are done are kept in
-runs/check_run_forecast. --limit: also tries the most frames that revseg-plan names for 60 MB more than the smallest case takes, in a
-process that is given no more, and one with a third more frames, which must be refused.
+runs/check_run_forecast.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -71,7 +69,6 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder DAVIS, where JPEGImages and Annotations lie")
     parser.add_argument("--cases", type=arguments.numbers, default=list(range(len(CASES))), help="which (default: all)")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "forecast.md", help="page")
-    parser.add_argument("--limit", action="store_true", help="also the most frames within a limit of memory")
     given = parser.parse_args()
     found = facts("cpu", torch.get_num_threads())
     results = Results(ROOT / "runs" / "check_run_forecast", found)
@@ -85,12 +82,12 @@ def main() -> None:
     text = table(header, [cells(case, kept) for case, kept in done], words=2)
     print(text)
     write_section(given.output, "check_run_forecast", "cpu", f"{lines(found)}\n{text}")
-    if given.limit:
-        print(within_a_limit(CASES[0], given.root, results.folder))
 
 
 def cells(case: Case, kept: dict) -> list[object]:
-    numbers = [f"{value:.3f}" for value in (kept["forecast"], kept["measured"], kept["forecast"] / kept["measured"], kept["decoder"])]
+    numbers = [
+        f"{value:.3f}" for value in (kept["forecast"], kept["measured"], kept["forecast"] / kept["measured"], kept["decoder"])
+    ]
     return [case.sequence, kept["phase"], case.height, case.frames, case.labelled, case.objects, *numbers]
 
 
@@ -107,7 +104,12 @@ def measured(case: Case, root: Path, folder: Path) -> dict[str, object]:
         sys.exit(f"check_run_forecast: {' '.join(command)} failed:\n{text[-1000:]}")
     peak = json.loads((folder / case.key / "metrics.json").read_text())["peak_memory_bytes"]
     decoder = watched.ended()
-    return {"forecast": float(told[1]), "phase": told[2], "measured": max(peak, used.ru_maxrss << 10) / 1e9, "decoder": decoder / 1e9}
+    return {
+        "forecast": float(told[1]),
+        "phase": told[2],
+        "measured": max(peak, used.ru_maxrss << 10) / 1e9,
+        "decoder": decoder / 1e9,
+    }
 
 
 def train(case: Case, root: Path, folder: Path, *more: str) -> list[str]:

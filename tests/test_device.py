@@ -15,20 +15,25 @@ CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="sizes are read from Linux's /proc")
 
 
+LIMITS = {"address space": (resource.RLIMIT_AS, 0), "data": (resource.RLIMIT_DATA, 5)}
+
+
 @contextmanager
-def address_space(more: int) -> Iterator[None]:
+def limited(more: int, kind: str = "address space") -> Iterator[None]:
     """Limits this process to so many bytes beside what it has."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + more, hard))
+    limit, place = LIMITS[kind]
+    soft, hard = resource.getrlimit(limit)
+    now = int(Path("/proc/self/statm").read_text().split()[place]) * resource.getpagesize()
+    resource.setrlimit(limit, (now + more, hard))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        resource.setrlimit(limit, (soft, hard))
 
 
-def test_a_limit_of_the_address_space_counts() -> None:
-    with address_space(300 << 20):
+@pytest.mark.parametrize("kind", LIMITS)
+def test_a_limit_of_the_process_counts(kind: str) -> None:
+    with limited(300 << 20, kind):
         assert 250 << 20 < free_memory(CPU) <= 300 << 20
     assert free_memory(CPU) > 300 << 20
 

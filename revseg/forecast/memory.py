@@ -103,7 +103,10 @@ def forecast_run(
     standing.reach("decoding", decoding_bytes(footage, evidence.size))
     flows = config.evidence.source != "none" or config.evidence.smoothing.sweeps > 0
     carries = sees_evidence(config) and (bool(outline.labelled_frames) or config.task == "dataset")
-    standing.parts |= {"video": footage.volume_bytes(evidence.size), "masks": len(outline.labelled_frames) * footage.native_pixels}
+    standing.parts |= {
+        "video": footage.volume_bytes(evidence.size),
+        "masks": len(outline.labelled_frames) * footage.native_pixels,
+    }
     if evidence.size != size[1:]:
         standing.parts["small video"] = footage.volume_bytes(size[1:])
     if flows:

@@ -71,9 +71,7 @@ class Outline:
 
     def network(self, config: TrainConfig) -> NetworkConfig:
         """Returns the settings of the network, with what the video and its labels say."""
-        return replace(
-            config.network, classes=self.classes, in_channels=self.footage.channels, evidence=sees_evidence(config)
-        )
+        return replace(config.network, classes=self.classes, in_channels=self.footage.channels, evidence=sees_evidence(config))
 
     def with_frames(self, frames: int) -> Outline:
         """Returns the same for another number of frames, as many of them labelled."""

@@ -13,7 +13,7 @@ from revseg.forecast.fits import check_memory, most, smallest, without_cache_on_
 from revseg.forecast.outline import Outline
 from revseg.labels.dataset import evenly_spaced
 from revseg.video.memory import Footage
-from tests.test_device import address_space
+from tests.test_device import limited
 
 CPU = torch.device("cpu")
 LONG = Outline(Footage(3000, (480, 854)), evenly_spaced(3000, 5), known=5, classes=2)
@@ -30,8 +30,10 @@ def test_most(limit: int) -> None:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="sizes are read from Linux's /proc")
 def test_a_run_that_does_not_fit_is_refused_with_a_number_of_frames_that_does() -> None:
     config = compose([])
-    with address_space(2000 * MEGABYTE):
-        with pytest.raises(ValueError, match=r"3000 frames of 854 x 480 need .* GB of memory while .* but .* may be used") as error:
+    with limited(2000 * MEGABYTE):
+        with pytest.raises(
+            ValueError, match=r"3000 frames of 854 x 480 need .* GB of memory while .* but .* may be used"
+        ) as error:
             check_memory(config, LONG, CPU)
         frames = int(re.search(r"data\.max_frames=(\d+) or less", str(error.value))[1])
         assert 10 < frames < 3000

