@@ -16,7 +16,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +25,6 @@ from harness import ROOT, arguments
 from harness.machine import facts, lines
 from harness.page import row, table, write_section
 from harness.results import Results
-from PIL import Image
 
 from revseg.labels.masks import read_mask, write_mask
 

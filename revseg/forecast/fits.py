@@ -59,8 +59,8 @@ def _sentence(
         remedies = ["a lower evidence.flow.height with fewer data.max_frames"]
     native = outline.footage.native_size
     return (
-        f"{frames} frames of {native[1]} x {native[0]} need {least.peak / 1e9:.2f} GB of memory while {least.phase}, in the smallest "
-        f"arrangement, but {limit / 1e9:.2f} GB may be used; set {', or '.join(remedies) or 'fewer network.channels'}"
+        f"{frames} frames of {native[1]} x {native[0]} need {least.peak / 1e9:.2f} GB of memory while {least.phase}, in the "
+        f"smallest arrangement, but {limit / 1e9:.2f} GB may be used; set {', or '.join(remedies) or 'fewer network.channels'}"
     )
 
 
@@ -85,14 +85,14 @@ def without_cache_on_a_small_disk(config: TrainConfig, forecast: RunForecast, fo
     output = sum(size for name, size in forecast.disk.items() if name not in ("flow", "evidence"))
     if output > free:
         raise OSError(
-            f"{folder} has {free / 1e9:.2f} GB of free disk, but masks, overlay and checkpoints take about {output / 1e9:.2f} GB: "
-            "free some, or choose another folder with run_dir="
+            f"{folder} has {free / 1e9:.2f} GB of free disk, but masks, overlay and checkpoints take about {output / 1e9:.2f} "
+            "GB: free some, or choose another folder with run_dir="
         )
     needed = sum(forecast.disk.values())
     if not config.evidence.cache or needed <= free:
         return config
     logging.getLogger("revseg").warning(
-        f"{folder} has {free / 1e9:.2f} GB of free disk, but with its evidence kept the run takes {needed / 1e9:.2f} GB: it is not "
-        "kept for later runs (evidence.cache=false)"
+        f"{folder} has {free / 1e9:.2f} GB of free disk, but with its evidence kept the run takes {needed / 1e9:.2f} GB: it is "
+        "not kept for later runs (evidence.cache=false)"
     )
     return replace(config, evidence=replace(config.evidence, cache=False))

@@ -1,8 +1,7 @@
 """Returns freed memory to the operating system between two phases of a run.
 
-glibc keeps the pieces that one phase frees, in as many heaps as there were threads, and the next phase asks for others: of a run on
-12 frames of 480 lines, a tenth of its memory was such pieces. Small thresholds of malloc would return each piece at once, and cost
-five times the system's time.
+glibc keeps the pieces that one phase frees, in as many heaps as there were threads, and the next phase asks for others. Small
+thresholds of malloc would return each piece at once, and cost six times the system's time (measured on a whole run).
 """
 
 from __future__ import annotations

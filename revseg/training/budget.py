@@ -42,5 +42,5 @@ def arrange(
 
 
 def items_bytes(config: NetworkConfig, size: Size, ahead: int, *, shown: bool = True) -> int:
-    """Bytes of the items in memory as a step works: those that are made ahead (``made_ahead``), and, if shown, the one it works on."""
+    """Bytes of the items in memory as a step works: those made ahead (``made_ahead``), and, if shown, the one it works on."""
     return (max(1, ahead) + shown) * config.inputs * size[0] * size[1] * size[2]

@@ -56,8 +56,8 @@ def _can_compile(device: torch.device) -> bool:
     """Whether there is a compiler; warns once of what it costs where there is none."""
     if compiler() is None:
         warnings.warn(
-            f"there is no C compiler (gcc, clang, or CC), so Triton cannot build the fused kernels for {device}: PyTorch computes "
-            "instead, several times slower and with larger temporaries; install gcc",
+            f"there is no C compiler (gcc, clang, or CC), so Triton cannot build the fused kernels for {device}: PyTorch "
+            "computes instead, several times slower and with larger temporaries; install gcc",
             stacklevel=2,
         )
         return False
