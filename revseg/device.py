@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from revseg.container import free_in_container
+
 
 def choose_device(name: str) -> torch.device:
     """Returns the device of this name; auto: the GPU if there is one, else the CPU."""
@@ -23,15 +25,42 @@ def choose_device(name: str) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that a run may take: what is free on the GPU, or what the operating system can give without swapping."""
+    """Bytes that a run may still take: what is free on the GPU, or what system, container and limits of the process leave."""
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # reserved by PyTorch, and used first
         return torch.cuda.mem_get_info(device)[0] + unused
+    free = [_available(), free_in_container(), _limits_leave()]
+    return min(number for number in free if number is not None)
+
+
+def _available() -> int:
+    """Bytes that the operating system can give without swapping."""
     for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else ():
         name, _, value = line.partition(":")
         if name == "MemAvailable":
             return int(value.split()[0]) * 1024
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _limits_leave() -> int | None:
+    """Bytes that limits of this process leave, of its address space (`ulimit -v`) and of its data (`ulimit -d`); None without."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return None
+    pages = statm.read_text().split()
+    limits = (
+        (resource.getrlimit(kind)[0], int(pages[place])) for kind, place in ((resource.RLIMIT_AS, 0), (resource.RLIMIT_DATA, 5))
+    )
+    left = [max(0, limit - used * resource.getpagesize()) for limit, used in limits if limit != resource.RLIM_INFINITY]
+    return min(left, default=None)
+
+
+def held_memory() -> int:
+    """Bytes of memory that this process has now; where the system does not tell, the most that it had."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * resource.getpagesize()
+    return peak_memory(torch.device("cpu"))
 
 
 def peak_memory(device: torch.device) -> int:

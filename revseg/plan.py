@@ -1,26 +1,27 @@
-"""revseg-plan: what a training and a prediction will need, before they run.
+"""revseg-plan: what a training will need, before it runs.
 
-    revseg-plan video.mp4 [network=large] [data.height=480] [any other setting of revseg-train]
+    revseg-plan video.mp4 [data.masks=labels] [data.height=480] [any other setting of revseg-train]
 
-Prints the forecast of peak memory and work, and the longest and highest video that train on common cards.
+Prints the forecast of the memory of the whole process, phase by phase, of the disk and of the network's step, and the longest and
+highest video that trains here and on common cards. It takes all that revseg-train takes, and plans what that runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+
+import torch
 
 from revseg.cli.main import plan as main
 from revseg.config import TrainConfig
-from revseg.device import choose_device, free_memory
+from revseg.device import choose_device, free_memory, held_memory
+from revseg.forecast.fits import HIGHEST, LONGEST, most
+from revseg.forecast.memory import RunForecast, forecast_run
+from revseg.forecast.outline import Outline, outline_of
 from revseg.network.config import NetworkConfig
-from revseg.network.memory import Forecast, Size, forecast_prediction, forecast_training, largest
-from revseg.tasks.config import DataConfig
-from revseg.tasks.source import open_split
-from revseg.video.frame import resized
-from revseg.video.read import iterate_frames, probe
+from revseg.network.memory import Forecast, forecast_training
+from revseg.training.budget import ARRANGEMENT, arrange
 
 CARDS_GB = (8, 12, 16, 24, 48, 80, 140)
 # What a GPU's driver, context and allocator take of a card, measured nowhere: a margin.
@@ -28,67 +29,118 @@ CARD_OVERHEAD = 1 << 30
 
 
 def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
-    """Prints the forecasts for the video and the network that revseg-train would take."""
+    """Prints the forecasts for the video, the evidence and the network that revseg-train would take."""
+    held = held_memory()  # before anything of the video is read, as a training begins
     device = choose_device(config.device)
-    size = size_of(config.data)
-    asked = config.network.evidence
-    sees_evidence = config.evidence.source != "none" if asked is None else asked
-    channels = config.network.in_channels or probe(path_of(config.data), config.data.axes, decoder=config.data.decoder).channels
-    network = replace(config.network, evidence=sees_evidence, in_channels=channels)
-    small = replace(network, arithmetic="exact", state_dtype="int16", adjoint_dtype="bfloat16")
-    print(f"{size[0]} frames of {size[2]} x {size[1]}, {device.type}")
-    for name, arrangement in (("as configured", network), ("network.state_dtype=int16 network.adjoint_dtype=bfloat16", small)):
-        settings: dict[str, Any] = {
-            "device": device.type,
-            "labelled_frames": config.data.labelled_frames,
-            "optimizer": config.training.optimizer.name,
-        }
-        print(f"\n{name}")
-        print_forecast(
-            forecast_training(arrangement, size, **settings), forecast_prediction(arrangement, size, device=device.type)
+    outline = outline_of(config, labels=True)
+    assert outline is not None
+    limit = held + free_memory(torch.device("cpu"))
+    network = arranged(config, outline, device, held=held)
+    found = forecast(config, outline, network, device, held=held)
+    frames, height, width = outline.network_size(config.data)
+    print(f"{frames} frames of {width} x {height}, {device.type}; {labels_of(outline)}{changes(config, outline, network)}")
+    print_memory(found, limit)
+    print_step(found.network)
+    print_largest(config, outline, network, device, held=held, limit=limit)
+
+
+def arranged(config: TrainConfig, outline: Outline, device: torch.device, *, held: int) -> NetworkConfig:
+    """Returns the network as a training arranges it, or as configured, with a sentence, where none fits."""
+    asked = outline.network(config)
+    stands = forecast(config, outline, asked, device, held=held)
+    # What the process will have beside a step by then is not free any more.
+    beside = 0 if device.type == "cuda" else stands.host["training"] - stands.network.total - held
+    training = config.training
+    if training.memory_budget is None:
+        training = replace(training, memory_budget=max(0, free_memory(device) - beside) / 1e9)
+    try:
+        chosen, _ = arrange(
+            asked,
+            outline.network_size(config.data),
+            labelled_frames=outline.trained_frames(config),
+            training=training,
+            device=device,
+            saved=None,
         )
-        print_cards(arrangement, size, free_memory(device), settings=settings)
+    except ValueError as error:
+        print(f"it does not fit: {error}\n")
+        return asked
+    return chosen
 
 
-def path_of(data: DataConfig) -> Path:
-    """The video that a training with these settings would be on, the first of a split."""
-    if data.video is not None:
-        return Path(data.video)
-    dataset = open_split(data, None if data.sequence else data.training_split)
-    return dataset.frames / (data.sequence or dataset.names[0])
+def forecast(config: TrainConfig, outline: Outline, network: NetworkConfig, device: torch.device, *, held: int) -> RunForecast:
+    """Forecasts a run as this process would do it."""
+    return forecast_run(config, outline, network, device=device.type, held=held, threads=torch.get_num_threads())
 
 
-def size_of(data: DataConfig) -> Size:
-    """(T, H, W) that the network would see; frames are counted by decoding."""
-    path = path_of(data)
-    found = probe(path, data.axes, decoder=data.decoder)
-    frames = _counted(path, data) if found.frames is None else min(found.frames, data.max_frames or found.frames)
-    return frames, *resized(found.native_size, data.height)
+def labels_of(outline: Outline) -> str:
+    """Says what the labels are, or what is taken for them."""
+    count = len(outline.labelled_frames)
+    told = f"{count} labelled frame{'' if count == 1 else 's'}, {outline.classes} classes"
+    return f"{told} are assumed (data.masks tells)" if outline.assumed else told
 
 
-def _counted(path: Path, data: DataConfig) -> int:
-    frames = 0
-    for frames, _ in enumerate(iterate_frames(path, on_error=data.on_error, decoder=data.decoder), 1):
-        if frames == data.max_frames:
-            break
-    return frames
+def changes(config: TrainConfig, outline: Outline, network: NetworkConfig) -> str:
+    """Says what of the network's arrangement differs from what is asked for."""
+    asked = outline.network(config)
+    names = [name for name in ARRANGEMENT if getattr(asked, name) != getattr(network, name)]
+    return "".join(f", {name}={getattr(network, name)}" for name in names)
 
 
-def print_forecast(training: Forecast, prediction: Forecast) -> None:
-    print(f"{'':24}{'training':>12}{'prediction':>12}")
+def print_memory(found: RunForecast, limit: int) -> None:
+    """Prints a line for each phase, the peak, and the disk."""
+    print(f"\n{'memory':24}{'process':>12}{'GPU':>12}")
+    for phase, size in found.host.items():
+        print(f"{phase:24}{gigabytes(size):>12}{gigabytes(found.device[phase]) if phase in found.device else '':>12}")
+    print(f"{'peak':24}{gigabytes(found.peak):>12}{gigabytes(found.device_peak) if found.device else '':>12}")
+    print(f"{'may be used':24}{gigabytes(limit):>12}")
+    print(f"{'process that decodes':24}{gigabytes(found.decoder):>12}")
+    print(f"\n{'disk':24}")
+    for name, size in found.disk.items():
+        print(f"{name:24}{gigabytes(size):>12}")
+
+
+def print_step(step: Forecast) -> None:
+    """Prints the parts of a step of the network."""
+    print(f"\n{'step of the network':24}")
     for part in ("states", "adjoints", "hidden", "slab", "weights", "input", "total"):
-        print(f"{part:24}{gigabytes(getattr(training, part)):>12}{gigabytes(getattr(prediction, part)):>12}")
-    print(f"{'total / floor':24}{training.total / training.floor:>12.2f}{prediction.total / prediction.floor:>12.2f}")
-    print(f"{'convolutions':24}{training.operations / 1e12:>7.2f} TFLOP{prediction.operations / 1e12:>6.2f} TFLOP")
+        print(f"{part:24}{gigabytes(getattr(step, part)):>12}")
+    print(f"{'total / floor':24}{step.total / step.floor:>12.2f}")
+    print(f"{'convolutions':24}{step.operations / 1e12:>6.2f} TFLOP")
 
 
-def print_cards(network: NetworkConfig, size: Size, free: int, settings: dict[str, Any]) -> None:
-    """Largest T at this H x W, and largest H (W in proportion) at this T."""
-    print(f"{'memory':>12}{'fits':>6}{'most frames':>13}{'or most height':>16}")
-    for name, memory in (*((f"{gb} GB card", gb * 10**9 - CARD_OVERHEAD) for gb in CARDS_GB), ("free here", free)):
-        fits = forecast_training(network, size, **settings).total <= memory
-        frames, height = (largest(network, size, memory, axis=axis, **settings) for axis in (0, 1))
-        print(f"{name:>12}{'yes' if fits else 'no':>6}{frames:>13}{height:>16}")
+def print_largest(
+    config: TrainConfig, outline: Outline, network: NetworkConfig, device: torch.device, *, held: int, limit: int
+) -> None:
+    """Prints the most frames at this size, and the most lines (data.height) of these frames."""
+    print(f"\n{'memory':>14}{'most frames':>13}{'or data.height':>16}")
+    memory = free_memory(device)
+
+    def fits(count: int, height: int | None) -> bool:
+        changed = replace(config, data=replace(config.data, height=height))
+        found = forecast(changed, outline.with_frames(count), network, device, held=held)
+        return found.peak <= limit and found.device_peak <= memory
+
+    frames = most(lambda count: fits(count, config.data.height), LONGEST)
+    height = most(lambda lines: fits(outline.footage.frames, lines), HIGHEST)
+    print(f"{'here':>14}{number(frames, LONGEST):>13}{number(height, HIGHEST):>16}")
+    for card in CARDS_GB:
+        room = card * 10**9 - CARD_OVERHEAD
+
+        def trains(count: int, lines: int | None, room: int = room) -> bool:
+            longer = outline.with_frames(count)
+            size = longer.network_size(replace(config.data, height=lines))
+            needed = forecast_training(network, size, labelled_frames=longer.trained_frames(config))
+            return needed.total <= room
+
+        frames = most(lambda count, trains=trains: trains(count, config.data.height), LONGEST)
+        height = most(lambda lines, trains=trains: trains(outline.footage.frames, lines), HIGHEST)
+        print(f"{f'{card} GB card':>14}{number(frames, LONGEST):>13}{number(height, HIGHEST):>16}")
+
+
+def number(found: int, limit: int) -> str:
+    """Writes a number; the most that was looked for, as more."""
+    return f"> {found}" if found >= limit else str(found)
 
 
 def gigabytes(count: int) -> str:

@@ -4,8 +4,9 @@
     revseg-train experiment=demo                          a film that it makes itself, no download
     revseg-train experiment=davis data.root=DAVIS         a dataset
 
-It ends with report.html in the folder of the run. Watch it with: tensorboard --logdir runs. The same run_dir again resumes a run that was stopped; where labels were added or
-corrected since, it trains a further round, in a quarter of the steps. from=RUN does so in a new folder.
+It ends with report.html in the folder of the run. Watch it with: tensorboard --logdir runs. The same run_dir again resumes a run
+that was stopped; where labels were added or corrected since, it trains a further round, in a quarter of the steps. from=RUN does
+so in a new folder.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ from revseg.cli.main import train as main
 from revseg.cli.resume import absolute, as_begun, origin_of, other_way
 from revseg.cli.settings import to_yaml
 from revseg.config import TrainConfig
-from revseg.device import choose_device, peak_memory
+from revseg.device import choose_device, held_memory, peak_memory
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.store import FlowStore
+from revseg.forecast.fits import check_memory, without_cache_on_a_small_disk
+from revseg.forecast.memory import forecast_run
+from revseg.forecast.outline import Outline, outline_of
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.network import RevSegNet
 from revseg.output.report import Report, write_report
@@ -52,6 +56,7 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
 
     given: settings and groups that were named: a run that is resumed keeps all others. None: all were.
     """
+    held = held_memory()
     device = choose_device(config.device)
     with run_folder(config) as (folder, started), recorded() as phases:
         config = as_begun(absolute(config), folder, given)
@@ -62,11 +67,12 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
             saved = load(origin.last) if origin.last.exists() else None
             if origin is not folder and config.evidence.cache:
                 folder.share_evidence(origin)
+            config = as_the_machine_allows(config, folder, device)
             store, cache = evidence_store(config, folder)
             with compiled_meanwhile(config.network, device):
                 task = open_task(config, folder, saved, store=store, cache=cache, sha256=record.inputs.video)
             task.check_output(folder.predictions)
-            net = new_network(config, task, saved, device=device)
+            net = new_network(config, task, saved, device=device, held=held)
             trainer = new_trainer(config, task, folder, net=net)
             if saved is not None:
                 trainer.resume(saved, origin.last, again=origin is not folder)
@@ -169,21 +175,36 @@ def open_task(
     )
 
 
+def as_the_machine_allows(config: TrainConfig, folder: RunFolder, device: torch.device) -> TrainConfig:
+    """Returns the settings, without a cache that the disk has no room for. Raises ValueError or OSError where the run does not
+    fit, before its video is read."""
+    outline = outline_of(config, labels=False)
+    if outline is None:
+        return config
+    return without_cache_on_a_small_disk(config, check_memory(config, outline, device), folder.path)
+
+
 def new_network(
-    config: TrainConfig, task: OneVideo | DatasetTask, saved: Checkpoint | None, *, device: torch.device
+    config: TrainConfig, task: OneVideo | DatasetTask, saved: Checkpoint | None, *, device: torch.device, held: int
 ) -> RevSegNet:
-    """Returns a network with initial weights, arranged so that it fits the memory."""
+    """Returns a network with initial weights, arranged so that it fits the memory; tells the forecast of the whole process.
+
+    held: bytes of the process as it began.
+    """
     size, labelled_frames = task.largest()
     asked = replace(config.network, classes=task.classes, in_channels=task.channels, evidence=task.sees_evidence)
-    network, forecast = arrange(
-        asked, size, labelled_frames=labelled_frames, training=config.training, device=device, saved=saved
-    )
+    network, step = arrange(asked, size, labelled_frames=labelled_frames, training=config.training, device=device, saved=saved)
+    outline = Outline.of(task) if isinstance(task, OneVideo) else outline_of(config, labels=False)
+    assert outline is not None
+    run = forecast_run(config, outline, network, device=device.type, held=held, threads=torch.get_num_threads())
     chosen = "".join(
         f", {name}={getattr(network, name)}" for name in ARRANGEMENT if getattr(network, name) != getattr(asked, name)
     )
-    # The memory of a process begins with its libraries and the optical flow, that of a GPU with nothing.
-    before = "" if device.type == "cuda" else f"; the process took up to {peak_memory(device) / 1e9:.2f} GB before"
-    LOG.info(f"forecast for {size[0]} frames of {size[2]} x {size[1]}: {forecast.total / 1e9:.2f} GB{chosen}{before}")
+    on_gpu = f", {run.device_peak / 1e9:.2f} GB of the GPU's" if run.device else ""
+    LOG.info(
+        f"forecast for {size[0]} frames of {size[2]} x {size[1]}: {run.peak / 1e9:.2f} GB of memory for the whole process, while "
+        f"{run.phase}{on_gpu}; {step.total / 1e9:.2f} GB for a step of the network{chosen}"
+    )
     torch.manual_seed(config.seed)
     return RevSegNet(**asdict(network)).to(device)
 

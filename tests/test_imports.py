@@ -1,9 +1,9 @@
 """Which folder of revseg may import which: a station imports only stations before it.
 
     video -> labels -> evidence -> network, training -> segment -> output -> tasks -> config
-    config -> command line -> page -> entry points
+    config -> forecast, command line -> page -> entry points
 
-``reversible`` is a library of its own, ``runs`` and ``device`` need nothing of ours.
+``reversible`` is a library of its own, ``runs``, ``device`` and ``container`` need nothing of it all but one another.
 """
 
 import ast
@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "revseg"
 
-BASE = {"device", "runs"}
+BASE = {"container", "device", "runs"}
 LIBRARY = BASE | {
     "revseg",
     "reversible",
@@ -32,7 +32,8 @@ COMMAND_LINE = {"cli"}
 ENTRY_POINTS = {"train", "predict", "evaluate", "plan", "label", "overview"}
 MAY_IMPORT = {
     "reversible": {"reversible"},
-    "device": set(),
+    "container": set(),
+    "device": {"container"},
     "runs": {"runs"},
     "video": BASE | {"video"},
     "labels": BASE | {"video", "labels"},
@@ -47,9 +48,10 @@ MAY_IMPORT = {
     "tasks": LIBRARY,
     "config": LIBRARY | {"config"},
 }
+MAY_IMPORT["forecast"] = MAY_IMPORT["config"] | {"forecast"}
 MAY_IMPORT |= {name: MAY_IMPORT["config"] | COMMAND_LINE for name in COMMAND_LINE}
 MAY_IMPORT["page"] = MAY_IMPORT["cli"] | {"page"}
-MAY_IMPORT |= {name: MAY_IMPORT["page"] | ENTRY_POINTS for name in ENTRY_POINTS}
+MAY_IMPORT |= {name: MAY_IMPORT["page"] | ENTRY_POINTS | {"forecast"} for name in ENTRY_POINTS}
 
 CONFIGURATION = {"hydra", "omegaconf"}
 NO_PIXELS = CONFIGURATION | {"av", "imageio", "tensorboard", "tqdm"}

@@ -1,32 +1,57 @@
-"""revseg-plan on a real video, as a process."""
+"""revseg-plan on a real video: what it prints, and that it plans what revseg-train runs."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from revseg.demo.film import generate_demo
+from revseg.cli import main
+from tests.little import FRAMES, HEIGHT, WIDTH, arguments, write_video
 
 pytestmark = pytest.mark.slow
 
 
-def plan(*arguments):
-    command = [sys.executable, "-c", "from revseg.cli.main import plan; plan()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+def plan(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["revseg-plan", *words])
+    main.plan()
 
 
-def test_table(tmp_path):
-    video, _ = generate_demo(tmp_path, frames=9, height=48, width=80)
-    result = plan(video, "data.height=24", "device=cpu")
-    assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
-    assert lines[0] == "9 frames of 40 x 24, cpu"
-    assert sum(line.strip().startswith("140 GB card") for line in lines) == 2  # as configured, and smallest
-    assert sum(line.startswith("total  ") for line in lines) == 2
+def numbers(output: str, name: str) -> list[float]:
+    """The gigabytes of a line."""
+    (line,) = [line for line in output.splitlines() if line.startswith(f"{name}  ")]
+    return [float(number) for number in re.findall(r"([\d.]+) GB", line)]
 
 
-def test_no_video(tmp_path):
-    result = plan(tmp_path / "none.mp4")
+def test_it_plans_what_a_training_with_these_settings_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_video(tmp_path, objects=2)
+    given = [word for word in arguments(tmp_path, tmp_path / "run") if not word.startswith("data.video=")]
+    plan(monkeypatch, str(tmp_path / "frames"), *given, "data.height=16")
+    output = capsys.readouterr().out
+    assert output.startswith(f"{FRAMES} frames of {round(16 * WIDTH / HEIGHT)} x 16, cpu; 3 labelled frames, 3 classes")
+    phases = ("decoding", "optical flow", "carrying labels", "smoothing evidence", "training", "segmenting", "writing")
+    assert numbers(output, "peak") == [max(numbers(output, phase)[0] for phase in phases)]
+    assert numbers(output, "flow")[0] >= 0
+    here, *cards = [line.split() for line in output.splitlines() if re.match(r"\s+(here|\d+ GB card) ", line)]
+    assert int(here[-2].lstrip("> ")) > FRAMES
+    assert len(cards) == 7
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_labels_it_says_what_it_assumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_video(tmp_path)
+    plan(monkeypatch, str(tmp_path / "frames"), "device=cpu", "data.decoder=inline")
+    assert "1 labelled frame, 2 classes are assumed (data.masks tells)" in capsys.readouterr().out
+
+
+def test_no_video(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from revseg.cli.main import plan; plan()", str(tmp_path / "none.mp4")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr.startswith("revseg: ")
     assert "none.mp4" in result.stderr

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import configure_log
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from revseg.cli.command import Command
+from revseg.cli.composition import without_hydra
 from revseg.cli.logs import warnings_logged, write_to_log
 from revseg.cli.sentences import sentence
 from revseg.cli.settings import instance
@@ -52,6 +54,18 @@ class Job:
             write_to_log(text, error)
             # Sweepers and launchers must see that a job of theirs failed; a signal ends the whole sweep.
             if text is None or self.traceback or not (alone or isinstance(error, Interrupted)):
+                raise
+            raise Stopped(error) from error
+
+    def directly(self, tree: DictConfig, typed: list[str]) -> Any:
+        """Calls a command that writes nothing: Hydra would compose its settings twice more for a folder that it has not."""
+        sleep_early()
+        HydraConfig.instance().set_config(tree)
+        configure_log(tree.hydra.job_logging, tree.hydra.verbose)
+        try:
+            return self.command.call(instance(without_hydra(tree), self.command.settings()), names_in(typed))
+        except BaseException as error:
+            if self.traceback or sentence(error, typed) is None:
                 raise
             raise Stopped(error) from error
 

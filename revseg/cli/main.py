@@ -129,6 +129,9 @@ def _start(command: Command, words: Words, traceback: bool) -> None:
     else:
         tree = composition.compose(overrides)
         instance(without_hydra(tree), command.settings())  # before there is any folder
+        if command.folder is None:
+            job.directly(tree, overrides)
+            return
         with _folder(command, tree) as more:
             _hydra(job, words.for_hydra([*overrides, *more]))
 

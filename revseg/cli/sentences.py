@@ -69,4 +69,4 @@ def _out_of_memory(error: BaseException) -> str | None:
     if not (isinstance(error, MemoryError) or on_gpu or any(words in str(error) for words in OUT_OF_MEMORY)):
         return None
     first = " ".join(str(error).split(". ")[0].split())
-    return f"out of memory{f': {first}' if first else ''}; lower data.height, network.channels or network.rank"
+    return f"out of memory{f': {first}' if first else ''}; lower data.height, data.max_frames, network.channels or network.rank"

@@ -20,8 +20,11 @@ FRAME_RATE = 24
 SAMPLES = 6  # pictures averaged in a frame, at other times and places within the pixel: motion blur and soft edges
 SHUTTER = 0.5  # of the time between two frames
 
+FRAMES, SIZE = 36, (240, 426)
+"""Of the demo, where nothing else is asked for: its frames, and their size (H, W)."""
 
-def generate_demo(folder: str | Path, frames: int = 36, height: int = 240, width: int = 426) -> tuple[Path, Path]:
+
+def generate_demo(folder: str | Path, frames: int = FRAMES, height: int = SIZE[0], width: int = SIZE[1]) -> tuple[Path, Path]:
     """Writes `demo.mp4` (H.264) and the masks of all its frames, `masks/00000.png`, ...; returns both paths.
 
     The same arguments give the same pictures. The video appears when all of it and all masks are written. A mask holds 1 where

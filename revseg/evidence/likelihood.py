@@ -24,8 +24,12 @@ class MotionLikelihood:
 
     def __init__(self, moved: Motion, labels: Tensor, classes: int, *, config: LikelihoodConfig) -> None:
         self.config = config
-        bins, of = self._bins(moved), labels.numpy()
-        counts = np.stack([np.bincount(bins[of == number], minlength=config.bins) for number in range(classes)])
+        # Frame by frame: bins of 8 bytes, three times over, would be 24 bytes a pixel of all labelled frames.
+        counts = np.zeros((classes, config.bins), np.intp)
+        for motion, of in zip(moved, labels.numpy(), strict=True):
+            bins = self._bins(motion)
+            for number in range(classes):
+                counts[number] += np.bincount(bins[of == number], minlength=config.bins)
         neighbours = np.pad(counts, ((0, 0), (1, 1)), "edge")
         smooth = counts / 2 + neighbours[:, :-2] / 4 + neighbours[:, 2:] / 4
         seen = smooth.sum(1, keepdims=True)

@@ -1,4 +1,5 @@
-"""Forecasts memory and work of a run from the settings and the size of the video alone.
+"""Forecasts the memory and work of the network in a run from the settings and the size of the video alone; the run's own, with
+all that is around the network, is told by ``revseg.forecast``.
 
     training     2 states + 2 adjoints + the temporaries of one slab + weights and optimizer + input
     prediction   2 states             + the temporaries of one slab + weights             + input
@@ -18,6 +19,7 @@ from revseg.reversible.activation import RELU
 from revseg.reversible.force.choice import hidden_bytes, temporary_bytes
 from revseg.reversible.force.force import Layout
 from revseg.reversible.haar import STRIP_BYTES
+from revseg.reversible.kernels import dispatch
 from revseg.reversible.kernels.dispatch import ADJOINTS, CONTAINERS, HAAR_GROUP_BYTES
 from revseg.reversible.run import default_slab_bytes
 
@@ -158,7 +160,8 @@ def _temporaries(config: NetworkConfig, padded: Size, budget: int, device: str, 
 def _level_change_bytes(config: NetworkConfig, frame: int, budget: int, device: str) -> int:
     """Bytes of the temporaries of a change of level; frame: pixels of the fine frames that make one of the coarsest level."""
     whole = config.channels * grid_of(config).dtype.itemsize * frame
-    if device == "cuda" and {grid_of(config).dtype, adjoint_dtype_of(config)} <= CONTAINERS | ADJOINTS:
+    supported = {grid_of(config).dtype, adjoint_dtype_of(config)} <= CONTAINERS | ADJOINTS
+    if device == "cuda" and supported and dispatch.expected():
         return max(whole, min(budget, HAAR_GROUP_BYTES))  # the copy of a group of frames
     return whole + 4 * STRIP_BYTES[device]
 

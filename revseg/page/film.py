@@ -83,7 +83,8 @@ class Film:
     def _decode(self) -> None:
         data = self.data
         try:
-            with closing(native_frames(self.path, on_error=data.on_error, axes=data.axes, scale=data.scale, decoder=data.decoder)) as frames:
+            given = {name: getattr(data, name) for name in ("on_error", "axes", "scale", "decoder")}
+            with closing(native_frames(self.path, **given)) as frames:
                 for frame in frames:
                     if self._closed or len(self.names) == data.max_frames:
                         break

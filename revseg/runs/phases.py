@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TextIO
 
+from revseg.runs.heap import release_freed
+
 EVERY = 10.0
 """Seconds between two lines of a phase in a log."""
 
@@ -87,6 +89,7 @@ class Phase:
         self._bar: Any = None
 
     def __enter__(self) -> Phase:
+        release_freed()  # a phase needs other pieces of memory than the one before
         self._stack = _open_phases()
         self._parent = self._stack[-1] if self._stack else None
         if _terminal() and _shown():

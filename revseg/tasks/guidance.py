@@ -32,7 +32,7 @@ class Guidance:
     @property
     def pseudo_frames(self) -> int:
         """How many frames without labels a step is trained on."""
-        return self.config.pseudo_frames * (self.config.more_of_one if self.one else 1)
+        return pseudo_frames_of(self.config, one=self.one)
 
     def item(self, index: int) -> Item:
         """Returns what step number ``index`` is trained on; depends on nothing else."""
@@ -77,6 +77,11 @@ class Guidance:
         else:
             sure = probability.float() * self._seen.confidence[frame] >= 255**2 * self.config.certain
         return torch.where(sure, number.to(torch.uint8), VOID)
+
+
+def pseudo_frames_of(config: GuidanceConfig, *, one: bool) -> int:
+    """How many frames without labels a step is trained on. one: whether there is but one labelled frame."""
+    return config.pseudo_frames * (config.more_of_one if one else 1)
 
 
 def shares_of(config: GuidanceConfig, labelled_frames: Sequence[int]) -> tuple[float, ...]:

@@ -62,7 +62,7 @@ class Probe:
     frame_rate: Fraction
     channels: int = 3
     frames: int | None = None
-    """How many a volume has; None: only decoding tells."""
+    """How many there are by what a volume or its container says; None: only decoding tells."""
     sample_aspect_ratio: Fraction = Fraction(1)
     """Width of a pixel as it is to be shown, for a height of 1."""
     sound: bool = False
@@ -175,7 +175,8 @@ def probe(path: str | Path, axes: str | None = None, *, decoder: str = "process"
     with closing(decoded.frames) as frames:
         for frame in frames:
             ratio, sound = frame.sample_aspect_ratio, decoded.facts.sound
-            return Probe(frame.native_size, decoded.facts.frame_rate, sample_aspect_ratio=ratio, sound=sound)
+            rate, count = decoded.facts.frame_rate, decoded.facts.frames
+            return Probe(frame.native_size, rate, frames=count, sample_aspect_ratio=ratio, sound=sound)
     raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
 
 

@@ -27,7 +27,7 @@ def test_out_of_memory(fill) -> None:  # type: ignore[no-untyped-def]
     told = sentence(error.value, [])
     assert told is not None
     assert told.startswith("out of memory")
-    assert told.endswith("; lower data.height, network.channels or network.rank")
+    assert told.endswith("; lower data.height, data.max_frames, network.channels or network.rank")
     assert "\n" not in told
 
 

@@ -37,7 +37,7 @@ def choose(layout: Layout, device: torch.device) -> Kind:
 
 def expected(layout: Layout, device_type: str) -> Kind:
     """Returns the way on a device that need not be at hand: a GPU of compute capability 8.0 or more whose kernels agree."""
-    return "fused" if device_type == "cuda" and _fits_kernels(layout) else _without_kernels(layout)
+    return "fused" if device_type == "cuda" and dispatch.expected() and _fits_kernels(layout) else _without_kernels(layout)
 
 
 def prepare(kind: Kind, kernel: Tensor, bias: Tensor, *, step_size: float, layout: Layout) -> Force:

@@ -9,6 +9,8 @@ is ever made by one path and undone by the other.
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 import subprocess
 import warnings
 from collections.abc import Callable
@@ -46,7 +48,31 @@ def available(device: torch.device) -> bool:
     """Whether Triton can compile for ``device``: CUDA, compute capability 8.0 or more (bfloat16 products)."""
     if device.type != "cuda" or torch.version.hip is not None or importlib.util.find_spec("triton") is None:
         return False
-    return torch.cuda.get_device_capability(device) >= (8, 0)
+    return torch.cuda.get_device_capability(device) >= (8, 0) and _can_compile(device)
+
+
+@cache
+def _can_compile(device: torch.device) -> bool:
+    """Whether there is a compiler; warns once of what it costs where there is none."""
+    if compiler() is None:
+        warnings.warn(
+            f"there is no C compiler (gcc, clang, or CC), so Triton cannot build the fused kernels for {device}: PyTorch "
+            "computes instead, several times slower and with larger temporaries; install gcc",
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def compiler() -> str | None:
+    """Returns the C compiler that Triton builds its launchers with, found as it finds it; None where there is none."""
+    given = os.environ.get("CC")
+    return shutil.which(given.split()[0]) if given and given.strip() else shutil.which("gcc") or shutil.which("clang")
+
+
+def expected() -> bool:
+    """Whether a GPU will run the kernels, as far as this machine tells: one without a GPU plans for another machine."""
+    return _switch.on and (compiler() is not None or not torch.cuda.is_available())
 
 
 def enabled() -> bool:

@@ -58,3 +58,34 @@ def test_memory_that_runs_out_is_no_verdict(monkeypatch):
         assert dispatch.usable_for_haar(torch.zeros(2, 2, 2, 4), Grid())
     finally:
         dispatch._haar_agrees.cache_clear()
+
+
+def test_the_compiler_is_looked_for_as_triton_does(monkeypatch, tmp_path):
+    for name in ("clang", "own"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    assert dispatch.compiler() == str(tmp_path / "clang")
+    (tmp_path / "gcc").write_text("#!/bin/sh\n")
+    (tmp_path / "gcc").chmod(0o755)
+    assert dispatch.compiler() == str(tmp_path / "gcc")
+    monkeypatch.setenv("CC", str(tmp_path / "own"))
+    assert dispatch.compiler() == str(tmp_path / "own")
+
+
+def test_without_a_compiler_one_warning_says_what_it_costs(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    device = torch.device("cuda", 7)
+    dispatch._can_compile.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match=r"no C compiler .* several times slower .* install gcc") as warned:
+            assert not any(dispatch._can_compile(device) for _ in range(2))
+        assert len(warned) == 1
+    finally:
+        dispatch._can_compile.cache_clear()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert not dispatch.expected()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert dispatch.expected()  # planned for another machine

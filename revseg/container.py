@@ -1,0 +1,92 @@
+"""Memory that a control group of Linux leaves: the limit of a container counts, not the memory of the machine.
+
+    version 2   memory.max, memory.current                         at /sys/fs/cgroup/<path of the process> and above
+    version 1   memory.limit_in_bytes, memory.usage_in_bytes       at /sys/fs/cgroup/memory/<path> and above
+
+Groups lie within groups, and each has a limit of its own: the tightest counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class _Version:
+    """Names of one version's files."""
+
+    limit: str
+    usage: str
+    reclaimable: str
+    """Entry of memory.stat: files in memory that the kernel drops before it refuses anything."""
+
+
+VERSION_1 = _Version("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+VERSION_2 = _Version("memory.max", "memory.current", "inactive_file")
+
+
+def free_in_container(root: Path = Path("/")) -> int | None:
+    """Returns the bytes that the groups of this process leave; None where none of them has a limit. root: where /proc and /sys
+    lie."""
+    left = [free for version, folder in _groups(root) if (free := _left(version, folder)) is not None]
+    return min(left, default=None)
+
+
+def _groups(root: Path) -> Iterator[tuple[_Version, Path]]:
+    """Yields the memory groups that this process is in, from its own one up."""
+    for line in _lines(root / "proc/self/cgroup"):
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            version, kind, option = VERSION_2, "cgroup2", None
+        elif "memory" in controllers.split(","):
+            version, kind, option = VERSION_1, "cgroup", "memory"
+        else:
+            continue
+        for shown, mount in _mounts(root, kind, option):
+            # What a container sees of the hierarchy may begin at its own group, while the path still counts from the real top.
+            inner = Path(path.lstrip("/"))
+            if shown != "/" and Path(path).is_relative_to(shown):
+                inner = Path(path).relative_to(shown)
+            folder = mount / inner
+            if not folder.is_dir():
+                folder = mount
+            while folder.is_relative_to(mount):
+                yield version, folder
+                folder = folder.parent
+
+
+def _mounts(root: Path, kind: str, option: str | None) -> Iterator[tuple[str, Path]]:
+    """Yields (what of the hierarchy is mounted, where) for a kind of file system, with an option of it."""
+    for line in _lines(root / "proc/self/mountinfo"):
+        before, _, after = line.partition(" - ")
+        fields, system = before.split(), after.split()
+        if len(fields) < 5 or len(system) < 3 or system[0] != kind:
+            continue
+        if option is None or option in system[2].split(","):
+            yield fields[3], root / fields[4].lstrip("/")
+
+
+def _left(version: _Version, folder: Path) -> int | None:
+    """Returns the bytes that a group leaves; None where it has no limit."""
+    limit, usage = (_number(folder / name) for name in (version.limit, version.usage))
+    # Version 1 says 2^63, rounded down to a page, where there is none.
+    if limit is None or usage is None or limit >= 1 << 60:
+        return None
+    stat = dict(line.split()[:2] for line in _lines(folder / "memory.stat") if len(line.split()) == 2)
+    return max(0, limit - usage + int(stat.get(version.reclaimable, 0)))
+
+
+def _number(path: Path) -> int | None:
+    found = _lines(path)
+    return int(found[0]) if found and found[0].isdigit() else None  # "max": no limit
+
+
+def _lines(path: Path) -> list[str]:
+    """Returns the lines of a file of the kernel; none where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

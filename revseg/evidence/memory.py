@@ -1,0 +1,115 @@
+"""Bytes that evidence takes, phase by phase, told from sizes alone: what its arrays hold, by the code that makes them.
+
+P: pixels of a frame at the size of the evidence, O: classes, T: frames. What stays is the evidence, (O + 1) T P bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from revseg.evidence.config import EvidenceConfig, SmoothingConfig
+from revseg.evidence.flow import enlargement
+from revseg.evidence.gaps import Gap, gaps_between
+from revseg.evidence.store import HEADER, LARGEST_BYTES
+
+FLOW_BYTES = 45
+"""What DIS of OpenCV holds of each pixel of the enlarged frames, one for each thread (measured)."""
+GAP_SHARE, MOTION_SHARE = 0.3, 0.6
+"""What zip's least compression leaves of carried labels, and of motion (measured)."""
+
+
+@dataclass(frozen=True)
+class EvidenceSize:
+    """What evidence is made of, in numbers."""
+
+    frames: int
+    size: tuple[int, int]
+    """(H, W)."""
+    classes: int
+    labelled_frames: tuple[int, ...]
+    """Those whose labels are carried; empty: what moves by itself is the only evidence."""
+    shares: int = 0
+    """From how many distances labels come back to a labelled frame."""
+
+    @property
+    def pixels(self) -> int:
+        return self.size[0] * self.size[1]
+
+    @property
+    def held_bytes(self) -> int:
+        """Probabilities and confidence, a byte each."""
+        return (self.classes + 1) * self.frames * self.pixels
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """The stretches between labelled frames."""
+        return gaps_between(self.labelled_frames, self.frames) if self.labelled_frames else []
+
+    @property
+    def longest_gap(self) -> int:
+        """Frames held at once while labels are carried: of the longest gap, once for each labelled frame at its ends."""
+        return max((len(gap.rows) * (gap.stop - gap.first) for gap in self.gaps), default=0)
+
+
+def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -> dict[str, int]:
+    """Returns the bytes of each phase beside the video, its masks and the evidence itself."""
+    pixels, classes = sizes.pixels, sizes.classes
+    fields = flow_bytes(sizes.size, config, threads)  # DIS stays for the next phase
+    moved = sizes.frames * pixels if config.likelihood.enabled or not sizes.labelled_frames else 0
+    returned = len(sizes.labelled_frames) * (classes + 1) * sizes.shares * pixels
+    fixed = len(sizes.labelled_frames)
+    found = {"optical flow": fields + 24 * threads * pixels}
+    if sizes.labelled_frames:
+        # float16 of each class; positions there and back of the frames on their way; and those, agreement, and sums of one.
+        carrying = (threads + 2) * 16 + threads * (60 + 12 * classes)
+        found["carrying labels"] = fields + 2 * classes * sizes.longest_gap * pixels + carrying * pixels
+        found["carrying labels back"] = fields + moved + 2 * returned + (carrying + 12 * classes) * pixels
+    if moved:
+        found["motion"] = fields + moved + threads * 60 * pixels
+    if config.smoothing.sweeps:
+        window = smoothing_bytes(pixels, sizes.frames, classes, config=config.smoothing, fixed=fixed, threads=threads)
+        found["smoothing evidence"] = fields + moved + returned + window
+    return found
+
+
+def flow_bytes(size: tuple[int, int], config: EvidenceConfig, threads: int) -> int:
+    """Bytes of what computes optical flow, and of the identity that positions are told from."""
+    pixels = size[0] * size[1]
+    return threads * FLOW_BYTES * pixels * enlargement(*size, config.flow.least_height) ** 2 + 8 * pixels
+
+
+def smoothing_bytes(
+    pixels: int, frames: int, classes: int, *, config: SmoothingConfig, fixed: int, threads: int, kept: bool = True
+) -> int:
+    """Bytes of ``Smoothing``: the frames between the first sweep and the last, with how far their flows agree.
+
+    fixed: frames whose truth is known. kept: whether there is room on the disk for the flow, which is held else.
+    """
+    reach, sweeps = max(config.hops), config.sweeps
+    window = min(frames, (reach + 1) * sweeps + reach + 1)
+    ahead = 1 + threads // (1 + sweeps)
+    linked = min(frames, (reach + 1) * (sweeps - 1) + reach + 1 + ahead)
+    links = 2 * len(config.hops) * linked * (1 - fixed / frames)  # there and back; fixed frames need none
+    working = min(threads, sweeps) * (20 + 12 * classes) + 60  # of an update, and of the links in the making
+    # What is given, with its confidence until the first sweep has passed; and what it weighs.
+    held = 8 * classes * window + 4 * min(window, reach + 1 + fixed * window // frames)
+    return round((held + links * (4 if kept else 8) + working) * pixels)
+
+
+def evidence_disk(sizes: EvidenceSize, config: EvidenceConfig, *, keeps: bool) -> dict[str, int]:
+    """Returns the bytes on disk: flow, which a run without a cache needs too until it ends, and the cache of evidence."""
+    hops = {1, *(config.smoothing.hops if config.smoothing.sweeps else ())}
+    near = sum(2 * max(0, sizes.frames - hop) for hop in hops)
+    direct = sum(2 * _beyond(gap.stop - gap.first, hops) * len(gap.rows) for gap in sizes.gaps) if keeps else 0
+    record = 4 * sizes.pixels + HEADER.size
+    disk = {"flow": min(LARGEST_BYTES, (near + direct) * record)}
+    if keeps:
+        returned = len(sizes.labelled_frames) * (sizes.classes + 1) * sizes.shares * sizes.pixels
+        labels = 2 * sizes.held_bytes + returned if sizes.labelled_frames else sizes.held_bytes
+        disk["evidence"] = round(GAP_SHARE * labels + MOTION_SHARE * sizes.frames * sizes.pixels)
+    return disk
+
+
+def _beyond(frames: int, hops: set[int]) -> int:
+    """Frames of a gap that are farther off its end than any flow between neighbours leads."""
+    return sum(distance not in hops for distance in range(1, frames + 1))

@@ -1,0 +1,98 @@
+"""Whether a run fits this machine, told before anything large is read: else a sentence with the settings that help."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from revseg.config import TrainConfig
+from revseg.device import free_memory, held_memory
+from revseg.forecast.memory import RunForecast, forecast_run
+from revseg.forecast.outline import Outline
+from revseg.network.fit import arrangements
+from revseg.network.memory import slab_budget
+
+LONGEST, HIGHEST = 30_000, 4_320
+"""Frames and lines that are looked for at most."""
+
+
+def check_memory(config: TrainConfig, outline: Outline, device: torch.device) -> RunForecast:
+    """Returns the forecast of the smallest arrangement. Raises ValueError where it takes more memory than there is.
+
+    outline: by headers alone; what they do not say is taken for as little as it can be.
+    """
+    held = held_memory()
+    limit = held + free_memory(torch.device("cpu"))
+    least = smallest(config, outline, device, held=held)
+    if least.peak <= limit:
+        return least
+
+    def peak(frames: int, height: int | None) -> int:
+        changed = replace(config, data=replace(config.data, height=height))
+        return smallest(changed, outline.with_frames(frames), device, held=held).peak
+
+    raise ValueError(_sentence(config, outline, least, limit=limit, peak=peak))
+
+
+def smallest(config: TrainConfig, outline: Outline, device: torch.device, *, held: int) -> RunForecast:
+    """Returns the forecast with the smallest arrangement of the network that a training may take by itself."""
+    network = outline.network(config)
+    smaller = arrangements(network, slab_budget(network, outline.network_size(config.data), device.type))[-1]
+    threads = torch.get_num_threads()
+    return forecast_run(config, outline, replace(smaller, keep_hidden=False), device=device.type, held=held, threads=threads)
+
+
+def _sentence(
+    config: TrainConfig, outline: Outline, least: RunForecast, *, limit: int, peak: Callable[[int, int | None], int]
+) -> str:
+    frames, height = outline.footage.frames, outline.network_size(config.data)[1]
+    fewer = most(lambda count: peak(count, config.data.height) <= limit, frames)
+    lower = most(lambda lines: peak(frames, lines) <= limit, height)
+    remedies = [f"data.max_frames={fewer} or less"] if fewer else []
+    remedies += [f"data.height={lower} or less"] if lower else []
+    if config.evidence.source != "none" and not remedies:
+        remedies = ["a lower evidence.flow.height with fewer data.max_frames"]
+    native = outline.footage.native_size
+    return (
+        f"{frames} frames of {native[1]} x {native[0]} need {least.peak / 1e9:.2f} GB of memory while {least.phase}, in the "
+        f"smallest arrangement, but {limit / 1e9:.2f} GB may be used; set {', or '.join(remedies) or 'fewer network.channels'}"
+    )
+
+
+def most(fits: Callable[[int], bool], limit: int) -> int:
+    """Returns the largest number up to a limit that fits, 0 if none does: what fits, all below it do too."""
+    if fits(limit):
+        return limit
+    low, high = 0, 1
+    while high < limit and fits(high):
+        low, high = high, 2 * high
+    high = min(high, limit)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def without_cache_on_a_small_disk(config: TrainConfig, forecast: RunForecast, folder: Path) -> TrainConfig:
+    """Returns the settings without evidence.cache where its disk has no room for it, and says so. Raises OSError where there is
+    none for masks, overlay and checkpoints either."""
+    free = shutil.disk_usage(folder).free
+    output = sum(size for name, size in forecast.disk.items() if name not in ("flow", "evidence"))
+    if output > free:
+        raise OSError(
+            f"{folder} has {free / 1e9:.2f} GB of free disk, but masks, overlay and checkpoints take about {output / 1e9:.2f} "
+            "GB: free some, or choose another folder with run_dir="
+        )
+    needed = sum(forecast.disk.values())
+    if not config.evidence.cache or needed <= free:
+        return config
+    logging.getLogger("revseg").warning(
+        f"{folder} has {free / 1e9:.2f} GB of free disk, but with its evidence kept the run takes {needed / 1e9:.2f} GB: it is "
+        "not kept for later runs (evidence.cache=false)"
+    )
+    return replace(config, evidence=replace(config.evidence, cache=False))

@@ -1,0 +1,147 @@
+"""What a run will be on, told by headers and labels: no more than one frame is decoded."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+
+from revseg.config import TrainConfig
+from revseg.demo import film
+from revseg.evidence.memory import EvidenceSize
+from revseg.evidence.observation import height_of_evidence
+from revseg.labels.dataset import evenly_spaced, objects_in
+from revseg.labels.files import check_labels
+from revseg.labels.frames import Frames
+from revseg.labels.read import read_labels
+from revseg.network.config import NetworkConfig
+from revseg.network.memory import Size
+from revseg.tasks.config import DataConfig
+from revseg.tasks.guidance import pseudo_frames_of
+from revseg.tasks.one_video import OneVideo
+from revseg.tasks.source import inputs_of, open_split, path_of
+from revseg.video.folder import image_files
+from revseg.video.frame import resized
+from revseg.video.memory import Footage
+from revseg.video.read import iterate_frames, opened, probe
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A video and its labels, in numbers."""
+
+    footage: Footage
+    labelled_frames: tuple[int, ...]
+    """Those that are trained on."""
+    known: int
+    """How many masks there are, those that are held out too."""
+    classes: int
+    assumed: bool = False
+    """Whether there are no labels to tell, and as few as can be are assumed."""
+
+    @classmethod
+    def of(cls, task: OneVideo) -> Outline:
+        """Returns the outline of a task that is open."""
+        video = task.video
+        footage = Footage(video.frames, video.native_size, task.channels)
+        held_out = 0 if task.held_out is None else len(task.held_out.labelled_frames)
+        return cls(footage, video.labelled_frames, known=task.label_count + held_out, classes=task.classes)
+
+    def network_size(self, data: DataConfig) -> Size:
+        """Returns (T, H, W) as the network sees it."""
+        return self.footage.frames, *resized(self.footage.native_size, data.height)
+
+    def evidence_size(self, config: TrainConfig) -> EvidenceSize:
+        """Returns what evidence is made of."""
+        native = self.footage.native_size
+        height = height_of_evidence(config.evidence, config.data.height, native[0])
+        shares = config.guidance.shares if len(self.labelled_frames) > 1 else config.guidance.shares_of_one
+        size, frames = resized(native, height), self.footage.frames
+        return EvidenceSize(frames, size, self.classes, labelled_frames=self.labelled_frames, shares=len(shares))
+
+    def trained_frames(self, config: TrainConfig) -> int:
+        """Returns on how many frames a step is trained."""
+        if config.task == "dataset":
+            return self.footage.frames
+        if not sees_evidence(config):
+            return len(self.labelled_frames)
+        one = len(self.labelled_frames) == 1
+        return min(self.footage.frames, len(self.labelled_frames) + pseudo_frames_of(config.guidance, one=one))
+
+    def network(self, config: TrainConfig) -> NetworkConfig:
+        """Returns the settings of the network, with what the video and its labels say."""
+        return replace(config.network, classes=self.classes, in_channels=self.footage.channels, evidence=sees_evidence(config))
+
+    def with_frames(self, frames: int) -> Outline:
+        """Returns the same for another number of frames, as many of them labelled."""
+        count = min(frames, len(self.labelled_frames))
+        return replace(self, footage=replace(self.footage, frames=frames), labelled_frames=evenly_spaced(frames, count))
+
+
+def sees_evidence(config: TrainConfig) -> bool:
+    """Whether the network sees evidence."""
+    asked = config.network.evidence
+    return config.evidence.source != "none" if asked is None else asked
+
+
+def outline_of(config: TrainConfig, *, labels: bool) -> Outline | None:
+    """Returns the outline of what a training with these settings is on; None where only decoding tells how many frames there are.
+
+    labels: whether they are read; else a frame is taken for labelled, or as many as data.labelled_frames says, and an object.
+    """
+    data, classes = config.data, config.network.classes
+    if config.task == "dataset":
+        return _of_dataset(config)
+    if data.demo and not Path(str(data.video)).exists():
+        count = data.labelled_frames or film.FRAMES
+        footage = Footage(film.FRAMES, film.SIZE)
+        return Outline(footage, evenly_spaced(film.FRAMES, count), known=film.FRAMES, classes=classes or 2)
+    path = path_of(data)
+    found = probe(path, data.axes, decoder=data.decoder)
+    if found.frames is None and not labels:
+        return None
+    total = found.frames or _counted(path, data)
+    frames = min(total, data.max_frames or total)
+    footage = Footage(frames, found.native_size, config.network.in_channels or found.channels)
+    _, masks = inputs_of(data)
+    if not labels or masks is None:
+        assumed = evenly_spaced(frames, min(frames, data.labelled_frames or 1))
+        return Outline(footage, assumed, known=len(assumed), classes=classes or 2, assumed=True)
+    check_labels(masks)
+    encoding = data.encoding or ("davis2017" if data.video is not None else f"davis{data.year}")
+    cut = frames == data.max_frames
+    conventions = replace(data.conventions, encoding=encoding)
+    frames_there = Frames(path, _names(path, data, frames), found.native_size, cut=cut)
+    known, positions, _ = read_labels(masks, frames_there, conventions)
+    chosen = range(len(positions)) if data.labelled_frames is None else evenly_spaced(len(positions), data.labelled_frames)
+    needed = max(2, 1 + len(objects_in(known)))
+    return Outline(footage, tuple(positions[row] for row in chosen), known=len(positions), classes=classes or needed)
+
+
+def _of_dataset(config: TrainConfig) -> Outline:
+    """The largest video of the training split, with all its masks."""
+    data = config.data
+    dataset = open_split(data, data.training_split)
+    sizes = {name: dataset.size(name, None, data.max_frames) for name in dataset.names}
+    frames, height, width = max(sizes.values(), key=prod)
+    classes = config.network.classes or max(2, *(dataset.classes(name) for name in dataset.names))
+    return Outline(Footage(frames, (height, width)), (), known=frames, classes=classes)
+
+
+def _names(path: Path, data: DataConfig, frames: int) -> tuple[str, ...]:
+    if (slices := opened(path, data.axes, data.scale)) is not None:
+        return slices.names[:frames]
+    if path.is_dir():
+        return tuple(file.stem for file in image_files(path)[:frames])
+    return tuple(f"{number:05d}" for number in range(frames))
+
+
+def _counted(path: Path, data: DataConfig) -> int:
+    """Counts frames by decoding them, where the container does not say."""
+    logging.getLogger("revseg").warning(f"{path} does not say how many frames it has: they are decoded to be counted")
+    frames = 0
+    for frames, _ in enumerate(iterate_frames(path, on_error=data.on_error, decoder=data.decoder), 1):
+        if frames == data.max_frames:
+            break
+    return frames

@@ -1,0 +1,33 @@
+"""Bytes that making masks takes, told from sizes alone."""
+
+from __future__ import annotations
+
+from revseg.evidence.config import EvidenceConfig
+from revseg.evidence.memory import EvidenceSize, flow_bytes, smoothing_bytes
+from revseg.network.config import NetworkConfig
+from revseg.network.memory import Size, forecast_prediction
+
+
+def inference_bytes(network: NetworkConfig, size: Size, *, placements: int, device: str) -> int:
+    """Bytes of a pass of the network over a video of ``size`` (T, H, W): its pass, its inputs as one, and the sum over
+    placements."""
+    return forecast_prediction(network, size, device=device).total + summed_bytes(network, size, placements)
+
+
+def summed_bytes(network: NetworkConfig, size: Size, placements: int) -> int:
+    """Bytes of the probabilities of all frames, float16, where several placements are averaged."""
+    return 2 * network.outputs * size[0] * size[1] * size[2] if placements > 1 else 0
+
+
+def deciding_bytes(sizes: EvidenceSize, config: EvidenceConfig, native_pixels: int, *, fixed: int, threads: int) -> int:
+    """Bytes of the frames on their way to masks: pooled and smoothed at the size of the evidence, decided at the video's own.
+
+    Of each class there: probabilities, those with labels in their place, and the choice between both; and the index of the
+    greatest, 8 bytes.
+    """
+    pixels, classes = sizes.pixels, sizes.classes
+    found = (12 * classes + 4 * classes + 24) * native_pixels + 32 * classes * pixels
+    if config.smoothing.sweeps:
+        found += flow_bytes(sizes.size, config, threads)
+        found += smoothing_bytes(pixels, sizes.frames, classes, config=config.smoothing, fixed=fixed, threads=threads)
+    return found

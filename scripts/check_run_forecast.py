@@ -1,0 +1,228 @@
+"""Is the forecast of a whole run right? Peak memory of real trainings, a process each, beside what they say as they begin.
+
+    python scripts/check_run_forecast.py --root DAVIS [--cases 0,3]
+    python scripts/check_run_forecast.py --root DAVIS --limit 300
+
+Takes the first frames of sequences of DAVIS-2016, with their labels, or with three objects made of each by cutting it in three.
+Every case is a `revseg-train` as a user would start it, with two steps instead of 60, which need the same memory. Measured: the
+largest resident size of the process (Linux), and of the process that decodes for it. Cases that are done are kept in
+runs/check_run_forecast.
+
+--limit: in processes that are given so many megabytes (RLIMIT_DATA) beside their libraries, asks revseg-plan for the most frames of
+a video without evidence, trains on as many, and on three times as many, which must be refused. Prints what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from harness import ROOT, arguments
+from harness.machine import facts, lines
+from harness.page import row, table, write_section
+from harness.results import Results
+
+from revseg.labels.masks import read_mask, write_mask
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training."""
+
+    sequence: str
+    height: int
+    frames: int
+    labelled: int
+    objects: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.sequence}-{self.height}-{self.frames}-{self.labelled}-{self.objects}"
+
+
+CASES = [
+    Case("car-shadow", 96, 10, labelled=5, objects=1),
+    Case("car-shadow", 96, 24, labelled=5, objects=1),
+    Case("dance-twirl", 96, 10, labelled=1, objects=1),
+    Case("libby", 96, 8, labelled=1, objects=3),
+    Case("dance-twirl", 96, 12, labelled=5, objects=3),
+    Case("car-shadow", 240, 8, labelled=5, objects=1),
+    Case("libby", 240, 12, labelled=1, objects=1),
+    Case("dance-twirl", 240, 8, labelled=1, objects=3),
+    Case("car-shadow", 240, 10, labelled=5, objects=3),
+    Case("libby", 480, 8, labelled=5, objects=1),
+    Case("car-shadow", 480, 10, labelled=1, objects=1),
+    Case("dance-twirl", 480, 8, labelled=5, objects=3),
+    Case("libby", 480, 12, labelled=1, objects=3),
+]
+TOLD = re.compile(r"forecast for .*?: ([\d.]+) GB of memory for the whole process, while ([a-z ]+?)[;,]")
+
+
+def main() -> None:
+    parser = arguments.parser(__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder DAVIS, where JPEGImages and Annotations lie")
+    parser.add_argument("--cases", type=arguments.numbers, default=list(range(len(CASES))), help="which (default: all)")
+    parser.add_argument("--limit", type=int, help="megabytes: tries the most frames that are named within them instead")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "forecast.md", help="page")
+    given = parser.parse_args()
+    if given.limit is not None:
+        within_a_limit(given.limit << 20, given.root)
+        return
+    found = facts("cpu", torch.get_num_threads())
+    results = Results(ROOT / "runs" / "check_run_forecast", found)
+    for number in given.cases:
+        case = CASES[number]
+        if results.get(case.key) is None:
+            results.keep(case.key, measured(case, given.root, results.folder))
+        print(row(cells(case, results.get(case.key))), file=sys.stderr, flush=True)
+    done = [(case, kept) for case in CASES if (kept := results.get(case.key)) is not None]
+    header = ("sequence", "peak while", "height", "frames", "K", "objects", "forecast GB", "measured GB", "ratio", "decoder GB")
+    text = table(header, [cells(case, kept) for case, kept in done], words=2)
+    print(text)
+    write_section(given.output, "check_run_forecast", "cpu", f"{lines(found)}\n{text}")
+
+
+def cells(case: Case, kept: dict) -> list[object]:
+    numbers = [
+        f"{value:.3f}" for value in (kept["forecast"], kept["measured"], kept["forecast"] / kept["measured"], kept["decoder"])
+    ]
+    return [case.sequence, kept["phase"], case.height, case.frames, case.labelled, case.objects, *numbers]
+
+
+def measured(case: Case, root: Path, folder: Path) -> dict[str, object]:
+    """Trains, and returns what was told and what was taken, in GB."""
+    command = [*train(case, root, folder), "training.steps=2"]
+    log = folder / f"{case.key}.txt"
+    with open(log, "w") as file, subprocess.Popen(command, stdout=file, stderr=file, env=environment()) as process:
+        watched = Peaks(process.pid)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    text = log.read_text()
+    if process.returncode or (told := TOLD.search(text)) is None:
+        sys.exit(f"check_run_forecast: {' '.join(command)} failed:\n{text[-1000:]}")
+    peak = json.loads((folder / case.key / "metrics.json").read_text())["peak_memory_bytes"]
+    decoder = watched.ended()
+    return {
+        "forecast": float(told[1]),
+        "phase": told[2],
+        "measured": max(peak, used.ru_maxrss << 10) / 1e9,
+        "decoder": decoder / 1e9,
+    }
+
+
+def train(case: Case, root: Path, folder: Path, *more: str) -> list[str]:
+    """The command of a case."""
+    frames = root / "JPEGImages" / "480p" / case.sequence
+    masks, encoding = root / "Annotations" / "480p" / case.sequence, "davis2016"
+    if case.objects > 1:
+        masks, encoding = in_parts(masks, folder / f"{case.sequence}-{case.objects}", case.objects), "davis2017"
+    data = [f"data.video={frames}", f"data.masks={masks}", f"data.encoding={encoding}", f"data.labelled_frames={case.labelled}"]
+    size = [f"data.height={case.height}", f"data.max_frames={case.frames}"]
+    return [sys.executable, "-m", "revseg.train", *data, *size, f"run_dir={folder / case.key}", "device=cpu", *more]
+
+
+LIMITED = """
+import json, resource, sys
+from pathlib import Path
+import cv2, revseg.plan, revseg.train
+from revseg.cli import main
+from revseg.device import held_memory
+before, pages = held_memory(), int(Path("/proc/self/statm").read_text().split()[5])
+resource.setrlimit(resource.RLIMIT_DATA, (pages * resource.getpagesize() + int(sys.argv[2]),) * 2)
+command, sys.argv = sys.argv[1], [f"revseg-{sys.argv[1]}", *sys.argv[3:]]
+try:
+    getattr(main, command)()
+finally:
+    print("taken", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+"""
+
+
+def within_a_limit(more: int, root: Path) -> None:
+    """Tries what revseg-plan names in processes of limited memory."""
+    folder = ROOT / "runs" / "check_run_forecast" / "limit"
+    shutil.rmtree(folder, ignore_errors=True)
+    data = [f"data.video={root}/JPEGImages/480p/dance-twirl", f"data.masks={root}/Annotations/480p/dance-twirl"]
+    given = [*data, "data.encoding=davis2016", "data.labelled_frames=2", "data.height=240", "evidence=none", "device=cpu"]
+
+    def limited(command: str, *words: str) -> tuple[int, str]:
+        program = [sys.executable, "-c", LIMITED, command, str(more), *given, *words]
+        done = subprocess.run(program, env=environment(), capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    _, told = limited("plan", "data.max_frames=8")
+    frames = int(re.search(r"^ +here +>? ?(\d+)", told, re.MULTILINE)[1])  # type: ignore[index]
+    print(f"{more >> 20} MB: revseg-plan names {frames} frames of 240 lines as the most", flush=True)
+    for count in (frames, 3 * frames):
+        status, text = limited("train", f"data.max_frames={count}", "training.steps=2", f"run_dir={folder / str(count)}")
+        last = [line for line in text.splitlines() if line.startswith("revseg: ")]
+        taken = int(re.search(r"^taken (-?\d+)", text, re.MULTILINE)[1]) >> 20  # type: ignore[index]
+        print(f"{count} frames: status {status}, {taken} MB taken {' '.join(last)}", flush=True)
+
+
+def in_parts(masks: Path, folder: Path, count: int) -> Path:
+    """Cuts the object of each mask in parts of about as many columns."""
+    for path in sorted(masks.glob("*.png")):
+        if (folder / path.name).exists():
+            continue
+        mask = read_mask(path, "davis2016")
+        columns = np.flatnonzero(mask.any(0))
+        if columns.size:
+            part = np.arange(mask.shape[1]) - columns[0]
+            mask = mask * (1 + (part * count // (columns[-1] - columns[0] + 1)).clip(0, count - 1)).astype(np.uint8)
+        write_mask(folder / path.name, mask)
+    return folder
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+class Peaks:
+    """Watches the largest resident size of the processes that a process starts for decoding."""
+
+    def __init__(self, number: int) -> None:
+        self._number, self._most, self._end = number, 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def ended(self) -> int:
+        """Returns the bytes."""
+        self._end.set()
+        self._thread.join()
+        return self._most
+
+    def _watch(self) -> None:
+        while not self._end.wait(0.05):
+            for child in children(self._number):
+                self._most = max(self._most, sum(map(peak_of, [child, *children(child)])))
+
+
+def children(number: int) -> list[int]:
+    try:
+        tasks = Path(f"/proc/{number}/task").iterdir()
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def peak_of(number: int) -> int:
+    try:
+        text = Path(f"/proc/{number}/status").read_text()
+    except OSError:
+        return 0
+    python = "revseg" in Path(f"/proc/{number}/cmdline").read_text() if Path(f"/proc/{number}/cmdline").exists() else False
+    found = re.search(r"VmHWM:\s+(\d+)", text)
+    return int(found[1]) << 10 if found and python else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""The forecast of a whole run: its phases, and the arrays that they really hold."""
+
+import tracemalloc
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from harness.settings import compose
+
+from revseg.config import TrainConfig
+from revseg.evidence.cache import EvidenceCache
+from revseg.evidence.carrier import Carrier
+from revseg.evidence.config import EvidenceConfig, FlowConfig, SmoothingConfig
+from revseg.evidence.gaps import gaps_between
+from revseg.evidence.memory import EvidenceSize, evidence_phases, flow_bytes, smoothing_bytes
+from revseg.evidence.smoothing import Given, Smoothing
+from revseg.forecast.memory import RunForecast, forecast_run
+from revseg.forecast.outline import Outline
+from revseg.labels.dataset import evenly_spaced
+from revseg.video.memory import Footage
+from tests.evidence.made import flow_of, moving
+
+pytestmark = pytest.mark.slow
+
+MEGABYTE = 1 << 20
+HELD = 600 * MEGABYTE
+EVIDENCE = EvidenceConfig(flow=FlowConfig(least_height=64))
+
+
+@pytest.fixture(scope="module")
+def config() -> TrainConfig:
+    return compose([])
+
+
+def outline(frames: int = 40, labelled: int = 5, classes: int = 2, native: tuple[int, int] = (480, 854)) -> Outline:
+    return Outline(Footage(frames, native), evenly_spaced(frames, labelled), known=labelled, classes=classes)
+
+
+def forecast(config: TrainConfig, found: Outline, device: str = "cpu") -> RunForecast:
+    return forecast_run(config, found, found.network(config), device=device, held=HELD, threads=1)
+
+
+def test_the_peak_is_the_greatest_phase_and_holds_the_libraries(config: TrainConfig) -> None:
+    found = forecast(config, outline())
+    assert found.peak == max(found.host.values()) == found.host[found.phase]
+    assert min(found.host.values()) > HELD
+    assert found.device == {}
+    assert list(found.host)[:3] == ["decoding", "optical flow", "carrying labels"]
+
+
+@pytest.mark.parametrize(
+    ("more", "phase"),
+    [({"frames": 60}, "training"), ({"classes": 4}, "segmenting"), ({"native": (2160, 3840)}, "writing"), ({}, None)],
+)
+def test_what_grows_with_what(config: TrainConfig, more: dict, phase: str | None) -> None:
+    before, after = forecast(config, outline()), forecast(config, outline(**more))
+    assert after.peak >= before.peak
+    assert phase is None or after.host[phase] > before.host[phase]
+
+
+def test_labels_of_one_frame_hold_one_long_gap_and_of_five_two_short_sides(config: TrainConfig) -> None:
+    pixels = 480 * 854
+    one, five = (outline(labelled=count).evidence_size(config) for count in (1, 5))
+    assert one.longest_gap == 39
+    assert five.longest_gap == 2 * 9
+    phases = [evidence_phases(sizes, config.evidence, 1)["carrying labels"] for sizes in (one, five)]
+    assert phases[0] - phases[1] == 2 * 2 * (39 - 18) * pixels
+
+
+def test_a_gpu_takes_the_step_from_the_host(config: TrainConfig) -> None:
+    cpu, gpu = forecast(config, outline()), forecast(config, outline(), device="cuda")
+    assert gpu.device["training"] == gpu.network.total > 0
+    assert set(gpu.device) == {"training", "inference", "segmenting"}
+    assert cpu.device_peak == 0
+
+
+def test_without_evidence_nothing_is_carried(config: TrainConfig) -> None:
+    plain = compose(["evidence=none"])
+    assert list(forecast(plain, outline()).host) == ["decoding", "training", "inference", "segmenting", "writing"]
+    assert forecast(plain, outline()).peak < forecast(config, outline()).peak
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """Peak bytes of NumPy's arrays during some work."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("frames", "classes", "sweeps"), [(24, 2, 5), (24, 4, 5), (10, 3, 5), (24, 2, 1)])
+def test_smoothing_holds_what_is_told(frames: int, classes: int, sweeps: int) -> None:
+    video, _ = moving([0, frames - 1], frames=frames)
+    flow = flow_of(video.volume, EVIDENCE.flow, threads=1)
+    flow.keep_near({1, 2})
+    config, shape = SmoothingConfig(sweeps=sweeps), (classes + 1, *flow.size[::-1])
+
+    def given() -> Iterator[Given]:
+        for _ in range(frames):
+            planes = np.full(shape, 1 / classes, np.float32)
+            yield Given(planes[:-1], planes[-1])
+
+    fixed = [0, frames - 1]
+    held = peak_of(lambda: deque(Smoothing(flow, config, fixed=fixed)(given()), maxlen=0))
+    pixels = flow.size[0] * flow.size[1]
+    told = smoothing_bytes(pixels, frames, classes, config=config, fixed=len(fixed), threads=1)
+    assert told / held == pytest.approx(1, abs=0.15 if sweeps > 1 else 0.2)
+
+
+@pytest.mark.parametrize("labelled", [(0,), (0, 11), (0, 6, 11)])
+def test_carrying_holds_what_is_told(labelled: tuple[int, ...]) -> None:
+    video, _ = moving(labelled, frames=12)
+    flow = flow_of(video.volume, EVIDENCE.flow, threads=1)
+    flow.keep_near({1, 2})
+    carrier = Carrier(video, 2, flow=flow, config=EVIDENCE.carry, cache=EvidenceCache(None))
+    gaps = gaps_between(labelled, 12)
+    held = peak_of(lambda: carrier.carried(gaps))
+    sizes = EvidenceSize(12, (64, 96), 2, labelled_frames=labelled)
+    told = evidence_phases(sizes, EVIDENCE, 1)["carrying labels"]
+    told -= flow_bytes((64, 96), EVIDENCE, 1) - 8 * sizes.pixels  # DIS is not NumPy's
+    assert told / held == pytest.approx(1, abs=0.2)
+
+
+def test_items_count_once_for_each_that_is_made_ahead(config: TrainConfig) -> None:
+    more = replace(config, training=replace(config.training, ahead=3))
+    one = 6 * 40 * 96 * 171
+    difference = forecast(more, outline()).host["training"] - forecast(config, outline()).host["training"]
+    assert difference == one

@@ -1,0 +1,82 @@
+"""What the control groups of a process leave of the memory, told from files as the kernel writes them."""
+
+from pathlib import Path
+
+import pytest
+
+from revseg.container import free_in_container
+
+GIB = 1 << 30
+UNLIMITED = 0x7FFFFFFFFFFFF000
+"""What version 1 says where there is no limit."""
+
+
+def write(path: Path, text: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{text}\n")
+
+
+def version_2(folder: Path, limit: object, usage: int, reclaimable: int = 0) -> None:
+    write(folder / "memory.max", limit)
+    write(folder / "memory.current", usage)
+    write(folder / "memory.stat", f"anon 1\ninactive_file {reclaimable}")
+
+
+def version_1(folder: Path, limit: int, usage: int, reclaimable: int = 0) -> None:
+    write(folder / "memory.limit_in_bytes", limit)
+    write(folder / "memory.usage_in_bytes", usage)
+    write(folder / "memory.stat", f"inactive_file 7\ntotal_inactive_file {reclaimable}")
+
+
+def mounted(root: Path, groups: str, mounts: str) -> None:
+    write(root / "proc/self/cgroup", groups)
+    write(root / "proc/self/mountinfo", mounts)
+
+
+V2 = "35 24 0:30 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
+V1 = "36 24 0:31 {shown} /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
+
+
+def test_the_limit_of_a_group_counts_without_what_the_kernel_can_drop(tmp_path: Path) -> None:
+    mounted(tmp_path, "0::/", V2)
+    version_2(tmp_path / "sys/fs/cgroup", 4 * GIB, 3 * GIB, reclaimable=GIB)
+    assert free_in_container(tmp_path) == 2 * GIB
+
+
+def test_the_tightest_of_nested_groups_counts(tmp_path: Path) -> None:
+    mounted(tmp_path, "0::/slice/job/step", V2)
+    top = tmp_path / "sys/fs/cgroup"
+    version_2(top / "slice", 8 * GIB, 2 * GIB)
+    version_2(top / "slice/job", 2 * GIB, GIB + 5)
+    version_2(top / "slice/job/step", "max", GIB)
+    assert free_in_container(tmp_path) == GIB - 5
+
+
+def test_version_1_beside_an_empty_version_2(tmp_path: Path) -> None:
+    mounted(tmp_path, "4:cpu,memory:/docker/a\n0::/", f"{V2}\n{V1.format(shown='/')}")
+    version_1(tmp_path / "sys/fs/cgroup/memory/docker/a", 2 * GIB, GIB, reclaimable=7)
+    version_1(tmp_path / "sys/fs/cgroup/memory", UNLIMITED, 3 * GIB)
+    assert free_in_container(tmp_path) == GIB + 7
+
+
+@pytest.mark.parametrize("shown", ["/docker/a", "/"])
+def test_a_container_that_sees_its_own_group_as_the_top(tmp_path: Path, shown: str) -> None:
+    """The path counts from the real top; what is mounted begins at the group."""
+    mounted(tmp_path, "4:memory:/docker/a/inner", V1.format(shown=shown))
+    version_1(tmp_path / "sys/fs/cgroup/memory", GIB, GIB // 4)
+    assert free_in_container(tmp_path) == GIB - GIB // 4
+
+
+def test_a_group_over_its_limit_leaves_nothing(tmp_path: Path) -> None:
+    mounted(tmp_path, "0::/", V2)
+    version_2(tmp_path / "sys/fs/cgroup", GIB, 2 * GIB)
+    assert free_in_container(tmp_path) == 0
+
+
+def test_without_a_limit_or_without_groups_the_machine_counts(tmp_path: Path) -> None:
+    assert free_in_container(tmp_path) is None
+    mounted(tmp_path, "0::/", V2)
+    version_2(tmp_path / "sys/fs/cgroup", "max", GIB)
+    assert free_in_container(tmp_path) is None
+    found = free_in_container()
+    assert found is None or found >= 0
