@@ -161,11 +161,14 @@ def _pictures(frames: Frames, pictures: Mapping[int, bytes], chosen: Iterable[in
     return f'<div class="{kind}">{"".join(figures)}</div>' if figures else ""
 
 
-def _objects(objects: Mapping[str, Mapping[str, float]] | None) -> str:
+def _objects(objects: Mapping[str, Mapping[str, Any]] | None) -> str:
     if not objects:
         return ""
-    columns = list(next(iter(objects.values())))
-    rows = [[name, *(f"{measures[column]:.3f}" for column in columns)] for name, measures in objects.items()]
+    columns = [key for key in next(iter(objects.values())) if key != "name"]
+    rows = [
+        [f"{number} {measures.get('name', '')}".strip(), *(f"{measures[column]:.3f}" for column in columns)]
+        for number, measures in objects.items()
+    ]
     return _table(["object", *columns], rows)
 
 
