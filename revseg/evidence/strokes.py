@@ -63,23 +63,13 @@ def _spread(mask: Labels, picture: NDArray[np.uint8], config: StrokesConfig) -> 
 
 def _cut(strokes: Labels, number: int, picture: NDArray[np.uint8], iterations: int) -> NDArray[np.bool_]:
     """What is inside, by strokes inside and outside."""
-    state = np.full(strokes.shape, cv2.GC_PR_BGD, np.uint8)
-    state[_nearer(strokes, number)] = cv2.GC_PR_FGD
+    state = np.full(strokes.shape, cv2.GC_PR_BGD, np.uint8)  # begun with the nearer stroke, the object took in too much
     state[(strokes != VOID) & (strokes != number)] = cv2.GC_BGD
     state[strokes == number] = cv2.GC_FGD
     cv2.setRNGSeed(0)  # the mixtures of colours start at random
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(picture, state, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
     return _touching((state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD), strokes == number)
-
-
-def _nearer(strokes: Labels, number: int) -> NDArray[np.bool_]:
-    """Pixels that are nearer to a stroke inside than to one outside."""
-    inside, outside = (
-        cv2.distanceTransform(np.where(seeds, 0, 1).astype(np.uint8), cv2.DIST_L2, 5)
-        for seeds in (strokes == number, (strokes != VOID) & (strokes != number))
-    )
-    return np.asarray(inside < outside)
 
 
 def _touching(inside: NDArray[np.bool_], strokes: NDArray[np.bool_]) -> NDArray[np.bool_]:
