@@ -26,7 +26,7 @@ from revseg.device import choose_device, peak_memory
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.store import FlowStore
 from revseg.network.compilation import compiled_meanwhile
-from revseg.network.network import RevSegNet
+from revseg.network.network import RevSegNet, convolution_dtype_of
 from revseg.runs.folder import RunFolder, claim_new
 from revseg.runs.lock import locked
 from revseg.runs.phases import Phases, recorded
@@ -37,7 +37,8 @@ from revseg.tasks.one_video import OneVideo, open_video
 from revseg.tasks.source import inputs_of
 from revseg.training.board import Board
 from revseg.training.budget import ARRANGEMENT, arrange
-from revseg.training.checkpoint import Checkpoint, load
+from revseg.training.checkpoint import Checkpoint, load, precision_of
+from revseg.training.precision import choose_precision
 from revseg.training.task import Result
 from revseg.training.trainer import Trainer
 from revseg.video.decoder import choose_decoder
@@ -166,8 +167,14 @@ def new_network(
     # The memory of a process begins with its libraries and the optical flow, that of a GPU with nothing.
     before = "" if device.type == "cuda" else f"; the process took up to {peak_memory(device) / 1e9:.2f} GB before"
     LOG.info(f"forecast for {size[0]} frames of {size[2]} x {size[1]}: {forecast.total / 1e9:.2f} GB{chosen}{before}")
+    if saved is None:
+        precision = choose_precision(network, size, device)
+    else:  # as it was begun
+        precision = precision_of(saved, device) or convolution_dtype_of(network)
     torch.manual_seed(config.seed)
-    return RevSegNet(**asdict(network)).to(device)
+    net = RevSegNet(**asdict(network)).to(device)
+    net.convolve_in_(precision)
+    return net
 
 
 def new_trainer(config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFolder, *, net: RevSegNet) -> Trainer:
@@ -184,6 +191,7 @@ def new_trainer(config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFo
             "placements": config.placements,
             "evidence": asdict(config.evidence),
             "scale": task.scale,
+            "convolutions": {net.device.type: str(net.sequence.convolution_dtype).removeprefix("torch.")},
             "objects": None if task.objects is None else list(task.objects.ids),
         },
     )

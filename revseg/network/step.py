@@ -274,9 +274,9 @@ def _close(
             if y is not None:
                 back.append((grid.store(net.opening(inputs)) == y[:, start:stop]).all())
             if trains:
-                part = unscaled(gradient[:, start:stop].to(weight.dtype), adjoint).flatten(0, -2)
-                total_weight.addmm_(part.t(), inputs.flatten(0, -2))
-                total_bias.add_(part.sum(0))
+                part = unscaled(gradient[:, start:stop].to(weight.dtype), adjoint)
+                total_weight.add_(part.flatten(0, -2).t() @ inputs.flatten(0, -2))
+                total_bias.add_(part.sum((0, 1, 2, 3)))
     returned = torch.stack(back).all() if exact else None
     pairs = ((weight, total_weight), (bias, total_bias))
     return returned, {parameter: total for parameter, total in pairs if parameter.requires_grad}

@@ -5,7 +5,7 @@
     scripts/gpu --report runs/gpu/gpu.json                   # writes what was found into docs/results/gpu.md
 
 Each part is a process of its own with a limit of time, and what it found is written when it ends: a failure loses nothing else.
-The most important parts come first; what the time does not suffice for is named in gpu.json. Ends with status 1 where a part failed.
+The most important parts come first; gpu.json names those that the time did not suffice for. Status 1: a part failed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Trains the recommended network a few steps on the device and on the CPU, from the same weights: the same losses, within rounding."""
+"""Trains the recommended network a few steps on the device and on the CPU, from the same weights: the same losses, nearly."""
 
 from __future__ import annotations
 

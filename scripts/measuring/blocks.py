@@ -1,7 +1,7 @@
 """A leapfrog block forwards and backwards on each level of a network with 4 channels, beside its roofline.
 
-The roofline is the larger of least bytes over bandwidth and operations over peak: 2 convolutions forwards; backwards 2 to undo the
-step, 2 for the adjoint and 2 for the gradient of K. Least bytes count each field once a read and once a write.
+The roofline is the larger of least bytes over bandwidth and operations over peak: 2 convolutions forwards; backwards 2 to undo
+the step, 2 for the adjoint and 2 for the gradient of K. Least bytes count each field once a read and once a write.
 """
 
 from __future__ import annotations
