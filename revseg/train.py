@@ -31,7 +31,7 @@ from revseg.forecast.fits import check_memory, without_cache_on_a_small_disk
 from revseg.forecast.memory import forecast_run
 from revseg.forecast.outline import Outline, outline_of
 from revseg.network.compilation import compiled_meanwhile
-from revseg.network.network import RevSegNet
+from revseg.network.network import RevSegNet, convolution_dtype_of
 from revseg.output.report import Report, write_report
 from revseg.runs.folder import RunFolder, claim_new
 from revseg.runs.lock import locked
@@ -43,8 +43,9 @@ from revseg.tasks.one_video import OneVideo, VideoResult, open_video
 from revseg.tasks.source import inputs_of
 from revseg.training.board import Board
 from revseg.training.budget import ARRANGEMENT, arrange
-from revseg.training.checkpoint import Checkpoint, load
+from revseg.training.checkpoint import Checkpoint, load, precision_of
 from revseg.training.curves import losses
+from revseg.training.precision import choose_precision
 from revseg.training.task import Result
 from revseg.training.trainer import Trainer
 
@@ -205,8 +206,14 @@ def new_network(
         f"forecast for {size[0]} frames of {size[2]} x {size[1]}: {run.peak / 1e9:.2f} GB of memory for the whole process, while "
         f"{run.phase}{on_gpu}; {step.total / 1e9:.2f} GB for a step of the network{chosen}"
     )
+    if saved is None:
+        precision = choose_precision(network, size, device)
+    else:  # as it was begun
+        precision = precision_of(saved, device) or convolution_dtype_of(network)
     torch.manual_seed(config.seed)
-    return RevSegNet(**asdict(network)).to(device)
+    net = RevSegNet(**asdict(network)).to(device)
+    net.convolve_in_(precision)
+    return net
 
 
 def new_trainer(config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFolder, *, net: RevSegNet) -> Trainer:
@@ -223,6 +230,7 @@ def new_trainer(config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFo
             "placements": config.placements,
             "evidence": asdict(config.evidence),
             "scale": task.scale,
+            "convolutions": {net.device.type: str(net.sequence.convolution_dtype).removeprefix("torch.")},
             "objects": None if task.objects is None else list(task.objects.ids),
             "names": None if task.objects is None else {str(number): name for number, name in task.objects.names.items()},
         },

@@ -46,7 +46,8 @@ class NetworkConfig:
     arithmetic: str = "exact"
     """exact: states on a grid, inverted bit for bit; float: ordinary floating point."""
     convolution_dtype: str = "auto"
-    """bfloat16 or float32 (float64 with arithmetic=float); auto: bfloat16 where the processor is fast at it."""
+    """bfloat16 or float32 (float64 with arithmetic=float); auto: bfloat16 on a GPU that has it; on a CPU that has it, the faster
+    of the two in a short trial, which is kept in ~/.cache/revseg and with the run."""
     state_dtype: str = "float32"
     """Container of the states: float32, int32, int16 (exact); float32, float64 (float). States that leave the range of int16
     continue in float32, on the same grid, if there is memory for it."""

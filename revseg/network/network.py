@@ -75,6 +75,10 @@ class RevSegNet(nn.Module):
         """The device that the weights lie on."""
         return self.opening.weight.device
 
+    def convolve_in_(self, dtype: torch.dtype) -> None:
+        """Takes a dtype for convolutions, where network.convolution_dtype leaves it open (auto)."""
+        self.sequence.convolution_dtype = convolution_dtype_of(self.config, dtype)
+
     def hold_states_(self, config: NetworkConfig) -> None:
         """Changes the containers of the states to those of ``config``, which differs in nothing else (``widened``)."""
         self.config, self.sequence.grid = config, grid_of(config)
@@ -160,8 +164,9 @@ def adjoint_dtype_of(config: NetworkConfig) -> torch.dtype:
     return torch.float64 if config.state_dtype == "float64" else getattr(torch, config.adjoint_dtype)
 
 
-def convolution_dtype_of(config: NetworkConfig) -> torch.dtype:
+def convolution_dtype_of(config: NetworkConfig, fast: torch.dtype | None = None) -> torch.dtype:
+    """Returns the dtype of the convolutions. fast: where the settings leave it open; None: as the processor's instructions say."""
     if config.convolution_dtype != "auto":
         return getattr(torch, config.convolution_dtype)
     # The approximate inverse of arithmetic=float repeats the errors of its convolutions: they get the precision of the states.
-    return getattr(torch, config.state_dtype) if config.arithmetic == "float" else fast_convolution_dtype()
+    return getattr(torch, config.state_dtype) if config.arithmetic == "float" else fast or fast_convolution_dtype()

@@ -16,8 +16,11 @@ from torch import Tensor
 from revseg.network.network import RevSegNet, check_volume
 from revseg.network.volume import Placement, features, frames_at_once, frames_of_opening, opened, opening_inputs
 from revseg.reversible.grid import Grid
-from revseg.reversible.run import Run
+from revseg.reversible.run import Run, range_error, unscaled
 from revseg.reversible.state import State, scale_of
+
+ParameterGradients = dict[Tensor, Tensor]
+"""Parameter -> its gradient."""
 
 
 class Loss(Protocol):
@@ -47,6 +50,38 @@ class StepResult:
     """Whether the backward pass came back to the opening bit for bit. None in floating point, and where it ended early."""
 
 
+@dataclass(frozen=True)
+class Launched:
+    """A step as a GPU is still computing it: whoever reads a number waits for it."""
+
+    loss: Tensor
+    """0-d, detached."""
+    statistics: Tensor
+    """The loss's sums."""
+    gradients: tuple[Tensor | None, ...]
+    """Of the network's parameters, in their order."""
+    reached: Tensor | None
+    """Largest magnitude of the state in grid units, 0-d; None in floating point."""
+    returned: Tensor | None
+    """Whether the backward pass came back to the opening bit for bit, 0-d; None as in ``StepResult``."""
+    grid: Grid
+
+    def numbers(self) -> Tensor:
+        """Returns loss, range and whether the pass came back, (3,) float64, for ``result`` to read."""
+        parts = (self.loss, self.reached, self.returned)
+        missing = self.loss.new_full((), float("nan"), dtype=torch.float64)
+        return torch.stack([missing if part is None else part.double() for part in parts])
+
+    def result(self, numbers: Sequence[float]) -> StepResult:
+        """Returns what the step found; raises OverflowError where the state left the range of its grid, and nothing counts."""
+        _, reached, returned = numbers
+        error = None if self.reached is None else range_error(reached, self.grid)
+        if error is not None:
+            raise error
+        inverted = None if self.returned is None else bool(returned)
+        return StepResult(self.loss, self.statistics, state_range=reached * self.grid.unit, inverted=inverted)
+
+
 def training_step(
     net: RevSegNet,
     volume: Tensor,
@@ -65,14 +100,30 @@ def training_step(
     The step holds two states and two adjoints in place, whatever the depth: 8 bytes a channel and padded pixel with 16 bits each.
     Raises ValueError for shapes, dtypes and frames that do not fit, OverflowError where the state leaves the range of its grid.
     """
-    check_volume(volume, net.config.inputs)
-    if labels.shape != (len(volume), len(labelled_frames), *volume.shape[3:]):
-        raise ValueError(
-            f"labels of shape {tuple(labels.shape)} do not fit {len(labelled_frames)} labelled frames of a volume "
-            f"{tuple(volume.shape)}; give (N, L, H, W)"
-        )
-    if not labelled_frames or not 0 <= min(labelled_frames) <= max(labelled_frames) < volume.shape[2]:
-        raise ValueError(f"the labelled frames are {list(labelled_frames)}; give at least one, from 0 to {volume.shape[2] - 1}")
+    launched = launch_step(net, volume, labels, labelled_frames=labelled_frames, loss=loss, offset=offset)
+    result = launched.result(launched.numbers().tolist())
+    add_gradients(net, launched)
+    return result
+
+
+def add_gradients(net: RevSegNet, launched: Launched) -> None:
+    """Adds the gradients of a step to ``.grad`` of the parameters."""
+    for parameter, gradient in zip(net.parameters(), launched.gradients, strict=True):
+        if gradient is not None:
+            # In the parameter's layout, as autograd leaves it: optimizers view a kernel's gradient as a matrix.
+            parameter.grad = gradient.contiguous() if parameter.grad is None else parameter.grad.add_(gradient)
+
+
+def launch_step(
+    net: RevSegNet,
+    volume: Tensor,
+    labels: Tensor,
+    labelled_frames: Sequence[int],
+    loss: Loss,
+    offset: tuple[int, int, int] = (0, 0, 0),
+) -> Launched:
+    """Computes the step of ``training_step`` without waiting for a GPU, and without touching ``.grad``."""
+    _check(net, volume, labels, frames=labelled_frames)
     placement = Placement.of(net, volume, offset)
     operands = net.sequence.operands()
     fixed = [tuple(part.detach() for part in own) for own in operands]
@@ -83,17 +134,42 @@ def training_step(
         run = net.sequence.begin(field.nbytes, device=field.device, keep_hidden=net.config.keep_hidden)
         state = run.open_(field, grid)
         del field  # the state owns it, or a copy
-        run.forward_(state, fixed, start=run.leading)
-        reached = float("nan") if state.range is None else float(state.range) * grid.unit
+        run.forward_(state, fixed, start=run.leading, checked=False)
         frames = _Labelled(net, state, volume, placement=placement, labels=labels, frames=labelled_frames)
         value, statistics, adjoint = frames.loss_and_adjoint(loss)
+        found = frames.head_gradients
         opens = any(part.requires_grad for part in net.opening.parameters())
         gradients = run.adjoint_(state, adjoint, fixed, needs=needs, to_start=opens, start=run.leading)
         pairs = [pair for own in zip(operands, gradients, strict=True) for pair in zip(*own, strict=True)]
-        trained = [(part, gradient) for part, gradient in pairs if gradient is not None]
-        torch.autograd.backward([part for part, _ in trained], [gradient for _, gradient in trained])
-        inverted = _close(net, volume, placement, run=run, state=state, adjoint=adjoint) if run.whole else None
-    return StepResult(value, statistics, state_range=reached, inverted=inverted)
+        found |= _through_norms(net, [(part, gradient) for part, gradient in pairs if gradient is not None])
+        returned = None
+        if run.whole:
+            back = _close(net, volume, placement, run=run, state=state, adjoint=adjoint)
+            returned, found = back[0], found | back[1]
+    ordered = tuple(found.get(parameter) for parameter in net.parameters())
+    return Launched(value, statistics, gradients=ordered, reached=state.range, returned=returned, grid=grid)
+
+
+def _check(net: RevSegNet, volume: Tensor, labels: Tensor, *, frames: Sequence[int]) -> None:
+    """Raises ValueError where labels or labelled frames do not fit the volume, or the volume the network."""
+    check_volume(volume, net.config.inputs)
+    if labels.shape != (len(volume), len(frames), *volume.shape[3:]):
+        raise ValueError(
+            f"labels of shape {tuple(labels.shape)} do not fit {len(frames)} labelled frames of a volume "
+            f"{tuple(volume.shape)}; give (N, L, H, W)"
+        )
+    if not frames or not 0 <= min(frames) <= max(frames) < volume.shape[2]:
+        raise ValueError(f"the labelled frames are {list(frames)}; give at least one, from 0 to {volume.shape[2] - 1}")
+
+
+def _through_norms(net: RevSegNet, gradients: list[tuple[Tensor, Tensor]]) -> ParameterGradients:
+    """Carries the gradients of the blocks' operands back to the parameters that these were computed from."""
+    if not gradients:
+        return {}
+    trained = [parameter for parameter in net.sequence.parameters() if parameter.requires_grad]
+    outputs, given = zip(*gradients, strict=True)
+    found = torch.autograd.grad(outputs, trained, given, allow_unused=True)
+    return {parameter: part for parameter, part in zip(trained, found, strict=True) if part is not None}
 
 
 class _Labelled:
@@ -106,15 +182,16 @@ class _Labelled:
         budget = net.sequence.slab_budget(state.curr.nbytes, net.device)
         self.count = frames_at_once(placement, channels=net.features + net.config.outputs, batch=len(labels), budget=budget)
         self.frames = frames
+        self.head_gradients: ParameterGradients = {}
 
     def loss_and_adjoint(self, loss: Loss) -> tuple[Tensor, Tensor, State]:
+        """Returns loss, statistics and the adjoint of the state; the head's gradients are in ``head_gradients`` then."""
         adjoint, runs = self._zero_adjoint(), list(self._runs())
         if len(runs) == 1:  # all labelled frames at once: one pass is enough
             inputs = self._features(runs[0]).requires_grad_()
             total = self._statistics(loss, inputs, runs[0])
             value = loss.value(total)
-            value.backward()
-            self._add(adjoint, inputs, runs[0])
+            self._differentiate(value, None, inputs=inputs, adjoint=adjoint, run=runs[0])
             return value.detach(), total.detach(), adjoint
         with torch.no_grad():
             total = torch.stack([self._statistics(loss, self._features(run), run) for run in runs]).sum(0)
@@ -123,9 +200,18 @@ class _Labelled:
         (weights,) = torch.autograd.grad(value, total)
         for run in runs:
             inputs = self._features(run).requires_grad_()
-            self._statistics(loss, inputs, run).backward(weights)
-            self._add(adjoint, inputs, run)
+            self._differentiate(self._statistics(loss, inputs, run), weights, inputs=inputs, adjoint=adjoint, run=run)
         return value.detach(), total.detach(), adjoint
+
+    def _differentiate(self, output: Tensor, weights: Tensor | None, *, inputs: Tensor, adjoint: State, run: range) -> None:
+        """Adds the gradients of an output, weighed, in features and head to ``adjoint`` and ``head_gradients``."""
+        trained = [parameter for parameter in self.net.head.parameters() if parameter.requires_grad]
+        gradient, *parts = torch.autograd.grad(output, [inputs, *trained], weights, allow_unused=True)
+        self._add(adjoint, gradient, run)
+        for parameter, part in zip(trained, parts, strict=True):
+            if part is not None:
+                before = self.head_gradients.get(parameter)
+                self.head_gradients[parameter] = part if before is None else before.add_(part)
 
     def _runs(self) -> Iterator[range]:
         """Yields the positions in ``frames``, a few at a time."""
@@ -152,10 +238,9 @@ class _Labelled:
         velocity = torch.zeros(self.state.curr.shape, dtype=dtype, device=self.net.device)
         return State(velocity, torch.zeros_like(velocity), Grid(dtype, None))
 
-    def _add(self, adjoint: State, inputs: Tensor, run: range) -> None:
+    def _add(self, adjoint: State, gradient: Tensor, run: range) -> None:
         """Adds the gradient of the features to (velocity, u) = (g_prev + g_curr, g_curr)."""
-        assert inputs.grad is not None
-        gradient = inputs.grad[..., : 2 * self.state.curr.shape[-1]]
+        gradient = gradient[..., : 2 * self.state.curr.shape[-1]]
         if adjoint.curr.dtype == torch.float16:
             if adjoint.scale is None:  # the frames that follow are of the same size
                 adjoint.scale = scale_of(gradient.abs().amax())
@@ -167,29 +252,41 @@ class _Labelled:
             self.placement.crop(adjoint.curr, frame, frame + 1).add_(g_curr[:, at])
 
 
-def _close(net: RevSegNet, volume: Tensor, placement: Placement, *, run: Run, state: State, adjoint: State) -> bool | None:
-    """Adds the opening's gradients, and compares the state with the opening that it began as.
+def _close(
+    net: RevSegNet, volume: Tensor, placement: Placement, *, run: Run, state: State, adjoint: State
+) -> tuple[Tensor | None, ParameterGradients]:
+    """Returns whether the state is the opening that it began as, None in floating point, and the opening's gradients.
 
     The state starts as (y, y): d(loss)/dy = g_prev + g_curr, the velocity of the adjoint. On a grid the state must be (y, y)
-    again, bit for bit; returns whether it is, None in floating point.
+    again, bit for bit. The opening is linear: its gradients are written out, without a graph.
     """
     grid, exact = state.grid, state.grid.exact
-    back = _equal(state.partner, state.curr) if exact else None
+    back = [_equal(state.partner, state.curr)] if exact else []
     state.partner = adjoint.curr = torch.empty(0)  # not needed any more: the transform back works on one field of each
     y = run.close_(state.curr, grid) if exact else None
     gradient = run.close_(adjoint.partner, adjoint.grid)
-    trains = any(part.requires_grad for part in net.opening.parameters())
-    for start, stop in frames_of_opening(net, volume, placement, grid=grid):
-        opening = net.opening(opening_inputs(net, volume, placement, start=start, stop=stop))
-        if y is not None and back is not None:
-            back &= (grid.store(opening.detach()) == y[:, start:stop]).all()
-        if trains:
-            part = gradient[:, start:stop].to(opening.dtype)
-            opening.backward(part if adjoint.scale is None else part / adjoint.scale)
-    return None if back is None else bool(back)
+    weight, bias = net.opening.weight, net.opening.bias
+    total_weight, total_bias = (torch.zeros_like(part, requires_grad=False) for part in (weight, bias))
+    trains = weight.requires_grad or bias.requires_grad
+    with torch.no_grad():
+        for start, stop in frames_of_opening(net, volume, placement, grid=grid):
+            inputs = opening_inputs(net, volume, placement, start=start, stop=stop)
+            if y is not None:
+                back.append((grid.store(net.opening(inputs)) == y[:, start:stop]).all())
+            if trains:
+                part = unscaled(gradient[:, start:stop].to(weight.dtype), adjoint)
+                total_weight.add_(part.flatten(0, -2).t() @ inputs.flatten(0, -2))
+                total_bias.add_(part.sum((0, 1, 2, 3)))
+    returned = torch.stack(back).all() if exact else None
+    pairs = ((weight, total_weight), (bias, total_bias))
+    return returned, {parameter: total for parameter, total in pairs if parameter.requires_grad}
+
+
+# Elements that are compared at a time: without a mask of the whole, and in few calls on a small field.
+COMPARED = 1 << 24
 
 
 def _equal(one: Tensor, other: Tensor) -> Tensor:
-    """Returns whether two fields (N, T, H, W, C) are equal, 0-d: a frame at a time, without a mask of the whole."""
-    frames = zip(one.flatten(0, 1), other.flatten(0, 1), strict=True)
-    return torch.stack([(a == b).all() for a, b in frames]).all()
+    """Returns whether two fields (N, T, H, W, C) are equal, 0-d."""
+    parts = zip(one.view(-1).split(COMPARED), other.view(-1).split(COMPARED), strict=True)
+    return torch.stack([(a == b).all() for a, b in parts]).all()

@@ -21,6 +21,7 @@ Source: Lensink, Peters, Haber, arXiv:1905.10484; Peters, Haber, Lensink, arXiv:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ from revseg.reversible.force.choice import prepare
 from revseg.reversible.force.force import Force, Gradients, Layout, total_of
 from revseg.reversible.grid import Grid
 from revseg.reversible.haar import Axes, coarse_shape, coarsen_, coarsened, fine_shape, names_of, refine_, refined
-from revseg.reversible.layer import SymmetricLayer
+from revseg.reversible.layer import SymmetricLayer, normalised_kernels
 from revseg.reversible.module import ModuleForce
 from revseg.reversible.state import State
 
@@ -292,6 +293,19 @@ class Refine(Block):
         self._coarsen.apply_(state, context.budget)
         self._coarsen.apply_(adjoint, context.budget)
         return ()
+
+
+def operands_of(blocks: Sequence[Block]) -> list[Operands]:
+    """Returns what each block depends on, with its graph; the norms of all symmetric layers are found together."""
+    layers = {
+        index: block.layer
+        for index, block in enumerate(blocks)
+        if isinstance(block, Leapfrog) and isinstance(block.layer, SymmetricLayer)
+    }
+    for layer in layers.values():
+        _refuse_hooks(layer)
+    kernels = dict(zip(layers, normalised_kernels(list(layers.values())), strict=True))
+    return [(kernels[index], layers[index].bias) if index in layers else block.operands() for index, block in enumerate(blocks)]
 
 
 def layout_of(layer: SymmetricLayer, grid: Grid, context: Context) -> Layout:

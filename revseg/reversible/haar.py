@@ -170,9 +170,10 @@ def _rotate_(phases: Tensor, grid: Grid) -> None:
         _multiply_(phases, transposed=False)
         return
     for low, high in _pairs(phases):
-        low.add_((high * SHEAR).round_())
-        high.sub_((low * ROTATION).round_())
-        low.add_((high * SHEAR).round_())
+        rounded = torch.empty(low.shape, dtype=low.dtype, device=low.device)
+        low.add_(torch.mul(high, SHEAR, out=rounded).round_())
+        high.sub_(torch.mul(low, ROTATION, out=rounded).round_())
+        low.add_(torch.mul(high, SHEAR, out=rounded).round_())
 
 
 def _rotate_back_(phases: Tensor, grid: Grid) -> None:
@@ -180,9 +181,10 @@ def _rotate_back_(phases: Tensor, grid: Grid) -> None:
         _multiply_(phases, transposed=True)
         return
     for low, high in reversed(list(_pairs(phases))):
-        low.sub_((high * SHEAR).round_())
-        high.add_((low * ROTATION).round_())
-        low.sub_((high * SHEAR).round_())
+        rounded = torch.empty(low.shape, dtype=low.dtype, device=low.device)
+        low.sub_(torch.mul(high, SHEAR, out=rounded).round_())
+        high.add_(torch.mul(low, ROTATION, out=rounded).round_())
+        low.sub_(torch.mul(high, SHEAR, out=rounded).round_())
 
 
 def _multiply_(phases: Tensor, transposed: bool) -> None:

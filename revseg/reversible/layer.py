@@ -8,15 +8,17 @@ arXiv:1912.12137.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from revseg.reversible.activation import Activation, activation_of
-from revseg.reversible.norm import matrix_norm, operator_bound
+from revseg.reversible.norm import matrix_norms, operator_bounds
 
 Size = tuple[int, int, int]
-NORMS = {"operator": operator_bound, "matrix": matrix_norm}
+NORMS = {"operator": operator_bounds, "matrix": matrix_norms}
 
 
 class SymmetricLayer(nn.Module):
@@ -60,13 +62,13 @@ class SymmetricLayer(nn.Module):
         """Returns K / max(1, B); differentiable. Without it a state blows up as soon as its kernels grow.
 
             norm="operator"    B is at least the norm of K as an operator on fields (``operator_bound``)
-            norm="matrix"      B is the largest singular value of K as a matrix (``matrix_norm``)
+            norm="matrix"      B is the largest singular value of K as a matrix (``matrix_norms``)
 
         The leapfrog y'' = -h^2 K^T s(K y + b) is stable as long as h^2 ||K||^2 <= 4, for an activation whose slope is at most 1:
         with norm="operator", for every step size h up to 2 and any number of blocks. norm="matrix" lets K amplify smooth
         fields up to sqrt(k^3) times: a few blocks a level learn more with it, dozens leave every range.
         """
-        return self.kernel / NORMS[self.norm](self.kernel).clamp(min=1.0)
+        return normalised_kernels([self])[0]
 
     def forward(self, y: Tensor) -> Tensor:
         """Computes K^T s(K y + b) under ordinary autograd: (N, C, T, H, W) -> the same shape and dtype as y."""
@@ -77,3 +79,13 @@ class SymmetricLayer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.channels}, rank={self.rank}, kernel_size={self.kernel_size}, activation={self.activation.name}"
+
+
+def normalised_kernels(layers: Sequence[SymmetricLayer]) -> list[Tensor]:
+    """Returns ``normalised_kernel`` of each layer; the norms are computed together."""
+    found: dict[int, Tensor] = {}
+    for name, norms in NORMS.items():
+        members = [index for index, layer in enumerate(layers) if layer.norm == name]
+        bounds = norms([layers[index].kernel for index in members])
+        found |= {index: layers[index].kernel / bound.clamp(min=1.0) for index, bound in zip(members, bounds, strict=True)}
+    return [found[index] for index in range(len(layers))]

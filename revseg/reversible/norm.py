@@ -18,6 +18,7 @@ zwischen Gitterpunkten", 1964).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -56,18 +57,39 @@ def operator_bound(kernel: Tensor) -> Tensor:
         return bound if wide.dtype == torch.float64 else _rounded_up(bound)
 
 
-def matrix_norm(kernel: Tensor) -> Tensor:
-    """Returns the largest singular value of K as a rank x C k^3 matrix, 0-d; differentiable; rounded up as ``operator_bound`` is.
+def operator_bounds(kernels: Sequence[Tensor]) -> list[Tensor]:
+    """Returns ``operator_bound`` of each kernel."""
+    return [operator_bound(kernel) for kernel in kernels]
+
+
+def matrix_norms(kernels: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the largest singular value of each K as a rank x C k^3 matrix, 0-d; differentiable; rounded up alike.
 
     The norm of K as an operator lies between 1 / sqrt(k^3) and sqrt(k^3) times it.
     """
-    matrix = kernel.flatten(1).double()
-    with torch.no_grad(), torch.autocast(matrix.device.type, enabled=False):
-        # The leading left singular vector u. d sigma = u^T dK v, so u may be held fixed in sigma = ||K^T u||.
-        # eigh refuses nan; sigma below keeps it, so that the range check reports it.
-        left = torch.linalg.eigh((matrix @ matrix.t()).nan_to_num_()).eigenvectors[:, -1]
-    norm = torch.linalg.vector_norm((left[:, None] * matrix).sum(0))
-    return norm if kernel.dtype == torch.float64 else _rounded_up(norm)
+    matrices = [kernel.flatten(1).double() for kernel in kernels]
+    lefts = _leading_vectors([matrix.detach() for matrix in matrices])
+    # The leading left singular vector u. d sigma = u^T dK v, so u may be held fixed in sigma = ||K^T u||.
+    norms = [torch.linalg.vector_norm((u[:, None] * matrix).sum(0)) for u, matrix in zip(lefts, matrices, strict=True)]
+    return [norm if kernel.dtype == torch.float64 else _rounded_up(norm) for kernel, norm in zip(kernels, norms, strict=True)]
+
+
+@torch.no_grad()
+def _leading_vectors(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the left singular vector of the largest singular value of each matrix.
+
+    Those of as many rows are found together: a GPU is waited for at each call of ``eigh``.
+    """
+    ranks: dict[tuple[int, torch.device], list[int]] = {}
+    for index, matrix in enumerate(matrices):
+        ranks.setdefault((len(matrix), matrix.device), []).append(index)
+    found: dict[int, Tensor] = {}
+    for (_, device), members in ranks.items():
+        with torch.autocast(device.type, enabled=False):
+            # eigh refuses nan; the norm keeps it, so that the range check reports it.
+            grams = torch.stack([matrices[index] @ matrices[index].t() for index in members]).nan_to_num_()
+            found |= zip(members, torch.linalg.eigh(grams).eigenvectors[:, :, -1], strict=True)
+    return [found[index] for index in range(len(matrices))]
 
 
 def _rounded_up(bound: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -27,6 +28,12 @@ def default_slab_bytes(device: str, field_bytes: int) -> int:
     return min(max(int(SLAB_SHARE * field_bytes), least), most)
 
 
+@overload
+def unscaled(gradient: Tensor, adjoint: State) -> Tensor: ...
+@overload
+def unscaled(gradient: None, adjoint: State) -> None: ...
+@overload
+def unscaled(gradient: Tensor | None, adjoint: State) -> Tensor | None: ...
 def unscaled(gradient: Tensor | None, adjoint: State) -> Tensor | None:
     """Divides a gradient that was computed from an adjoint by the adjoint's scale."""
     return gradient if gradient is None or adjoint.scale is None else gradient / adjoint.scale
@@ -71,14 +78,18 @@ class Run:
             field = block.fine(field, grid, self.context.budget)  # type: ignore[operator]
         return field
 
-    def forward_(self, state: State, operands: Sequence[Operands], *, start: int = 0) -> None:
-        """Runs the blocks from number ``start`` on and checks the state's range; raises OverflowError where it was left."""
+    def forward_(self, state: State, operands: Sequence[Operands], *, start: int = 0, checked: bool = True) -> None:
+        """Runs the blocks from number ``start`` on and checks the state's range; raises OverflowError where it was left.
+
+        checked: False leaves the check (``range_error``) to the caller, who may not want to wait for a GPU here.
+        """
         with self.context.same_kernels():
             state.watch_fields_()
             for block, own in zip(self.blocks[start:], operands[start:], strict=True):
                 block.forward_(state, own, self.context)
                 self._after(block, state)
-        self._check_range(state)
+        if checked:
+            _check_range(state)
 
     def inverse_(self, state: State, operands: Sequence[Operands]) -> None:
         """Undoes all blocks and checks the state's range."""
@@ -87,7 +98,7 @@ class Run:
             for block, own in zip(reversed(self.blocks), reversed(operands), strict=True):
                 block.inverse_(state, own, self.context)
                 self._after(block, state)
-        self._check_range(state)
+        _check_range(state)
 
     def adjoint_(
         self,
@@ -139,14 +150,21 @@ class Run:
             release_freed(state.curr)
             state.watch_fields_()  # smooth fields grow by sqrt 2 per halved axis
 
-    def _check_range(self, state: State) -> None:
-        if state.range is None:
-            return
-        grid, reached = state.grid, float(state.range) * state.grid.unit
-        if not reached <= grid.limit:  # also true for nan
-            name = str(grid.dtype).removeprefix("torch.")
-            raise OverflowError(
-                f"the state reached {reached:.4g}, beyond +-{grid.limit:.4g}, the range in which {name} states on the "
-                f"grid 2^-{grid.bits} are exact; lower network.step_size, network.grid_bits (now {grid.bits}) "
-                "or network.depth, or set network.norm=operator"
-            )
+
+def _check_range(state: State) -> None:
+    error = None if state.range is None else range_error(float(state.range), state.grid)
+    if error is not None:
+        raise error
+
+
+def range_error(reached: float, grid: Grid) -> OverflowError | None:
+    """Returns what to raise for a state that reached a magnitude, in grid units; None where it is within the grid's range."""
+    reached *= grid.unit
+    if reached <= grid.limit:  # not true for nan
+        return None
+    name = str(grid.dtype).removeprefix("torch.")
+    return OverflowError(
+        f"the state reached {reached:.4g}, beyond +-{grid.limit:.4g}, the range in which {name} states on the "
+        f"grid 2^-{grid.bits} are exact; lower network.step_size, network.grid_bits (now {grid.bits}) "
+        "or network.depth, or set network.norm=operator"
+    )

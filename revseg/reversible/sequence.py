@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from revseg.reversible.block import Block, Coarsen, Operands
+from revseg.reversible.block import Block, Coarsen, Operands, operands_of
 from revseg.reversible.context import Context
 from revseg.reversible.grid import Grid
 from revseg.reversible.run import Run, default_slab_bytes, unscaled
@@ -94,7 +94,7 @@ class ReversibleSequence(nn.Module):
 
     def operands(self) -> list[Operands]:
         """Returns what each block depends on, with its autograd graph."""
-        return [block.operands() for block in self._blocks()]
+        return operands_of(self._blocks())
 
     def detached(self) -> list[Operands]:
         """Returns what each block depends on, without graph."""

@@ -109,7 +109,16 @@ def network_from(checkpoint: Checkpoint, device: torch.device) -> RevSegNet:
     """The trained network, ready to predict."""
     net = RevSegNet(**asdict(checkpoint.network))
     net.load_state_dict(checkpoint.weights)
+    if (dtype := precision_of(checkpoint, device)) is not None:
+        net.convolve_in_(dtype)
     return net.to(device).eval()
+
+
+def precision_of(checkpoint: Checkpoint, device: torch.device) -> torch.dtype | None:
+    """Returns the dtype of the convolutions in which it was trained on such a device; None where it was not."""
+    names = checkpoint.recipe.get("convolutions")
+    name = names.get(device.type) if isinstance(names, dict) else None
+    return getattr(torch, name) if name in ("float32", "bfloat16") else None
 
 
 def check_same_architecture(checkpoint: Checkpoint, network: NetworkConfig, path: Path, *, may_grow: bool = False) -> None:

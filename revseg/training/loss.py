@@ -28,16 +28,16 @@ class SegmentationLoss:
 
     def statistics(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (M, O), labels (M,) long -> sums, float32, (2 + 5 (O - 1),)."""
-        valid = labels != VOID
-        logits, labels = logits[valid].float(), labels[valid]
-        objects = logits.shape[1]
-        y = F.one_hot(labels, objects)[:, 1:]
-        p = logits.softmax(1)[:, 1:]
-        found = F.one_hot(logits.argmax(1), objects)[:, 1:]
-        error = F.cross_entropy(logits, labels, reduction="sum")
-        count = error.new_tensor([len(labels)])
+        # Void pixels stay among the others and count 0: to pick out the rest, a GPU would have to wait for their number.
+        valid = (labels != VOID)[:, None]
+        logits = logits.float()
+        objects = torch.arange(1, logits.shape[1], device=labels.device)
+        y = labels[:, None] == objects
+        p = logits.softmax(1)[:, 1:].masked_fill(~valid, 0)
+        found = (logits.argmax(1)[:, None] == objects) & valid
+        error = F.cross_entropy(logits, labels, ignore_index=VOID, reduction="sum")
         sums = [(p * y).sum(0), p.sum(0), y.sum(0), (found & y).sum(0), (found | y).sum(0)]
-        return torch.cat([count, error[None], *(s.to(error.dtype) for s in sums)])
+        return torch.cat([part.to(error.dtype) for part in (valid.sum(0), error[None], *sums)])
 
     def value(self, statistics: Tensor) -> Tensor:
         """The loss of summed statistics, 0-d."""
@@ -47,7 +47,7 @@ class SegmentationLoss:
         return self.config.cross_entropy * error / count.clamp(min=1) + self.config.dice * (1 - dice.mean())
 
 
-def region_similarity(statistics: Tensor) -> float:
-    """J of the hard decision over all pixels together, not the mean over frames; mean over the objects."""
+def region_similarity(statistics: Tensor) -> Tensor:
+    """J of the hard decision over all pixels together, not the mean over frames; mean over the objects: 0-d."""
     intersection, union = statistics[2:].detach().view(5, -1)[3:]
-    return torch.where(union > 0, intersection / union.clamp(min=1), 1.0).mean().item()
+    return torch.where(union > 0, intersection / union.clamp(min=1), 1.0).mean()

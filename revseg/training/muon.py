@@ -10,7 +10,7 @@ network=base on two such cores.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -29,27 +29,39 @@ class Muon(torch.optim.Optimizer):
     def step(self) -> None:  # type: ignore[override]
         for group in self.param_groups:
             rate, momentum = group["lr"], group["momentum"]
-            for matrix in group["params"]:
-                if matrix.grad is None:
-                    continue
-                state = self.state[matrix]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(matrix)
-                mean = state["momentum_buffer"]
-                mean.lerp_(matrix.grad, 1 - momentum)
-                update = orthogonal(matrix.grad.lerp(mean, momentum))
-                rows, columns = matrix.shape
-                matrix.mul_(1 - rate * group["weight_decay"]).sub_(update, alpha=rate * max(1, rows / columns) ** 0.5)
+            for matrices in _by_shape(group["params"]):
+                means = [self._momentum(matrix) for matrix in matrices]
+                grads = [matrix.grad for matrix in matrices]
+                torch._foreach_lerp_(means, grads, 1 - momentum)
+                updates = orthogonal(torch.stack(torch._foreach_lerp(grads, means, momentum)))
+                rows, columns = matrices[0].shape
+                torch._foreach_mul_(matrices, 1 - rate * group["weight_decay"])
+                torch._foreach_add_(matrices, updates.unbind(), alpha=-rate * max(1, rows / columns) ** 0.5)
+
+    def _momentum(self, matrix: Tensor) -> Tensor:
+        state = self.state[matrix]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        return state["momentum_buffer"]
+
+
+def _by_shape(matrices: list[Tensor]) -> Iterator[list[Tensor]]:
+    """Yields the matrices with a gradient, those of one shape together: few calls, each with much to do."""
+    shapes: dict[torch.Size, list[Tensor]] = {}
+    for matrix in matrices:
+        if matrix.grad is not None:
+            shapes.setdefault(matrix.shape, []).append(matrix)
+    yield from shapes.values()
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """(r, n) -> (r, n) with the same singular vectors, and singular values of about 1."""
-    if matrix.shape[0] > matrix.shape[1]:
-        return orthogonal(matrix.T).T
+    """(..., r, n) -> (..., r, n) with the same singular vectors, and singular values of about 1."""
+    if matrix.shape[-2] > matrix.shape[-1]:
+        return orthogonal(matrix.mT).mT
     a, b, c = COEFFICIENTS
-    start = matrix / matrix.norm().clamp(min=1e-7)
-    gram = start @ start.T
-    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    start = matrix / torch.linalg.vector_norm(matrix, dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    gram = start @ start.mT
+    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     product = identity
     for _ in range(STEPS):
         factor = a * identity + b * gram + c * gram @ gram

@@ -7,15 +7,17 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from revseg.device import free_memory, peak_memory
 from revseg.network.growth import grown
 from revseg.network.memory import forecast_training
 from revseg.network.network import RevSegNet, widened
-from revseg.network.step import StepResult, training_step
+from revseg.network.step import Launched, StepResult, add_gradients, launch_step
 from revseg.runs.folder import RunFolder
 from revseg.runs.interruption import Interrupted, StopRequest
 from revseg.training import checkpoint as checkpoints
@@ -32,6 +34,17 @@ from revseg.training.schedule import one_cycle
 from revseg.training.task import Task
 
 LOG = logging.getLogger("revseg")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the gradients of one update were computed from."""
+
+    results: list[StepResult]
+    loss: float
+    norm: float
+    """Of the gradient, before it was clipped."""
+    J: float
 
 
 class Trainer:
@@ -105,23 +118,21 @@ class Trainer:
     def _step(self, items: Iterator[Augmented], board: Board) -> None:
         started = time.perf_counter()
         batch = [next(items) for _ in range(self.config.accumulation)]
-        results = [self._add_gradients(item) for item in batch]
-        loss = sum(result.loss.item() for result in results) / len(results)
-        norm = self._clip(len(results))
-        self._require_finite(loss, norm)
-        self._require_inverted(results)
+        found = self._gradients(batch)
+        self._require_finite(found.loss, found.norm)
+        self._require_inverted(found.results)
         factor = one_cycle(self.progress.fraction)
         self.optimizer.step(factor)
         self.progress.step += 1
-        self._watch(loss)
+        self._watch(found.loss)
         board.step(
             self.progress.step,
             StepReport(
-                loss=loss,
-                J=region_similarity(torch.stack([result.statistics for result in results]).sum(0)),
+                loss=found.loss,
+                J=found.J,
                 learning_rates=[rate * factor for rate in self.config.optimizer.rates],
-                gradient_norm=norm,
-                state_range=max(result.state_range for result in results),
+                gradient_norm=found.norm,
+                state_range=max(result.state_range for result in found.results),
                 seconds=time.perf_counter() - started,
                 frames=sum(item.volume.shape[1] for item in batch),
                 peak_memory=peak_memory(self.device),
@@ -136,28 +147,42 @@ class Trainer:
         if self.progress.end is None and on_plateau(self.losses, patience):
             self.progress.end = min(self.progress.step + patience, self.progress.last)
 
-    def _add_gradients(self, item: Augmented) -> StepResult:
+    def _gradients(self, batch: list[Augmented]) -> _Found:
         """Where states of 16 bits leave their range, once more in 32: nothing was changed yet."""
-        if self.config.input == "device":
-            item = item.to(self.device)
         try:
-            return self._try_step(item)
+            return self._try_gradients(batch)
         except OverflowError as error:
             self._require_wider(error)
-        return self._try_step(item)
+        return self._try_gradients(batch)
 
-    def _try_step(self, item: Augmented) -> StepResult:
+    def _try_gradients(self, batch: list[Augmented]) -> _Found:
+        """Leaves the mean gradient of some videos, clipped, in ``.grad``; a GPU is waited for once, when the numbers are read."""
+        for parameter in self.optimizer.parameters:
+            parameter.grad = None
+        launched = [self._launch(item) for item in batch]
+        norm = self._clip(len(batch))
+        J = region_similarity(torch.stack([each.statistics for each in launched]).sum(0))
+        numbers = torch.stack([norm.double(), J.double(), *(part for each in launched for part in each.numbers())]).tolist()
+        steps = [numbers[start : start + 3] for start in range(2, len(numbers), 3)]
         try:
-            return training_step(
-                self.net,
-                item.volume[None],
-                item.labels[None],
-                labelled_frames=item.labelled_frames,
-                loss=self.loss,
-                offset=item.offset,
-            )
+            results = [each.result(own) for each, own in zip(launched, steps, strict=True)]
         except OverflowError as error:
             raise OverflowError(f"step {self.progress.step + 1}: {error}") from error
+        return _Found(results, loss=sum(own[0] for own in steps) / len(steps), norm=numbers[0], J=numbers[1])
+
+    def _launch(self, item: Augmented) -> Launched:
+        if self.config.input == "device":
+            item = item.to(self.device)
+        launched = launch_step(
+            self.net,
+            item.volume[None],
+            item.labels[None],
+            labelled_frames=item.labelled_frames,
+            loss=self.loss,
+            offset=item.offset,
+        )
+        add_gradients(self.net, launched)
+        return launched
 
     def _require_wider(self, reason: OverflowError) -> None:
         """Wider states from here on; raises OverflowError where there are none, or no memory for them."""
@@ -180,12 +205,11 @@ class Trainer:
         )
         self.net.hold_states_(config)
 
-    def _clip(self, count: int) -> float:
-        """Mean over the accumulated videos, clipped; returns the norm before clipping."""
-        for parameter in self.optimizer.parameters:
-            if parameter.grad is not None:
-                parameter.grad.div_(count)
-        return torch.nn.utils.clip_grad_norm_(self.optimizer.parameters, self.config.clip).item()
+    def _clip(self, count: int) -> Tensor:
+        """Mean over the accumulated videos, clipped; returns the norm before clipping, 0-d."""
+        if count > 1:
+            torch._foreach_div_([part.grad for part in self.optimizer.parameters if part.grad is not None], count)
+        return torch.nn.utils.clip_grad_norm_(self.optimizer.parameters, self.config.clip)
 
     def _require_finite(self, loss: float, norm: float) -> None:
         """Before the update: a weight that is not finite would never be finite again."""

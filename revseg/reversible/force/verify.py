@@ -10,20 +10,24 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.grad import conv3d_weight
 
-from revseg.reversible.force.force import Fields, Gradients, Layout, totals_of
+from revseg.reversible.force.force import Fields, Gradients, Layout, SlabForce, totals_of
 from revseg.reversible.force.fused import FusedForce
 from revseg.reversible.force.slab import Slab
 from revseg.reversible.grid import Grid
+from revseg.reversible.kernels.tile import padded_rank, widest
 
 # Relative to the largest value. Sums in another order differ by 1e-6, bfloat16 adjoints by 4e-3, and a sum
 # that falls on the other side of relu's corner by 1e-2.
 TOLERANCE = 2e-2
 
 
-def verify_layer(device: torch.device, layout: Layout) -> str:
-    """Compares a step, its inverse and its adjoint on three slabs with convolutions of the same operands."""
+def verify_layer(device: torch.device, layout: Layout, way: type[SlabForce] = FusedForce) -> str:
+    """Compares a step, its inverse and its adjoint on three slabs with convolutions of the same operands.
+
+    way: what is compared; the field is wider than its tiles, so that they meet.
+    """
     generator = torch.Generator().manual_seed(0)
-    shape = (3, 5, 17, layout.channels)
+    shape = (3, 5, 1 + widest(layout.channels, padded_rank(layout.rank)), layout.channels)
     spread = 256.0 if layout.grid.exact else 1.0
 
     def random(*sizes: int) -> Tensor:
@@ -37,7 +41,7 @@ def verify_layer(device: torch.device, layout: Layout) -> str:
     velocity, u = (random(*shape).to(layout.adjoint_dtype) for _ in range(2))
     expected = _reference(kernel, bias, step_size=step_size, grid=layout.grid, fields=(partner, curr), adjoint=(velocity, u))
 
-    force = FusedForce(kernel, bias, step_size=step_size, layout=layout)
+    force = way(kernel, bias, step_size=step_size, layout=layout)
     partner, curr = partner.to(layout.grid.dtype), curr.to(layout.grid.dtype)
     parts = [
         Slab(start=0, stop=2, top=0, bottom=5, frames=3, height=5, radii=(1, 1, 1)),
@@ -45,14 +49,15 @@ def verify_layer(device: torch.device, layout: Layout) -> str:
         Slab(start=2, stop=3, top=2, bottom=5, frames=3, height=5, radii=(1, 1, 1)),
     ]
     kicked = partner.clone()
-    hidden = [force.hidden(curr, part) for part in parts]
+    read = [force.read(curr, part) for part in parts]
+    hidden = [force.hidden(y, part) for y, part in zip(read, parts, strict=True)]
     fields = Fields(kicked, curr, layout.grid)
     sizes = [force.kick_slab_(fields, part, hidden=a) for part, a in zip(parts, hidden, strict=True)]
     back = kicked.clone()
     fields, adjoint = Fields(back, curr, layout.grid), Fields(velocity, u, Grid(layout.adjoint_dtype, None))
     totals: Gradients = (None, None)
-    for part, a in zip(parts, hidden, strict=True):
-        totals = totals_of(totals, force.adjoint_slab_(fields, adjoint, part, y=curr, hidden=a))
+    for part, y, a in zip(parts, read, hidden, strict=True):
+        totals = totals_of(totals, force.adjoint_slab_(fields, adjoint, part, y=y, hidden=a))
     if layout.grid.exact:
         if not torch.equal(back, partner):
             return "the inverse of a step does not return the same bits"

@@ -55,8 +55,7 @@ def test_inverse_is_exact_and_slabs_do_not_change_a_bit(fused, monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(end, parts(*start), strict=True))
 
 
-@pytest.mark.parametrize("adjoint", [torch.float32, torch.float16])
-@pytest.mark.parametrize("bits", [12, None])
+@pytest.mark.parametrize(("bits", "adjoint"), [(12, torch.float16), (None, torch.float32)])
 def test_states_and_gradients_are_close_to_those_of_pytorch(fused, bits, adjoint):
     net = sequence(fused, Grid(torch.float32, bits), adjoint, 1 << 24)
     found = run(net, fused)
@@ -79,32 +78,6 @@ def test_own_check_of_a_layout_passes(grid, adjoint, device):
 
     layout = layout_of(torch.empty(12, 4, 3, 3, 3), dtype=torch.bfloat16, grid=grid, adjoint=adjoint)
     assert verify_layer(device, layout) == ""
-
-
-@pytest.mark.parametrize(
-    ("what", "found"),
-    [("kick_slab_", "step"), ("adjoint_slab_", "inverse"), ("gradient", "kernel gradient"), ("bias", "bias gradient")],
-)
-def test_own_check_of_a_layout_notices_what_is_wrong(what, found, device, monkeypatch):
-    from revseg.reversible.force import verify
-    from revseg.reversible.force.fused import FusedForce
-
-    class Wrong(FusedForce):
-        def kick_slab_(self, fields, slab, *, hidden, sign=1):
-            reached = super().kick_slab_(fields, slab, hidden=hidden, sign=sign)
-            if what == "kick_slab_" and fields.grid.exact:
-                slab.core(fields.partner).add_(300)
-            return reached
-
-        def adjoint_slab_(self, fields, adjoint, slab, **settings):
-            kernel, bias = super().adjoint_slab_(fields, adjoint, slab, **settings)
-            if what == "adjoint_slab_":
-                fields.partner[0, 0, 0, 0] += 1
-            return kernel * (1.1 if what == "gradient" else 1), bias * (1.1 if what == "bias" else 1)
-
-    monkeypatch.setattr(verify, "FusedForce", Wrong)
-    layout = layout_of(torch.empty(12, 4, 3, 3, 3), dtype=torch.bfloat16, grid=Grid(torch.int32, 12))
-    assert found in verify.verify_layer(device, layout)
 
 
 def test_own_check_notices_a_wrong_bit(device, monkeypatch):
