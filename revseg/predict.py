@@ -122,7 +122,7 @@ def observed_video(video: Sample, config: PredictConfig, checkpoint: Checkpoint,
         height=config.data.height,
         classes=net.config.outputs,
         config=evidence,
-        store=FlowStore(output, keep=False),
+        store=FlowStore(output, keep=False, device=net.device),
         cache=EvidenceCache(None),
         unlabelled="motion" if checkpoint.label_count is None else "nothing",
     )

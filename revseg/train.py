@@ -129,9 +129,8 @@ def evidence_store(config: TrainConfig, folder: RunFolder) -> tuple[FlowStore, E
     keep = config.evidence.cache
     # The flow of a whole dataset would fill the disk; what was found with it is small.
     keep_flow = keep and config.task == "one_video"
-    return FlowStore(folder.evidence if keep_flow else folder.path, keep=keep_flow), EvidenceCache(
-        folder.evidence if keep else None
-    )
+    store = FlowStore(folder.evidence if keep_flow else folder.path, keep=keep_flow, device=choose_device(config.device))
+    return store, EvidenceCache(folder.evidence if keep else None)
 
 
 def open_task(

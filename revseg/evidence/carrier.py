@@ -21,22 +21,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.config import CarryConfig
-from revseg.evidence.evidence import from_bytes, to_bytes
-from revseg.evidence.flow import Field, Flow, look_up, look_up_planes
+from revseg.evidence.fields import Field, Pair
+from revseg.evidence.flow import Flow
 from revseg.evidence.gaps import Gap
 from revseg.labels.sample import Sample
 from revseg.runs.phases import phase
 
-VERSION = 1
+VERSION = 2
 """Version of what this file makes of the same flow, labels and settings."""
 
 
@@ -45,6 +42,7 @@ class Carrier:
 
     def __init__(self, labelled: Sample, classes: int, *, flow: Flow, config: CarryConfig, cache: EvidenceCache) -> None:
         self.labelled, self.classes, self.flow, self.cache = labelled, classes, flow, cache
+        self.fields = flow.fields
         total = config.chain + config.direct
         self._chain_share, self._direct_share = config.chain / total, config.direct / total
 
@@ -56,14 +54,16 @@ class Carrier:
 
     def planes(self, row: int) -> Field:
         """Returns the planes of a labelled frame; where the label is void, all are 0."""
-        labels = self.labelled.labels[row].numpy()
-        return (labels == np.arange(self.classes)[:, None, None]).astype(np.float32)
+        labels = self.labelled.labels[row].to(self.flow.device)
+        return self.fields.field(labels == torch.arange(self.classes, device=labels.device)[:, None, None])
 
     def carried(self, gaps: Sequence[Gap]) -> Tensor:
-        """Returns (classes + 1, T, H, W) uint8: labelled frames have their labels, the others what is carried to them."""
-        evidence = torch.zeros(self.classes + 1, *self.labelled.volume.shape[1:], dtype=torch.uint8)
+        """Returns (classes + 1, T, H, W) uint8, where fields are: labelled frames have their labels, the others what is carried
+        to them."""
+        shape = self.classes + 1, *self.labelled.volume.shape[1:]
+        evidence = torch.zeros(shape, dtype=torch.uint8, device=self.flow.device)
         for row, frame in enumerate(self.labelled.labelled_frames):
-            evidence[:, frame] = summed([self.planes(row)])
+            evidence[:, frame] = self._summed([self.planes(row)])
         missing = []
         for gap in gaps:
             kept = self.cache.get("gap", self.key(gap)) if self.cache.keeps else None
@@ -77,10 +77,10 @@ class Carrier:
 
     def _fill(self, evidence: Tensor, gaps: Sequence[Gap]) -> None:
         """In place, the frames of the gaps."""
+        if self.flow.fields.batch > 1 and self._direct_share:
+            self.flow.keep(self._straight(gaps))
         # All gaps in one go: with each by itself, most of 16 cores would wait for its last frames.
-        carried = map_ahead(
-            self.flow.pool, lambda way: self._sum(*way).astype(np.float16), self._ways(gaps), ahead=self.flow.threads
-        )
+        carried = map_ahead(self.flow.pool, lambda way: self._sum(*way), self._ways(gaps), ahead=self.flow.threads)
         with phase("carrying labels", total=sum(gap.stop - gap.first for gap in gaps)) as bar:
             for gap in gaps:
                 sides = []
@@ -91,9 +91,9 @@ class Carrier:
                         bar.advance(1 if row == gap.rows[-1] else 0)
                     sides.append(side)
                 for frame in range(gap.first, gap.stop):
-                    evidence[:, frame] = summed([side.pop(frame) for side in sides])
+                    evidence[:, frame] = self._summed([side.pop(frame) for side in sides])
                 if self.cache.keeps:
-                    self.cache.put("gap", self.key(gap), evidence[:, gap.first : gap.stop].numpy())
+                    self.cache.put("gap", self.key(gap), evidence[:, gap.first : gap.stop].cpu().numpy())
         self.cache.finish()  # the evidence is weighed in place
 
     def back(self, evidence: Tensor, gaps: Sequence[Gap], shares: Sequence[float]) -> Iterator[tuple[int, int, Tensor]]:
@@ -112,7 +112,15 @@ class Carrier:
             for (row, index), ways in groupby(found, key=lambda way: way[:2]):
                 sums = [way[2] for way in ways]
                 bar.advance(len(sums))
-                yield row, index, summed(sums)
+                yield row, index, self._summed(sums)
+
+    def _straight(self, gaps: Sequence[Gap]) -> Iterator[Pair]:
+        """Between the frames of gaps and the labelled ones at their ends, both ways."""
+        for gap in gaps:
+            for row in gap.rows:
+                source = self.labelled.labelled_frames[row]
+                for frame in gap.frames_from(row):
+                    yield from ((frame, source), (source, frame))
 
     def _ways(self, gaps: Sequence[Gap]) -> Iterator[tuple[Field, int, int, Field, Field]]:
         """What ``_sum`` takes, for each gap, labelled frame at its ends, and frame."""
@@ -124,29 +132,42 @@ class Carrier:
 
     def _back(self, known: Tensor, *, source: int, frame: int) -> Field:
         """Evidence of a frame, carried to another: w p of the classes."""
-        scaled = from_bytes(known)
+        scaled = self.fields.from_bytes(known)
         step = 1 if frame > source else -1
         *_, (_, position, way_back) = self._chain(source, range(source + step, frame + step, step))
         return self._sum(scaled[:-1] * scaled[-1], source, frame, position=position, way_back=way_back)
 
     def _chain(self, source: int, frames: range) -> Iterator[tuple[int, Field, Field]]:
         """Frame by frame: (frame, where its pixels are in the source, where the source's pixels are in it)."""
-        position = way_back = self.flow.identity
+        position = way_back = self.fields.identity
         for frame in frames:
             before = frame - frames.step
             if self._chain_share:
-                position = look_up(position, self.flow.position(frame, before), cv2.INTER_LINEAR)
-                way_back = look_up(self.flow.position(before, frame), way_back, cv2.INTER_LINEAR)
+                position = self.fields.look_up(position, self.flow.position(frame, before))
+                way_back = self.fields.look_up(self.flow.position(before, frame), way_back)
             yield frame, position, way_back
 
     def _sum(self, planes: Field, source: int, frame: int, position: Field, way_back: Field) -> Field:
         """w p, the confidence w at most 1: both ways together."""
         objects = planes[1:].sum(0)
-        total = np.zeros_like(planes)
+        weight, total = objects.sum(), 0 * planes
         for share, to, fro in self._both(source, frame, position, way_back=way_back):
-            kept = _mean(self.flow.agreement(source, frame, fro, fro=to), objects) if objects.any() else 1.0
-            total += np.sqrt(kept) * share * self.flow.agreement(frame, source, to, fro=fro) * look_up_planes(planes, to)
+            agreed = self.flow.agreement(source, frame, to=fro, fro=to)
+            # Without objects nothing can be lost: 1.
+            kept = ((agreed * objects).sum() + (weight == 0)) / (weight + (weight == 0))
+            total += (share * kept**0.5) * self.flow.agreement(frame, source, to=to, fro=fro) * self.fields.look_up(planes, to)
         return total
+
+    def _summed(self, sums: list[Field]) -> Tensor:
+        """Returns, from w_s p_s of each source, (classes, H, W), probabilities and confidence, (classes + 1, H, W) uint8."""
+        parts = [part.sum(0) for part in sums]
+        confidence = parts[0]
+        for part in parts[1:]:
+            confidence = confidence.clip(min=part)
+        probabilities = sum(sums[1:], sums[0]) / sum(parts[1:], parts[0]).clip(min=1e-9)
+        # Little, but more than nothing: where no source is to be trusted, the better one is still better than none.
+        confidence = confidence.clip(min=1 / 255) * (confidence > 0)
+        return torch.cat([self.fields.to_bytes(part) for part in (probabilities, confidence[None])])
 
     def _both(self, source: int, frame: int, position: Field, way_back: Field) -> Iterator[tuple[float, Field, Field]]:
         """Weight of each way that has one, where it leads to, and back."""
@@ -155,17 +176,3 @@ class Carrier:
         if self._direct_share:
             to, fro = (self.flow.position(*pair, again=False) for pair in ((frame, source), (source, frame)))
             yield self._direct_share, to, fro
-
-
-def _mean(values: NDArray, weights: NDArray) -> float:
-    return float((values * weights).sum() / weights.sum())
-
-
-def summed(sums: list[NDArray]) -> Tensor:
-    """Returns, from w_s p_s of each source, (classes, H, W), probabilities and confidence, (classes + 1, H, W) uint8."""
-    total = np.sum(sums, 0, dtype=np.float32)
-    probability = total / np.maximum(total.sum(0), 1e-9)
-    confidence = np.max([part.sum(0, dtype=np.float32) for part in sums], 0)
-    # Little, but more than nothing: where no source is to be trusted, the better one is still better than none.
-    confidence = np.where(confidence > 0, np.maximum(confidence, 1 / 255), 0)
-    return to_bytes(np.concatenate([probability, confidence[None]]))

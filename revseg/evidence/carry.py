@@ -20,17 +20,17 @@ from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.carrier import Carrier
 from revseg.evidence.config import EvidenceConfig
-from revseg.evidence.evidence import Evidence, from_bytes, to_bytes
+from revseg.evidence.evidence import Evidence
 from revseg.evidence.flow import Flow
 from revseg.evidence.gaps import Gap, gaps_between
 from revseg.evidence.likelihood import MotionLikelihood
-from revseg.evidence.motion import Motion, motion, motion_key
+from revseg.evidence.motion import motion, motion_key
 from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from revseg.runs.phases import phase
 
-VERSION = 1
+VERSION = 2
 """Version of what this file and likelihood.py make of the same carried labels, motion and settings."""
 
 
@@ -75,6 +75,7 @@ def carry(
         cache.put("returned", back_key, returned.numpy())
     weighing.weigh_all(planes)
     _smooth(planes, flow, config, labelled_frames=labelled.labelled_frames)
+    planes = planes.cpu()
     cache.put("evidence", all_key, planes.numpy())
     return _carried(planes, returned)
 
@@ -97,18 +98,18 @@ class _Weighing:
 
     def __init__(self, labelled: Sample, classes: int, *, flow: Flow, config: EvidenceConfig, cache: EvidenceCache) -> None:
         self.flow, self.labelled_frames = flow, labelled.labelled_frames
-        self._moved: Motion | None = None
+        self._moved: Tensor | None = None
         if config.likelihood.enabled:
             self._moved = motion(flow, config=config.motion, cache=cache)
-            of_labelled = self._moved[list(labelled.labelled_frames)]
+            of_labelled = self._moved[list(labelled.labelled_frames)].cpu()
             self._likelihood = MotionLikelihood(of_labelled, labelled.labels, classes, config=config.likelihood)
 
     def weighed(self, evidence: Tensor, frame: int) -> Tensor:
         """Returns the probabilities of a frame's evidence, (classes + 1, H, W) uint8 -> (classes, H, W) uint8."""
         if self._moved is None:
             return evidence[:-1]
-        known = from_bytes(evidence)
-        return to_bytes(self._likelihood.weigh(known[:-1], known[-1], self._moved[frame]))
+        fields = self.flow.fields
+        return fields.to_bytes(self._likelihood.weigh(evidence, self._moved[frame], fields))
 
     def weigh_all(self, planes: Tensor) -> None:
         """In place, all frames that are not labelled."""
@@ -119,7 +120,8 @@ class _Weighing:
 
 
 def _returned(carrier: Carrier, planes: Tensor, gaps: Sequence[Gap], shares: Sequence[float], weighing: _Weighing) -> Tensor:
-    """(L, classes + 1, shares, H, W) uint8. planes: what is carried, not weighed; where nothing comes back it is the labels."""
+    """(L, classes + 1, shares, H, W) uint8, on the CPU. planes: what is carried, not weighed; where nothing comes back it is the
+    labels."""
     labelled = carrier.labelled
     frames = list(labelled.labelled_frames)
     returned = planes[:, frames].transpose(0, 1)[:, :, None].repeat(1, 1, len(shares), 1, 1)
@@ -127,14 +129,14 @@ def _returned(carrier: Carrier, planes: Tensor, gaps: Sequence[Gap], shares: Seq
         returned[row, :, index] = evidence
         returned[row, :-1, index] = weighing.weighed(evidence, frames[row])
     for row, labels in enumerate(labelled.labels):
-        returned[row].masked_fill_(labels == VOID, 0)
-    return returned
+        returned[row].masked_fill_((labels == VOID).to(returned.device), 0)
+    return returned.cpu()
 
 
 def _smooth(planes: Tensor, flow: Flow, config: EvidenceConfig, labelled_frames: Sequence[int]) -> None:
     """In place, the probabilities of the frames that are not labelled; confidence stays what the way there and back gives."""
-    given = (Given(part[:-1], part[-1]) for part in map(from_bytes, planes.unbind(1)))
+    given = (Given(part[:-1], part[-1]) for part in map(flow.fields.from_bytes, planes.unbind(1)))
     with phase("smoothing evidence", total=flow.frames) as bar:
         for frame, smoothed in enumerate(Smoothing(flow, config.smoothing, fixed=labelled_frames)(given)):
-            planes[:-1, frame] = to_bytes(smoothed)
+            planes[:-1, frame] = flow.fields.to_bytes(smoothed)
             bar.advance(1)

@@ -18,10 +18,15 @@ class FlowConfig:
     Their longer side becomes no more than 8 times as long."""
     preset: str = "medium"
     """What DIS starts from: ultrafast, fast or medium. The next two settings take precedence over it."""
+    method: str = "auto"
+    """What finds it: opencv, on the CPU, or torch, on the device of the run; auto: torch where that is a GPU, else opencv."""
     finest_scale: int = 0
-    """0 matches patches down to the full resolution, 1 to half of it (a third of the time), 2 to a quarter."""
+    """Between neighbouring frames 0 matches patches down to the full resolution, 1 to half of it (a quarter of the time), 2 to a
+    quarter."""
+    far_finest_scale: int = 1
+    """The same between frames further apart."""
     refinement: int = 0
-    """Iterations in which the flow is made smooth; 0: none."""
+    """Iterations in which the flow is made smooth; 0: none. Of OpenCV alone, which then finds the flow on a GPU's machine too."""
     reach: float = 16.0
     """Error of the way there and back, in pixels of the enlarged frames, at which the agreement has fallen to 1/e."""
     contrast: float = 10.0
@@ -35,8 +40,15 @@ class FlowConfig:
         _whole("flow.height", self.height, least=1)
         _whole("flow.least_height", self.least_height, least=1)
         _one_of("flow.preset", self.preset, ("ultrafast", "fast", "medium"))
+        _one_of("flow.method", self.method, ("auto", "opencv", "torch"))
         _whole("flow.finest_scale", self.finest_scale, least=0, most=5)
+        _whole("flow.far_finest_scale", self.far_finest_scale, least=0, most=5)
         _whole("flow.refinement", self.refinement, least=0)
+        if self.method == "torch" and self.refinement:
+            raise ValueError(
+                f"evidence.flow.refinement is {self.refinement}, but evidence.flow.method=torch does not refine; set it to 0, or "
+                "evidence.flow.method=opencv"
+            )
         _positive("flow.reach", self.reach)
         _positive("flow.contrast", self.contrast)
         _whole("flow.blur", self.blur, least=1)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from revseg.evidence.flow import Field
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +66,3 @@ class Evidence:
 def _means(planes: Tensor, size: tuple[int, int]) -> Tensor:
     """Returns bytes (C, H, W) at another size, as float32."""
     return F.interpolate(planes[None].float(), size, mode="area")[0].round_()
-
-
-def to_bytes(values: Field) -> Tensor:
-    """Returns 0 ... 1 as bytes 0 ... 255."""
-    return torch.from_numpy((255 * values).round().astype(np.uint8))
-
-
-def from_bytes(values: Tensor) -> Field:
-    """Returns bytes 0 ... 255 as 0 ... 1."""
-    return values.numpy().astype(np.float32) / np.float32(255)

@@ -4,37 +4,35 @@
 
 to: where in the other frame a pixel p is found; fro: the same from the other frame back. What was covered, left the frame or
 moved too fast ends elsewhere on the way there and back again, or looks different.
+
+Between neighbouring frames flow is found at full resolution, where it is composed and objects' edges depend on it; between
+frames further apart at half of it, in a quarter of the time: the error of the way is larger than what the rest would add.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import groupby
 from math import ceil
 
 import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.device import free_memory
 from revseg.evidence.cache import digest
 from revseg.evidence.config import FlowConfig
-from revseg.evidence.store import Displacement, FlowRecords, FlowStore
+from revseg.evidence.fields import Displacement, Field, Fields, Pair
+from revseg.evidence.opencv import OpenCVFields
+from revseg.evidence.store import FlowRecords, FlowStore, HeldRecords
+from revseg.evidence.tensors import TensorFields
 from revseg.runs.phases import phase
-from revseg.video.picture import picture_of
 
-VERSION = 2
-"""Version of the flow; another one whenever this file finds another flow for the same settings."""
-
-MEAN = np.full((1, 3), 1 / 3, np.float32)
-"""Mean of three channels (``cv2.transform``)."""
-
-# Displacements are in 1/32 of a pixel, up to +-1024: half the memory of positions, and finer than the flow is exact.
-SUBPIXEL = 32
+VERSION = 3
+"""Version of the flow; another one whenever this package finds another flow for the same settings."""
 
 # DIS takes no frames of fewer pixels on a side; and of how many least heights the longer side of enlarged frames is at most.
 LEAST_SIDE, LONGEST = 12, 8
@@ -43,15 +41,15 @@ LEAST_SIDE, LONGEST = 12, 8
 # may, of the memory that is free.
 WORKING_BYTES, WORKING_SHARE = 200, 1 / 4
 
-Field = NDArray[np.float32]
-Image = NDArray[np.uint8]
+# Threads that keep a GPU at work, which needs none of them for the fields themselves.
+THREADS_OF_GPU = 4
 
 
 class Flow:
     """Optical flow between any two frames of a video (C, T, H, W) uint8 on the CPU; from several threads at a time.
 
-    Nothing is computed, and no file opened, before it is asked for. store: for what is needed again.
-    threads: on how many frames ``pool`` works at a time, of large frames fewer; None: as many as PyTorch has threads.
+    Nothing is computed, and no file opened, before it is asked for. store: for what is needed again, and the device that it is
+    for. threads: on how many frames ``pool`` works at a time, of large frames fewer; None: as many as PyTorch has threads.
     """
 
     def __init__(self, volume: Tensor, config: FlowConfig, *, store: FlowStore, threads: int | None = None) -> None:
@@ -60,16 +58,34 @@ class Flow:
         self.config, self.store = config, store
         self.factor = enlargement(height, width, config.least_height)
         self._volume, self._wanted = volume, threads
-        self._lock, self._local = threading.RLock(), threading.local()
-        self._opened: FlowRecords | None = None
+        self._lock = threading.RLock()
+        self._opened: FlowRecords | HeldRecords | None = None
         self._pool: ThreadPoolExecutor | None = None
+
+    @cached_property
+    def on_tensors(self) -> bool:
+        """Whether PyTorch computes it: the GPU's, or where it is asked for."""
+        method = self.config.method
+        return method == "torch" or (method == "auto" and self.store.device.type == "cuda" and not self.config.refinement)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where fields are."""
+        return self.store.device if self.on_tensors else torch.device("cpu")
+
+    @cached_property
+    def fields(self) -> Fields:
+        """What is computed of the frames."""
+        if self.on_tensors:
+            return TensorFields(self._volume, self.config, factor=self.factor, device=self.device)
+        return OpenCVFields(self._volume, self.config, factor=self.factor)
 
     @cached_property
     def key(self) -> str:
         """Key of all displacements: of the video's content and the settings they depend on."""
         config = self.config
-        settings = config.least_height, config.preset, config.finest_scale, config.refinement
-        return digest("flow", VERSION, cv2.__version__, self._volume, settings)
+        settings = config.least_height, config.preset, config.finest_scale, config.far_finest_scale, config.refinement
+        return digest("flow", VERSION, "torch" if self.on_tensors else cv2.__version__, self._volume, settings)
 
     @cached_property
     def agreement_key(self) -> str:
@@ -77,19 +93,20 @@ class Flow:
         config = self.config
         return digest(self.key, config.reach, config.contrast, config.blur, config.least)
 
-    @cached_property
+    @property
     def identity(self) -> Field:
-        """(H, W, 2): where each pixel (x, y) is."""
-        width, height = self.size
-        rows, columns = np.mgrid[:height, :width].astype(np.float32)
-        return np.stack([columns, rows], axis=-1)
+        """(2, H, W): where each pixel is, x and y."""
+        return self.fields.identity
 
     @cached_property
     def threads(self) -> int:
         """On how many frames ``pool`` works at a time."""
         pixels = self.size[0] * self.size[1] * self.factor**2
         fitting = WORKING_SHARE * free_memory(torch.device("cpu")) / (WORKING_BYTES * pixels)
-        return max(1, min(int(fitting), self._wanted or torch.get_num_threads()))
+        wanted = self._wanted or torch.get_num_threads()
+        if self.on_tensors:  # with more, each of a CPU's would wake as many of PyTorch's own
+            wanted = min(wanted, THREADS_OF_GPU) if self.device.type == "cuda" else 1
+        return max(1, min(int(fitting), wanted))
 
     @property
     def pool(self) -> ThreadPoolExecutor:
@@ -103,35 +120,56 @@ class Flow:
             return self._pool
 
     @property
-    def _records(self) -> FlowRecords:
+    def _records(self) -> FlowRecords | HeldRecords:
         with self._lock:
             if self._opened is None:
                 width, height = self.size
-                self._opened = self.store.open(self.key if self.store.keeps else "", height, width)
+                if self.on_tensors:
+                    self._opened = HeldRecords(self.device, height, width)
+                else:
+                    self._opened = self.store.open(self.key if self.store.keeps else "", height, width)
             return self._opened
 
     def keep_near(self, hops: Iterable[int]) -> None:
         """Computes all flow between frames so far apart, several at a time, as far as there is room to keep it."""
         signed = sorted({sign * hop for hop in hops for sign in (-1, 1)})
-        near = [(frame, frame + hop) for frame in range(self.frames) for hop in signed if 0 <= frame + hop < self.frames]
-        pairs = [pair for pair in near if pair not in self._records][: self._records.room]
-        if pairs:
-            with phase("optical flow", total=len(pairs), unit="flow") as bar:
-                for _ in self.pool.map(self._keep, pairs):
-                    bar.advance(1)
+        self.keep((frame, frame + hop) for frame in range(self.frames) for hop in signed if 0 <= frame + hop < self.frames)
 
-    def _keep(self, pair: tuple[int, int]) -> None:
-        self.displacement(*pair)
+    def keep(self, pairs: Iterable[Pair]) -> None:
+        """The same of pairs of frames."""
+        missing = [pair for pair in dict.fromkeys(pairs) if pair not in self._records][: self._records.room]
+        if missing:
+            with phase("optical flow", total=len(missing), unit="flow") as bar:
+                for count in self.pool.map(self._keep, self._batches(missing)):
+                    bar.advance(count)
+
+    def _batches(self, pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+        """Pairs of the same finest scale, as many as are best found at a time."""
+        for _, some in groupby(sorted(pairs, key=self._finest_scale), key=self._finest_scale):
+            alike = list(some)
+            yield from (alike[start : start + self.fields.batch] for start in range(0, len(alike), self.fields.batch))
+
+    def _keep(self, pairs: Sequence[Pair]) -> int:
+        for pair, found in zip(pairs, self._find(pairs), strict=True):
+            self._records.put(pair, found)
+        return len(pairs)
+
+    def _finest_scale(self, pair: Pair) -> int:
+        return self.config.finest_scale if abs(pair[0] - pair[1]) == 1 else self.config.far_finest_scale
+
+    def _find(self, pairs: Sequence[Pair]) -> Sequence[Displacement]:
+        """Of pairs of the same finest scale."""
+        return self.fields.find(pairs, self._finest_scale(pairs[0]))
 
     def position(self, frame: int, other: int, *, again: bool = True) -> Field:
-        """(H, W, 2): where in `other` each pixel (x, y) of `frame` is found. again: it will be needed again."""
-        return self.moved(self.displacement(frame, other, again=again))
+        """(2, H, W): where in `other` each pixel (x, y) of `frame` is found. again: it will be needed again."""
+        return self.fields.moved(self.displacement(frame, other, again=again))
 
     def displacement(self, frame: int, other: int, *, again: bool = True) -> Displacement:
-        """The same to be held in memory: (H, W, 2), in 1 / SUBPIXEL of a pixel, from where it is in ``frame``."""
+        """The same to be held in memory: (2, H, W), in 1 / SUBPIXEL of a pixel, from where it is in ``frame``."""
         if (kept := self._records.get((frame, other))) is not None:
             return kept
-        found = self._find(frame, other)
+        (found,) = self._find([(frame, other)])
         if again or self.store.keeps:
             self._records.put((frame, other), found)
         return found
@@ -140,60 +178,15 @@ class Flow:
         """Whether ``displacement`` need not compute it."""
         return (frame, other) in self._records
 
-    def moved(self, displacement: Displacement) -> Field:
-        """The position that a displacement leads to."""
-        return self.identity + displacement * np.float32(1 / SUBPIXEL)
-
-    def _find(self, frame: int, other: int) -> Displacement:
-        flow = self._dis().calc(self._grey(frame), self._grey(other), None)
-        moved = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) * (SUBPIXEL / self.factor)
-        return moved.round().clip(-(2**15), 2**15 - 1).astype(np.int16)
-
-    def _dis(self) -> cv2.DISOpticalFlow:
-        """One for each thread: it has buffers of its own."""
-        if not hasattr(self._local, "dis"):
-            preset = getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{self.config.preset.upper()}")
-            self._local.dis = cv2.DISOpticalFlow.create(preset)
-            self._local.dis.setFinestScale(self.config.finest_scale)
-            self._local.dis.setVariationalRefinementIterations(self.config.refinement)
-        return self._local.dis
-
-    def agreement(self, frame: int, other: int, to: Field, fro: Field) -> Field:
+    def agreement(self, frame: int, other: int, *, to: Field, fro: Field) -> Field:
         """(H, W) of a frame, 0 to 1. to: from it to the other; fro: back."""
-        error = cv2.magnitude(*cv2.split(look_up(fro, to, cv2.INTER_LINEAR) - self.identity)) * self.factor
-        difference = cv2.absdiff(look_up(self._colours(other), to, cv2.INTER_LINEAR), self._colours(frame))
-        mean = cv2.transform(difference.astype(np.float32), MEAN)
-        return np.exp(-error / self.config.reach - mean / self.config.contrast).clip(min=self.config.least)
-
-    def _grey(self, frame: int) -> Image:
-        grey = cv2.cvtColor(self._picture(frame), cv2.COLOR_RGB2GRAY)
-        return cv2.resize(grey, None, fx=self.factor, fy=self.factor, interpolation=cv2.INTER_CUBIC)
-
-    def _colours(self, frame: int) -> Image:
-        """Blurred: noise is no difference."""
-        return cv2.GaussianBlur(self._picture(frame), (self.config.blur, self.config.blur), 0)
-
-    def _picture(self, frame: int) -> Image:
-        """Made anew each time, in no time: a second copy of the video would lie in memory."""
-        return picture_of(list(self._volume[:, frame].numpy()))
+        return self.fields.agreement((frame, other), to=to, fro=fro)
 
 
 def enlargement(height: int, width: int, least_height: int) -> int:
     """By how much frames are enlarged for the flow: to the least height; narrow and flat ones less, which would become huge."""
     widest = LONGEST * least_height // max(height, width)
     return max(1, ceil(LEAST_SIDE / min(height, width)), min(ceil(least_height / height), widest))
-
-
-def look_up(image: NDArray, position: Field, interpolation: int) -> NDArray:
-    """image at each (x, y) of position (H, W, 2); beyond the border, what is at the border."""
-    if image.shape[2:] == (2,):  # each by itself: OpenCV takes four times as long for both at once, on a grid of 1/32 of a pixel
-        return cv2.merge([look_up(channel, position, interpolation) for channel in cv2.split(image)])
-    return cv2.remap(image, position, None, interpolation, borderMode=cv2.BORDER_REPLICATE)
-
-
-def look_up_planes(planes: Field, position: Field) -> Field:
-    """The same of planes (C, H, W), linearly."""
-    return np.stack([look_up(plane, position, cv2.INTER_LINEAR) for plane in planes])
 
 
 def flow_height(height: int, native: int, config: FlowConfig) -> int:

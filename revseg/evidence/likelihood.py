@@ -11,41 +11,41 @@ well served: then it is what moves that is none of them.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.evidence.config import LikelihoodConfig
-from revseg.evidence.flow import Field
-from revseg.evidence.motion import Motion
+from revseg.evidence.fields import Field, Fields
 
 
 class MotionLikelihood:
-    """moved, labels: of the L labelled frames, (L, H, W) uint8 each."""
+    """moved, labels: of the L labelled frames, (L, H, W) uint8 each, on the CPU."""
 
-    def __init__(self, moved: Motion, labels: Tensor, classes: int, *, config: LikelihoodConfig) -> None:
+    def __init__(self, moved: Tensor, labels: Tensor, classes: int, *, config: LikelihoodConfig) -> None:
         self.config = config
+        bin_of = np.arange(256) * config.bins // 256
         # Frame by frame: bins of 8 bytes, three times over, would be 24 bytes a pixel of all labelled frames.
         counts = np.zeros((classes, config.bins), np.intp)
-        for motion, of in zip(moved, labels.numpy(), strict=True):
-            bins = self._bins(motion)
+        for motion, of in zip(moved.numpy(), labels.numpy(), strict=True):
+            bins = bin_of[motion]
             for number in range(classes):
                 counts[number] += np.bincount(bins[of == number], minlength=config.bins)
         neighbours = np.pad(counts, ((0, 0), (1, 1)), "edge")
         smooth = counts / 2 + neighbours[:, :-2] / 4 + neighbours[:, 2:] / 4
         seen = smooth.sum(1, keepdims=True)
         expected = counts.sum(1) ** config.prior
-        self._prior = (expected / max(expected.sum(), 1)).astype(np.float32)[:, None, None]
+        self._prior = (expected / max(expected.sum(), 1)).astype(np.float32)
         # A class that no labelled frame shows may move in any way.
         density = np.where(seen > 0, smooth / np.maximum(seen, 1), 1 / config.bins)
-        self._factors = ((density + config.floor) ** ((1 + 1 / len(moved)) / 2)).astype(np.float32)
+        # Of each byte of motion, so that no pixel's bin need be computed.
+        self._factors = ((density + config.floor) ** ((1 + 1 / len(moved)) / 2)).astype(np.float32)[:, bin_of]
+        self._trust = ((np.arange(256, dtype=np.float32) / 255) ** config.trust)[None]
 
-    def weigh(self, probabilities: Field, confidence: Field, moved: Motion) -> Field:
-        """Returns the weighed probabilities (classes, H, W) of a frame; confidence in them, 0 to 1, and motion: (H, W). Where all
-        probabilities are 0, nothing is known, and they stay."""
-        trust = confidence**self.config.trust
-        expected = trust * probabilities + (1 - trust) * self._prior
-        weighed = expected.clip(min=self.config.least) * self._factors[:, self._bins(moved)]
-        return np.where(probabilities.sum(0) > 0, weighed / weighed.sum(0), 0)
-
-    def _bins(self, moved: Motion) -> NDArray[np.intp]:
-        return moved.astype(np.intp) * self.config.bins // 256
+    def weigh(self, evidence: Tensor, moved: Tensor, fields: Fields) -> Field:
+        """Returns the weighed probabilities (classes, H, W) of a frame, whose evidence is (classes + 1, H, W) uint8; moved: its
+        motion (H, W) uint8. Where all probabilities are 0, nothing is known, and they stay."""
+        probabilities, trust = fields.from_bytes(evidence[:-1]), fields.table(self._trust, evidence[-1])[0]
+        known, doubt = probabilities.sum(0) > 0, 1 - trust
+        weighed = fields.table(self._factors, moved)
+        for plane, probability, prior in zip(weighed, probabilities, self._prior.tolist(), strict=True):
+            plane *= (trust * probability + prior * doubt).clip(min=self.config.least)
+        return weighed * (known / weighed.sum(0))

@@ -15,25 +15,24 @@ from 0, the ground, to 1; half where it is as likely one as the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.config import EvidenceConfig, MotionConfig
-from revseg.evidence.evidence import Evidence, from_bytes, to_bytes
-from revseg.evidence.flow import Field, Flow
+from revseg.evidence.evidence import Evidence
+from revseg.evidence.fields import Field
+from revseg.evidence.flow import Flow
 from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
 from revseg.runs.phases import phase
 
-VERSION = 1
-"""Version of what this file makes of the same flow and settings."""
+BYTES = np.arange(256, dtype=np.float32)
 
-Motion = NDArray[np.uint8]
-"""255 m."""
+VERSION = 2
+"""Version of what this file makes of the same flow and settings."""
 
 
 def motion_key(flow: Flow, config: MotionConfig) -> str:
@@ -42,17 +41,17 @@ def motion_key(flow: Flow, config: MotionConfig) -> str:
     return digest("motion", VERSION, flow.key, settings)
 
 
-def motion(flow: Flow, *, config: MotionConfig, cache: EvidenceCache) -> Motion:
-    """Returns 255 m of every frame, (T, H, W) uint8. A video of one frame shows no motion: 0."""
+def motion(flow: Flow, *, config: MotionConfig, cache: EvidenceCache) -> Tensor:
+    """Returns 255 m of every frame, (T, H, W) uint8, where fields are. A video of one frame shows no motion: 0."""
     key = motion_key(flow, config) if cache.keeps else ""
     if (kept := cache.get("motion", key)) is not None:
-        return kept
-    found = np.empty((flow.frames, flow.size[1], flow.size[0]), np.uint8)
+        return torch.from_numpy(kept).to(flow.device)
+    found = torch.empty(flow.frames, flow.size[1], flow.size[0], dtype=torch.uint8, device=flow.device)
     with phase("motion", total=flow.frames) as bar:
         for frame, moved in enumerate(flow.pool.map(lambda frame: _of_frame(flow, frame, config), range(flow.frames))):
             found[frame] = moved
             bar.advance(1)
-    cache.put("motion", key, found)
+    cache.put("motion", key, found.cpu().numpy())
     return found
 
 
@@ -70,32 +69,48 @@ def motion_evidence(flow: Flow, classes: int, *, config: EvidenceConfig, cache: 
     flow.keep_near({1, *(config.smoothing.hops if config.smoothing.sweeps else ())})
     planes = torch.empty(classes + 1, flow.frames, flow.size[1], flow.size[0], dtype=torch.uint8)
     planes[-1] = round(255 * config.motion.confidence)
-    moving: Iterator[Field] = map(from_bytes, torch.from_numpy(motion(flow, config=config.motion, cache=cache)))
-    given = (Given(np.stack([1 - m, *(classes - 1) * [m / (classes - 1)]]), config.motion.confidence) for m in moving)
+    shares = np.stack([255 - BYTES, *(classes - 1) * [BYTES / (classes - 1)]]) / 255
+    moved = motion(flow, config=config.motion, cache=cache)
+    given = (Given(flow.fields.table(shares, one), config.motion.confidence) for one in moved)
     with phase("smoothing evidence", total=flow.frames) as bar:
         for frame, smoothed in enumerate(Smoothing(flow, config.smoothing)(given)):
-            planes[:-1, frame] = to_bytes(smoothed)
+            planes[:-1, frame] = flow.fields.to_bytes(smoothed)
             bar.advance(1)
     cache.put("moving", key, planes.numpy())
     return Evidence.from_planes(planes)
 
 
-def _of_frame(flow: Flow, frame: int, config: MotionConfig) -> Motion:
+def _of_frame(flow: Flow, frame: int, config: MotionConfig) -> Tensor:
     others = [other for other in (frame - 1, frame + 1) if 0 <= other < flow.frames]
     if not others:
-        return np.zeros((flow.size[1], flow.size[0]), np.uint8)
-    positions = [flow.position(frame, other) for other in others]
-    residuals = [np.linalg.norm(position - _camera(flow, position, config), axis=-1) for position in positions]
-    residual = np.min(residuals, 0) * flow.factor
-    scale = max(config.share * float(np.quantile(residual, config.quantile)), config.least)
-    return (255 * residual / (residual + scale)).round().astype(np.uint8)
+        return torch.zeros(flow.size[1], flow.size[0], dtype=torch.uint8)
+    fields, positions = flow.fields, [flow.position(frame, other) for other in others]
+    residual, *more = (fields.length(_apart(position, flow.identity, _camera(flow, position, config))) for position in positions)
+    for another in more:
+        residual = residual.clip(max=another)
+    residual = residual * flow.factor
+    scale = max(config.share * fields.quantile(residual, config.quantile), config.least)
+    return fields.to_bytes(residual / (residual + scale))
 
 
-def _camera(flow: Flow, position: Field, config: MotionConfig) -> Field:
-    """Where every pixel would be found if nothing but the camera had moved."""
+def _camera(flow: Flow, position: Field, config: MotionConfig) -> NDArray[np.float64]:
+    """The homography (3, 3) from where a pixel is to where it would be found if nothing but the camera had moved."""
     sparse = slice(config.spacing // 2, None, config.spacing)
-    here, there = (points[sparse, sparse].reshape(-1, 2) for points in (flow.identity, position))
-    homography = cv2.findHomography(here, there, cv2.RANSAC, config.tolerance)[0] if len(here) >= 4 else None
-    if homography is None:
-        return flow.identity + np.median(position - flow.identity, axis=(0, 1))
-    return cv2.perspectiveTransform(flow.identity.reshape(1, -1, 2), homography).reshape(flow.identity.shape)
+    fields = flow.fields
+    here, there = (fields.array(points[:, sparse, sparse]).reshape(2, -1).T for points in (flow.identity, position))
+    found = cv2.findHomography(here, there, cv2.RANSAC, config.tolerance)[0] if len(here) >= 4 else None
+    if found is None:  # the median of what there is: a shift
+        moved = fields.array(position - flow.identity)
+        return np.array([[1, 0, np.median(moved[0])], [0, 1, np.median(moved[1])], [0, 0, 1]])
+    return found
+
+
+def _apart(position: Field, identity: Field, homography: NDArray[np.float64]) -> Field:
+    """How far positions (2, H, W) are from where the homography leads."""
+    # Of a row and of a column: to add them is all that is done of every pixel.
+    (x, y), ((a, b, c), (d, e, f), (g, h, i)) = (identity[0, :1], identity[1, :, :1]), homography.tolist()
+    scale = 1 / (g * x + (h * y + i))
+    apart = 0 - position
+    apart[0] += (a * x + (b * y + c)) * scale
+    apart[1] += (d * x + (e * y + f)) * scale
+    return apart

@@ -14,15 +14,13 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
 from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import digest
 from revseg.evidence.config import SmoothingConfig
-from revseg.evidence.flow import Field, Flow, look_up_planes
-from revseg.evidence.store import Displacement
+from revseg.evidence.fields import Displacement, Field
+from revseg.evidence.flow import Flow
 
-VERSION = 1
+VERSION = 2
 """Version of what this file makes of the same flow, settings and probabilities."""
 
 
@@ -92,20 +90,23 @@ class Smoothing:
         links = {}
         for other in (frame + hop for hop in self.hops if frame + hop < self.flow.frames):
             there, back = self.flow.displacement(frame, other), self.flow.displacement(other, frame)
-            to, fro = self.flow.moved(there), self.flow.moved(back)
+            to, fro = self.flow.fields.moved(there), self.flow.fields.moved(back)
             for here, away, displacement, ways in (frame, other, there, (to, fro)), (other, frame, back, (fro, to)):
                 if here not in self.fixed:  # those take no notice of their neighbours
                     held = None if self.flow.keeps(here, away) else displacement
-                    links[here, away] = _Link(self.flow.agreement(here, away, *ways), held)
+                    links[here, away] = _Link(self.flow.agreement(here, away, to=ways[0], fro=ways[1]), held)
         return links
 
     def _updated(self, frame: int) -> Field:
-        total = self._weighted[frame].copy()
+        fields, total = self.flow.fields, 0 + self._weighted[frame]
         for n in (other for hop in self.hops for other in (frame - hop, frame + hop) if 0 <= other < self.flow.frames):
             agreement, held = self._links[frame, n]
-            position = self.flow.moved(self.flow.displacement(frame, n) if held is None else held)
-            total += agreement * look_up_planes(self._current[n], position)
-        return total / np.maximum(total.sum(0), 1e-9)
+            position = fields.moved(self.flow.displacement(frame, n) if held is None else held)
+            found = fields.look_up(self._current[n], position)
+            found *= agreement
+            total += found
+        total *= 1 / total.sum(0).clip(min=1e-9)
+        return total
 
     def _forget(self, frame: int) -> None:
         """A frame that no update needs any more."""

@@ -2,7 +2,7 @@
 
 Each pair of frames takes a record of 4 H W bytes, 1.6 MB at 480 lines, and a header after it:
 
-    displacement (H, W, 2) int16 | magic, frame, other, crc32 of the displacement
+    displacement (2, H, W) int16 | magic, frame, other, crc32 of the displacement
 
 A record counts once its header is there, and one of a former process once its checksum is right: a process may be killed at any
 moment. A named file is locked by the process that has it; another one meanwhile uses a file of its own.
@@ -26,13 +26,20 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from revseg.device import free_memory
+from revseg.evidence.fields import Pair
 
 Displacement = NDArray[np.int16]
-Pair = tuple[int, int]
 
 # No more than this, nor than half of what is free: beyond it flow is computed again.
 LARGEST_BYTES = 8 << 30
+
+# Displacements on a device take no more than this share of what is free there.
+HELD_SHARE = 1 / 4
 
 HEADER, MAGIC = struct.Struct("<8sqqI"), b"revflow1"
 
@@ -41,15 +48,16 @@ class FlowStore:
     """Where flows are kept: files ``flow-KEY.bin`` in a folder, which later processes open again.
 
     folder: None, or keep=False: a file without a name, there or in the system's folder for temporary files, which ends with the
-    process, however that ends.
+    process, however that ends. device: of the run; on a GPU flow is found anew in less time than it is written in.
     """
 
-    def __init__(self, folder: Path | None = None, *, keep: bool = True) -> None:
+    def __init__(self, folder: Path | None = None, *, keep: bool = True, device: torch.device | None = None) -> None:
         self.folder, self.keeps = folder, keep and folder is not None
+        self.device = device or torch.device("cpu")
         self._used: set[str] = set()
 
     def open(self, key: str, height: int, width: int) -> FlowRecords:
-        """Returns the records of the displacements (height, width, 2) with the key."""
+        """Returns the records of the displacements (2, height, width) with the key."""
         self.use(key)
         file = self._named(key) if self.keeps else None
         return FlowRecords(file or self._unnamed(), height, width)
@@ -101,10 +109,10 @@ class _Place(NamedTuple):
 
 
 class FlowRecords:
-    """Displacements (H, W, 2) int16 of pairs of frames in an open file; from several threads at a time."""
+    """Displacements (2, H, W) int16 of pairs of frames in an open file; from several threads at a time."""
 
     def __init__(self, file: BinaryIO, height: int, width: int) -> None:
-        self._shape = height, width, 2
+        self._shape = 2, height, width
         self._bytes = 2 * height * width * np.dtype(np.int16).itemsize
         self._stride = self._bytes + HEADER.size
         self._file = file
@@ -178,3 +186,29 @@ class FlowRecords:
         while content:
             written = os.pwrite(self._file.fileno(), content, offset)
             content, offset = content[written:], offset + written
+
+
+class HeldRecords:
+    """Displacements (2, H, W) int16 of pairs of frames in the memory of a device; from several threads at a time."""
+
+    def __init__(self, device: torch.device, height: int, width: int) -> None:
+        self._held: dict[Pair, Tensor] = {}
+        bytes_of_one = 2 * height * width * np.dtype(np.int16).itemsize
+        self._most = int(HELD_SHARE * free_memory(device) / bytes_of_one)
+
+    @property
+    def room(self) -> int:
+        """For how many more pairs."""
+        return max(0, self._most - len(self._held))
+
+    def __contains__(self, pair: Pair) -> bool:
+        return pair in self._held
+
+    def get(self, pair: Pair) -> Tensor | None:
+        """Returns the displacement; None where it is not kept."""
+        return self._held.get(pair)
+
+    def put(self, pair: Pair, displacement: Tensor) -> None:
+        """Keeps it as long as there is room."""
+        if self.room:
+            self._held[pair] = displacement

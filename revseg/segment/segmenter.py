@@ -14,6 +14,7 @@ from torch import Tensor
 
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.evidence import Evidence
+from revseg.evidence.flow import Flow
 from revseg.evidence.observation import Observation
 from revseg.evidence.smoothing import Given, Smoothing
 from revseg.labels.masks import Labels, resize_mask, resize_sparse
@@ -62,7 +63,7 @@ class Segmenter:
             probabilities = self._pooled(probabilities, evidence)
         if flow is not None and smoothing.sweeps:
             smooth = Smoothing(flow, smoothing, fixed=self.observation.fixed)
-            probabilities = map(torch.from_numpy, smooth(self._given(probabilities, flow.size)))
+            probabilities = map(flow.fields.tensor, smooth(self._given(probabilities, flow)))
         for frame, found in enumerate(probabilities):
             whole = self._labelled(frame, resized(found, size))  # probabilities, not masks: contours stay smooth
             classes = whole.max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
@@ -108,12 +109,13 @@ class Segmenter:
         mask = video.masks[video.labelled_frames.index(frame)].numpy()
         return (resize_mask if frame in video.whole_frames else resize_sparse)(mask, *size)
 
-    def _given(self, probabilities: Iterator[Tensor], size: tuple[int, int]) -> Iterator[Given]:
-        """At the size (W, H) of the flow, with the confidence of the evidence."""
+    def _given(self, probabilities: Iterator[Tensor], flow: Flow) -> Iterator[Given]:
+        """At the size of the flow, with the confidence of the evidence."""
         evidence = self.observation.evidence
         for frame, found in enumerate(probabilities):
-            confidence = self.config.smoothing.confidence if evidence is None else evidence.frame(frame)[1].numpy()
-            yield Given(resized(found, (size[1], size[0])).cpu().numpy(), confidence)
+            known = None if evidence is None else flow.fields.field(evidence.frame(frame)[1])
+            confidence = self.config.smoothing.confidence if known is None else known
+            yield Given(flow.fields.field(resized(found, flow.size[::-1])), confidence)
 
 
 def resized(probabilities: Tensor, size: tuple[int, int]) -> Tensor:

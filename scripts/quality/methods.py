@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 from quality.case import Mask, Problem
 from revseg.device import choose_device
 from revseg.evidence.config import FlowConfig
-from revseg.evidence.flow import Flow, flow_height, look_up
+from revseg.evidence.flow import Flow, flow_height
 from revseg.evidence.store import FlowStore
 from revseg.labels.masks import read_mask, resize_mask
 from revseg.labels.sample import Sample
@@ -98,7 +98,9 @@ def flow_fine(problem: Problem) -> Outcome:
 
 def propagate(labelled: Sample, chain: bool, config: FlowConfig | None = None) -> list[Mask]:
     """Returns a mask for every frame. labelled: the video with the labels that are given."""
-    flow = Flow(labelled.volume, config or FlowConfig(), store=FlowStore(keep=False))
+    config = config or FlowConfig()
+    config = replace(config, method="opencv", far_finest_scale=config.finest_scale)
+    flow = Flow(labelled.volume, config, store=FlowStore(keep=False))
     known, masks = np.array(labelled.labelled_frames), copy_nearest(labelled)
     nearest = [int(np.abs(known - frame).argmin()) for frame in range(labelled.frames)]
     for row, start in enumerate(labelled.labelled_frames):
@@ -106,10 +108,10 @@ def propagate(labelled: Sample, chain: bool, config: FlowConfig | None = None) -
             position, frame = flow.identity, start + direction
             while 0 <= frame < labelled.frames and nearest[frame] == row:
                 if chain:
-                    position = look_up(position, flow.position(frame, frame - direction), cv2.INTER_LINEAR)
+                    position = flow.fields.look_up(position, flow.position(frame, frame - direction))
                 else:
                     position = flow.position(frame, start)
-                masks[frame] = look_up(masks[start], position, cv2.INTER_NEAREST)
+                masks[frame] = cv2.remap(masks[start], *position, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
                 frame += direction
     return masks
 

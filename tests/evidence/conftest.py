@@ -1,5 +1,7 @@
 """What is computed, counted."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -12,9 +14,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     pairs: list[tuple[int, int]] = []
     find = Flow._find
 
-    def counted(self: Flow, frame: int, other: int) -> np.ndarray:
-        pairs.append((frame, other))
-        return find(self, frame, other)
+    def counted(self: Flow, some: Sequence[tuple[int, int]]) -> Sequence[np.ndarray]:
+        pairs.extend(some)
+        return find(self, some)
 
     monkeypatch.setattr(Flow, "_find", counted)
     return pairs

@@ -179,7 +179,7 @@ def test_confidence_is_that_of_going_there_and_back(monkeypatch: pytest.MonkeyPa
     video = sample(np.full((2, HEIGHT, WIDTH, 3), 90, np.uint8), np.zeros((2, HEIGHT, WIDTH), np.uint8), (0,))
 
     def position(self: Flow, frame: int, other: int, *, again: bool = True) -> np.ndarray:
-        return self.identity + np.float32([4 if frame > other else 0, 0])
+        return self.identity + np.float32([4 if frame > other else 0, 0]).reshape(2, 1, 1)
 
     monkeypatch.setattr(Flow, "position", position)
     known, once = propagate(video, 2, (0.5,)), 255 * np.exp(-4 * 2 / FLOW.reach)

@@ -12,7 +12,8 @@ import torch
 
 from revseg.evidence import flow as module
 from revseg.evidence.config import FlowConfig
-from revseg.evidence.flow import SUBPIXEL, Flow, flow_height, look_up, look_up_planes
+from revseg.evidence.fields import SUBPIXEL
+from revseg.evidence.flow import Flow, flow_height
 from revseg.evidence.store import FlowStore
 from tests.evidence.made import FLOW, HEIGHT, WIDTH, flow_of, running
 
@@ -23,8 +24,8 @@ def test_flow_finds_where_pixels_are(enlarged: int) -> None:
     flow = flow_of(running(2, 3), FlowConfig(least_height=enlarged * HEIGHT))
     assert flow.factor == enlarged
     position = flow.position(1, 0)
-    assert np.median(position - flow.identity, axis=(0, 1)) == pytest.approx([-3, 0], abs=0.2)
-    moved = flow.moved(flow.displacement(1, 0))
+    assert np.median(position - flow.identity, axis=(1, 2)) == pytest.approx([-3, 0], abs=0.2)
+    moved = flow.fields.moved(flow.displacement(1, 0))
     assert np.abs(moved - position).max() <= 0.5 / SUBPIXEL + 1e-4
 
 
@@ -33,40 +34,32 @@ def test_strips_are_not_enlarged_without_end(height: int, width: int, factor: in
     """Nor are they too narrow for the patches of DIS."""
     flow = Flow(torch.zeros(3, 2, height, width, dtype=torch.uint8), FlowConfig(), store=FlowStore(None, keep=False), threads=1)
     assert flow.factor == factor
-    assert flow.displacement(1, 0).shape == (height, width, 2)
+    assert flow.displacement(1, 0).shape == (2, height, width)
 
 
 def test_agreement_falls_with_the_way_there_and_back_and_with_colour() -> None:
     """By hand: back again three pixels to the right and four down, of frames that are enlarged twice; 20 of 255 darker."""
     volume = torch.full((3, 2, HEIGHT, WIDTH), 90, dtype=torch.uint8)
     flow = flow_of(volume)
-    same = flow.agreement(0, 1, flow.identity, flow.identity)
+    same = flow.agreement(0, 1, to=flow.identity, fro=flow.identity)
     assert same == pytest.approx(np.ones((HEIGHT, WIDTH)))
     inside = slice(8, -8), slice(8, -8)
-    away = flow.agreement(0, 1, flow.identity, flow.identity + np.float32([3, 4]))
+    away = flow.agreement(0, 1, to=flow.identity, fro=flow.identity + np.float32([3, 4]).reshape(2, 1, 1))
     assert away[inside] == pytest.approx(np.exp(-2 * 5 / FLOW.reach), rel=1e-4)
     volume[:, 1] = 70
-    assert flow.agreement(0, 1, flow.identity, flow.identity) == pytest.approx(np.exp(-20 / FLOW.contrast), rel=1e-4)
+    assert flow.agreement(0, 1, to=flow.identity, fro=flow.identity) == pytest.approx(np.exp(-20 / FLOW.contrast), rel=1e-4)
     volume[:, 1] = 255
-    assert flow.agreement(0, 1, flow.identity, flow.identity) == pytest.approx(1e-3)  # little, but more than nothing
+    assert flow.agreement(0, 1, to=flow.identity, fro=flow.identity) == pytest.approx(1e-3)  # little, but more than nothing
 
 
-def test_planes_are_looked_up_linearly() -> None:
-    plane = np.arange(6, dtype=np.float32)[None].repeat(2, 0)
-    position = np.stack(np.meshgrid(np.arange(6), np.arange(2)), -1).astype(np.float32) + np.float32([0.5, 0])
-    found = look_up_planes(np.stack([plane, 10 * plane]), position)
-    assert found[0].tolist() == [[0.5, 1.5, 2.5, 3.5, 4.5, 5.0]] * 2  # beyond the border what is at the border
-    assert found[1] == pytest.approx(10 * found[0])
-
-
-def test_positions_are_looked_up_as_planes_are() -> None:
-    """To the bit; both coordinates at once OpenCV would take from a grid of 1/32 of a pixel."""
-    generator = np.random.default_rng(0)
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
-    position = np.stack([columns, rows], -1) + generator.normal(0, 3, (HEIGHT, WIDTH, 2)).astype(np.float32)
-    field = generator.normal(0, 100, (HEIGHT, WIDTH, 2)).astype(np.float32)
-    found = look_up(field, position, cv2.INTER_LINEAR)
-    assert np.array_equal(found.transpose(2, 0, 1), look_up_planes(field.transpose(2, 0, 1), position))
+@pytest.mark.parametrize("kind", ["opencv", "torch"])
+def test_planes_are_looked_up_linearly(kind: str) -> None:
+    fields = flow_of(torch.zeros(3, 1, 2, 6, dtype=torch.uint8), FlowConfig(method=kind)).fields
+    plane = torch.arange(6.0).repeat(2, 1)
+    half = fields.field(torch.tensor([0.5, 0]).view(2, 1, 1))
+    found = fields.tensor(fields.look_up(fields.field(torch.stack([plane, 10 * plane])), fields.identity + half))
+    expected = torch.tensor([[0.5, 1.5, 2.5, 3.5, 4.5, 5.0]] * 2)  # beyond the border what is at the border
+    assert torch.allclose(found, torch.stack([expected, 10 * expected]), atol=1e-4)
 
 
 def test_of_large_frames_fewer_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,16 +119,16 @@ def test_settings_are_heard(change: dict[str, Any]) -> None:
     volume = running(2, 3)
     flow, other = flow_of(volume), flow_of(volume, replace(FLOW, **change))
     assert not np.array_equal(flow.displacement(1, 0), other.displacement(1, 0))
-    assert np.median(other.position(1, 0) - flow.identity, axis=(0, 1)) == pytest.approx([-3, 0], abs=0.3)
+    assert np.median(other.position(1, 0) - flow.identity, axis=(1, 2)) == pytest.approx([-3, 0], abs=0.3)
 
 
 def test_agreement_has_its_settings() -> None:
     volume = torch.full((3, 2, HEIGHT, WIDTH), 90, dtype=torch.uint8)
     volume[:, 1] = 70
     flow = flow_of(volume, replace(FLOW, contrast=40.0, least=0.7))
-    assert flow.agreement(0, 1, flow.identity, flow.identity) == pytest.approx(0.7)
+    assert flow.agreement(0, 1, to=flow.identity, fro=flow.identity) == pytest.approx(0.7)
     flow = flow_of(volume, replace(FLOW, contrast=40.0, blur=1))
-    assert flow.agreement(0, 1, flow.identity, flow.identity) == pytest.approx(np.exp(-0.5), rel=1e-4)
+    assert flow.agreement(0, 1, to=flow.identity, fro=flow.identity) == pytest.approx(np.exp(-0.5), rel=1e-4)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 8])
@@ -149,4 +142,4 @@ def test_flow_follows_a_picture_of_any_number_of_channels(channels: int) -> None
         for count in (3, channels)
     )
     assert np.array_equal(many.displacement(0, 1), grey.displacement(0, 1))
-    assert np.median(many.displacement(0, 1)[..., 0]) == pytest.approx(2 * 32, abs=8)
+    assert np.median(many.displacement(0, 1)[0]) == pytest.approx(2 * 32, abs=8)

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from revseg.evidence.config import LikelihoodConfig
+from revseg.evidence.config import FlowConfig, LikelihoodConfig
 from revseg.evidence.likelihood import MotionLikelihood
+from revseg.evidence.opencv import OpenCVFields
 from revseg.labels.palette import VOID
 
 CONFIG = LikelihoodConfig()
+FIELDS = OpenCVFields(torch.zeros(3, 1, 1, 1, dtype=torch.uint8), FlowConfig(), factor=1)
 FLOOR, BINS, LEAST = CONFIG.floor, CONFIG.bins, CONFIG.least
 
 
@@ -24,21 +26,21 @@ def labelled(*shares: float, frames: int = 1) -> tuple[np.ndarray, torch.Tensor]
 def likelihood_of(
     moved: np.ndarray, labels: torch.Tensor, classes: int = 2, config: LikelihoodConfig = CONFIG
 ) -> MotionLikelihood:
-    return MotionLikelihood(moved, labels, classes, config=config)
+    return MotionLikelihood(torch.from_numpy(moved), labels, classes, config=config)
 
 
-def planes(*values: float) -> np.ndarray:
-    return np.float32(values).reshape(-1, 1, 1)
+def weighed(likelihood: MotionLikelihood, moved: int, *probabilities: int, confidence: int = 255) -> np.ndarray:
+    """Of a frame of one pixel, all in bytes."""
+    evidence = torch.tensor([*probabilities, confidence], dtype=torch.uint8).view(-1, 1, 1)
+    return likelihood.weigh(evidence, torch.full((1, 1), moved, dtype=torch.uint8), FIELDS).flatten()
 
 
-STILL, MOVES = np.zeros((1, 1), np.uint8), np.full((1, 1), 255, np.uint8)
+STILL, MOVES = 0, 255
+SURE, UNSURE = 255, 0
 
 
-SURE, UNSURE = np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)
-
-
-def odds(likelihood: MotionLikelihood, moved: np.ndarray, probability: float = 0.5, confidence: np.ndarray = SURE) -> float:
-    ground, object_ = likelihood.weigh(planes(1 - probability, probability), confidence, moved).flatten()
+def odds(likelihood: MotionLikelihood, moved: int, probabilities: tuple[int, int] = (100, 100), confidence: int = SURE) -> float:
+    ground, object_ = weighed(likelihood, moved, *probabilities, confidence=confidence)
     return float(object_ / ground)
 
 
@@ -48,7 +50,7 @@ def test_bayes() -> None:
     likelihood = likelihood_of(*labelled(0.2, 0.8))
     assert odds(likelihood, MOVES) == pytest.approx((0.8 * 0.75 + FLOOR) / (0.2 * 0.75 + FLOOR), rel=1e-5)
     assert odds(likelihood, STILL) == pytest.approx((0.2 * 0.75 + FLOOR) / (0.8 * 0.75 + FLOOR), rel=1e-5)
-    assert odds(likelihood, MOVES, 0.25) == pytest.approx(odds(likelihood, MOVES) / 3, rel=1e-5)
+    assert odds(likelihood, MOVES, (150, 50)) == pytest.approx(odds(likelihood, MOVES) / 3, rel=1e-5)
 
 
 def test_more_labelled_frames_trust_motion_less() -> None:
@@ -67,7 +69,7 @@ def test_an_object_that_keeps_still() -> None:
 def test_where_all_move_alike_nothing_is_said() -> None:
     likelihood = likelihood_of(*labelled(0.5, 0.5))
     for moved in (STILL, MOVES):
-        assert odds(likelihood, moved, 0.3) == pytest.approx(0.3 / 0.7, rel=1e-5)
+        assert odds(likelihood, moved, (140, 60)) == pytest.approx(60 / 140, rel=1e-5)
 
 
 def test_several_objects() -> None:
@@ -75,7 +77,7 @@ def test_several_objects() -> None:
     moved, labels = labelled(0, 1)
     labels[:, :, 60:80], labels[:, :, 80:] = 2, VOID
     moved[:, :, 80:] = 255  # void counts nowhere
-    found = likelihood_of(moved, labels, 4).weigh(planes(0.25, 0.25, 0.25, 0.25), SURE, MOVES).flatten()
+    found = weighed(likelihood_of(moved, labels, 4), MOVES, 60, 60, 60, 60)
     assert found.argmax() == 1
     assert found[1] / found[3] == pytest.approx((0.75 + FLOOR) / (1 / BINS + FLOOR), rel=1e-5)
     assert found[0] == pytest.approx(found[2], rel=1e-5)
@@ -87,20 +89,20 @@ def test_what_is_not_trusted_is_what_is_expected() -> None:
     moved, labels = labelled(0, 0)
     labels[:, :, 25:] = 0
     likelihood = likelihood_of(moved, labels)
-    assert odds(likelihood, STILL, 0.9, UNSURE) == pytest.approx((1 / 3) ** (1 / 3), rel=1e-5)
+    assert odds(likelihood, STILL, (25, 230), UNSURE) == pytest.approx((1 / 3) ** (1 / 3), rel=1e-5)
     ground, object_ = (np.cbrt(share) / (np.cbrt(0.25) + np.cbrt(0.75)) for share in (0.75, 0.25))
-    trust = 0.3**0.1
-    expected = (0.9 * trust + object_ * (1 - trust)) / (0.1 * trust + ground * (1 - trust))
-    assert odds(likelihood, STILL, 0.9, np.full((1, 1), 0.3, np.float32)) == pytest.approx(expected, rel=1e-4)
+    trust = (51 / 255) ** 0.1
+    expected = (230 / 255 * trust + object_ * (1 - trust)) / (25 / 255 * trust + ground * (1 - trust))
+    assert odds(likelihood, STILL, (25, 230), 51) == pytest.approx(expected, rel=1e-4)
 
 
 def test_no_label_is_beyond_doubt() -> None:
     likelihood = likelihood_of(*labelled(0.2, 0.8))
-    assert odds(likelihood, MOVES, 0.0) == pytest.approx(LEAST * odds(likelihood, MOVES), rel=1e-4)
+    assert odds(likelihood, MOVES, (255, 0)) == pytest.approx(LEAST * odds(likelihood, MOVES), rel=1e-4)
 
 
 def test_where_nothing_is_known_it_stays_so() -> None:
-    assert not likelihood_of(*labelled(0.2, 0.8)).weigh(planes(0, 0), UNSURE, MOVES).any()
+    assert not weighed(likelihood_of(*labelled(0.2, 0.8)), MOVES, 0, 0, confidence=UNSURE).any()
 
 
 def test_settings_are_heard() -> None:
@@ -109,6 +111,6 @@ def test_settings_are_heard() -> None:
     moves, still = 0.8 * 0.75 + 0.2 * 0.25 + 1, 0.2 * 0.75 + 0.8 * 0.25 + 1
     assert odds(likelihood, MOVES) == pytest.approx(moves / still, rel=1e-5)
     alike = likelihood_of(*labelled(0, 0), config=LikelihoodConfig(prior=0.0))
-    assert odds(alike, STILL, 0.9, UNSURE) == pytest.approx(1)
+    assert odds(alike, STILL, (25, 230), UNSURE) == pytest.approx(1)
     trusting = likelihood_of(*labelled(0, 0), config=LikelihoodConfig(trust=0.0, least=0.001))
-    assert odds(trusting, STILL, 0.99, UNSURE) == pytest.approx(99, rel=1e-3)
+    assert odds(trusting, STILL, (2, 253), UNSURE) == pytest.approx(253 / 2, rel=1e-3)

@@ -27,7 +27,7 @@ CONFIG, NO_CACHE = EvidenceConfig(flow=FLOW), EvidenceCache(None)
 
 
 def motion(flow: Flow, config: MotionConfig = CONFIG.motion, cache: EvidenceCache = NO_CACHE) -> np.ndarray:
-    return module.motion(flow, config=config, cache=cache)
+    return module.motion(flow, config=config, cache=cache).cpu().numpy()
 
 
 def seen(frame: int, camera: str) -> np.ndarray:

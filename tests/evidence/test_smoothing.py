@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from revseg.evidence.config import FlowConfig, SmoothingConfig
-from revseg.evidence.flow import SUBPIXEL, Flow
+from revseg.evidence.fields import SUBPIXEL
+from revseg.evidence.flow import Flow
 from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
 from revseg.evidence.store import FlowStore
 from tests.evidence.made import flow_of
@@ -26,9 +27,11 @@ class Still(Flow):
 
     def displacement(self, frame: int, other: int, *, again: bool = True) -> np.ndarray:
         self.asked.append((frame, other))
-        return np.full((HEIGHT, WIDTH, 2), (SUBPIXEL * self.step * (other - frame), 0), np.int16)
+        moved = np.zeros((2, HEIGHT, WIDTH), np.int16)
+        moved[0] = SUBPIXEL * self.step * (other - frame)
+        return moved
 
-    def agreement(self, frame: int, other: int, to: np.ndarray, fro: np.ndarray) -> np.ndarray:
+    def agreement(self, frame: int, other: int, *, to: np.ndarray, fro: np.ndarray) -> np.ndarray:
         return np.full((HEIGHT, WIDTH), self.known, np.float32)
 
 

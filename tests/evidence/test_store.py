@@ -24,7 +24,7 @@ HEIGHT, WIDTH, NEAR = 6, 8, 2
 
 
 def displacement(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(-(2**15), 2**15, (HEIGHT, WIDTH, 2), dtype=np.int16)
+    return np.random.default_rng(seed).integers(-(2**15), 2**15, (2, HEIGHT, WIDTH), dtype=np.int16)
 
 
 def test_what_is_kept_comes_back_from_any_thread(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_carrying_motion_and_smoothing_compute_each_flow_once(computed: list) ->
     assert near <= set(computed)
     computed.clear()
     motion(flow, config=EVIDENCE.motion, cache=EvidenceCache(None))
-    frames = [Given(np.full((2, *flow.identity.shape[:2]), 0.5, np.float32), 0.5)] * video.frames
+    frames = [Given(np.full((2, *flow.identity.shape[1:]), 0.5, np.float32), 0.5)] * video.frames
     list(Smoothing(flow, EVIDENCE.smoothing)(frames))
     assert not computed
 
@@ -178,7 +178,7 @@ def test_room_counts_what_former_processes_have_kept(tmp_path: Path, monkeypatch
 
 
 def large(number: int) -> np.ndarray:
-    return np.random.default_rng(number).integers(-99, 99, (300, 400, 2), dtype=np.int16)
+    return np.random.default_rng(number).integers(-99, 99, (2, 300, 400), dtype=np.int16)
 
 
 def write_on(folder: Path) -> None:

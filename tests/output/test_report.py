@@ -32,7 +32,8 @@ def report(**more: Any) -> Report:
     names = [f"{frame:05d}" for frame in range(FRAMES)]
     frames = Frames(names, [expected(frame) for frame in range(FRAMES)], album(), labelled=(0, 20), true={5: 0.5, 6: 0.25})
     metrics = {"J": 0.81234, "F": 0.7, "JF": 0.75, "expected_J": 0.8, "label_next": ["00033"], "phases": {"training": 12.34}}
-    metrics |= {"objects": {"1": {"name": "<u>dog</u>", "J": 0.8, "F": 0.7}}, "peak_memory_bytes": 750_000_000, "inverted_exactly": "6 of 6 steps"}
+    metrics |= {"peak_memory_bytes": 750_000_000, "inverted_exactly": "6 of 6 steps"}
+    metrics |= {"objects": {"1": {"name": "<u>dog</u>", "J": 0.8, "F": 0.7}}}
     return Report("<b>my</b> & video.mp4", "about", metrics, losses=[(1, 0.9), (2, 0.4)], frames=frames, **more)
 
 

@@ -1,0 +1,85 @@
+"""Fields: a number, or several, of every pixel of a frame, and what is computed of them.
+
+A field is a float32 array of NumPy on the CPU (``OpenCVFields``), a tensor of PyTorch on a GPU (``TensorFields``). Both know the
+same operators and ``sum``, ``clip`` and ``any``; what they do not share are the methods here. So carrying, motion, likelihood and
+smoothing are written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Field: TypeAlias = Any
+"""Array or tensor, float32: (H, W), or planes (C, H, W)."""
+
+Displacement: TypeAlias = Any
+"""Array or tensor, (2, H, W) int16: by how much x and y move, in 1 / SUBPIXEL of a pixel."""
+
+Pair: TypeAlias = tuple[int, int]
+"""Two frames: from the first to the second."""
+
+# Displacements go up to +-1024 pixels: half the memory of positions, and finer than the flow is exact.
+SUBPIXEL = 32
+LARGEST = 2**15 - 1
+
+
+class Fields(Protocol):
+    """What is computed of the pixels of one video; from several threads at a time."""
+
+    identity: Field
+    """(2, H, W): where each pixel is, x and y."""
+    batch: int
+    """How many flows are best found at a time."""
+
+    def find(self, pairs: Sequence[Pair], finest_scale: int) -> Sequence[Displacement]:
+        """Returns the optical flow of each pair of frames."""
+        ...
+
+    def moved(self, displacement: Displacement) -> Field:
+        """Returns the positions (2, H, W) that a displacement leads to."""
+        ...
+
+    def look_up(self, planes: Field, position: Field) -> Field:
+        """Returns planes (C, H, W) at each position, linearly; beyond the border, what is at the border."""
+        ...
+
+    def agreement(self, pair: Pair, to: Field, fro: Field) -> Field:
+        """Returns (H, W) of the first frame, 0 to 1. to: from it to the other; fro: back."""
+        ...
+
+    def length(self, planes: Field) -> Field:
+        """Returns the lengths (H, W) of vectors (2, H, W)."""
+        ...
+
+    def quantile(self, field: Field, share: float) -> float:
+        """Returns the quantile of a field's values."""
+        ...
+
+    def from_bytes(self, values: Tensor) -> Field:
+        """Returns bytes 0 ... 255 as 0 ... 1."""
+        ...
+
+    def to_bytes(self, field: Field) -> Tensor:
+        """Returns 0 ... 1 as bytes 0 ... 255, where the field is."""
+        ...
+
+    def field(self, tensor: Tensor) -> Field:
+        """Returns numbers of a tensor as a field."""
+        ...
+
+    def tensor(self, field: Field) -> Tensor:
+        """Returns a field as a tensor, where it is."""
+        ...
+
+    def table(self, values: NDArray[np.float32], field: Tensor) -> Field:
+        """Returns the planes (C, H, W) of values (C, 256) for each byte (H, W)."""
+        ...
+
+    def array(self, field: Field) -> NDArray[np.float32]:
+        """Returns the numbers of a field, on the CPU."""
+        ...

@@ -1,0 +1,118 @@
+"""Fields on the CPU: look-ups and optical flow of OpenCV, which lets go of Python's lock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from revseg.evidence.config import FlowConfig
+from revseg.evidence.fields import LARGEST, SUBPIXEL, Pair
+from revseg.video.picture import picture_of
+
+Array = NDArray[np.float32]
+Image = NDArray[np.uint8]
+
+
+class OpenCVFields:
+    """``Fields`` of a video (C, T, H, W) uint8 on the CPU, whose frames are enlarged by a factor for the flow."""
+
+    batch = 1
+
+    def __init__(self, volume: Tensor, config: FlowConfig, *, factor: int) -> None:
+        self.size = volume.shape[3], volume.shape[2]
+        self.config, self.factor = config, factor
+        self._volume, self._local = volume, threading.local()
+
+    @cached_property
+    def identity(self) -> Array:
+        width, height = self.size
+        rows, columns = np.mgrid[:height, :width].astype(np.float32)
+        return np.stack([columns, rows])
+
+    def find(self, pairs: Sequence[Pair], finest_scale: int) -> list[NDArray[np.int16]]:
+        return [self._find(*pair, finest_scale=finest_scale) for pair in pairs]
+
+    def _find(self, frame: int, other: int, *, finest_scale: int) -> NDArray[np.int16]:
+        dis = self._dis()
+        dis.setFinestScale(finest_scale)
+        flow = dis.calc(self._grey(frame), self._grey(other), None)
+        if self.factor > 1:
+            flow = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA)
+        flow = flow * (SUBPIXEL / self.factor)
+        return np.stack([plane.round().clip(-LARGEST - 1, LARGEST).astype(np.int16) for plane in cv2.split(flow)])
+
+    def _dis(self) -> cv2.DISOpticalFlow:
+        """One for each thread: it has buffers of its own."""
+        if not hasattr(self._local, "dis"):
+            preset = getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{self.config.preset.upper()}")
+            self._local.dis = cv2.DISOpticalFlow.create(preset)
+            self._local.dis.setVariationalRefinementIterations(self.config.refinement)
+        return self._local.dis
+
+    def moved(self, displacement: NDArray[np.int16]) -> Array:
+        position: Array = np.multiply(displacement, np.float32(1 / SUBPIXEL))
+        position += self.identity
+        return position
+
+    def look_up(self, planes: Array, position: Array) -> Array:
+        """Plane by plane: OpenCV takes longer for two channels at once, on a grid of 1/32 of a pixel."""
+        found = np.empty((len(planes), *position.shape[1:]), np.float32)
+        for plane, place in zip(planes, found, strict=True):
+            cv2.remap(plane, *position, cv2.INTER_LINEAR, place, cv2.BORDER_REPLICATE)
+        return found
+
+    def agreement(self, pair: Pair, to: Array, fro: Array) -> Array:
+        frame, other = pair
+        error = self.length(self.look_up(fro, to) - self.identity)
+        colours = cv2.remap(self._colours(other), *to, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        red, green, blue, _ = cv2.split(cv2.absdiff(colours, self._colours(frame)))
+        difference = cv2.add(cv2.add(red, green, dtype=cv2.CV_16U), blue, dtype=cv2.CV_16U)
+        weights = -self.factor / self.config.reach, -1 / (3 * self.config.contrast)
+        exponent = cv2.addWeighted(error, weights[0], difference, weights[1], 0, dtype=cv2.CV_32F)
+        return np.maximum(cv2.exp(exponent), np.float32(self.config.least))
+
+    def length(self, planes: Array) -> Array:
+        return cv2.magnitude(*planes)
+
+    def quantile(self, field: Array, share: float) -> float:
+        return float(np.quantile(field, share))
+
+    def from_bytes(self, values: Tensor) -> Array:
+        return values.numpy().astype(np.float32) / np.float32(255)
+
+    def to_bytes(self, field: Array) -> Tensor:
+        return torch.from_numpy((255 * field).round().astype(np.uint8))
+
+    def field(self, tensor: Tensor) -> Array:
+        return tensor.cpu().float().numpy()
+
+    def tensor(self, field: Array) -> Tensor:
+        return torch.from_numpy(field)
+
+    def table(self, values: Array, field: Tensor) -> Array:
+        return np.stack([cv2.LUT(np.ascontiguousarray(field), row).reshape(field.shape) for row in values])
+
+    def array(self, field: Array) -> Array:
+        return field
+
+    def _grey(self, frame: int) -> Image:
+        grey = cv2.cvtColor(self._picture(frame), cv2.COLOR_RGB2GRAY)
+        if self.factor == 1:
+            return grey
+        return cv2.resize(grey, None, fx=self.factor, fy=self.factor, interpolation=cv2.INTER_CUBIC)
+
+    def _colours(self, frame: int) -> Image:
+        """Blurred: noise is no difference. Four channels, which are looked up in half the time of three."""
+        side = self.config.blur
+        return cv2.GaussianBlur(cv2.cvtColor(self._picture(frame), cv2.COLOR_RGB2RGBA), (side, side), 0)
+
+    def _picture(self, frame: int) -> Image:
+        """Made anew each time, in no time: a second copy of the video would lie in memory."""
+        return picture_of(list(self._volume[:, frame].numpy()))
