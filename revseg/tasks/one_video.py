@@ -219,13 +219,7 @@ def open_video(
     that the network has classes for already, in a run that is resumed. sha256: of the video, where it is known.
     """
     known = load_one(data, folder.path, partial(height_of_evidence, evidence, data.height))
-    count = len(known.labelled_frames)
-    chosen = range(count) if data.labelled_frames is None else evenly_spaced(count, data.labelled_frames)
-    labelled = known.select(known.labelled_frames[i] for i in chosen)
-    if evidence.source != "none" and sees_evidence:
-        labelled = spread(labelled, evidence.strokes)
-    others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
-    truth = load_truth(data, labelled) or (known.select(others) if others else None)
+    labelled, truth = _divided(known, data, evidence if sees_evidence else None)
     told = [known] if truth is None else [known, truth]
     objects = objects.with_those_of(told)
     classes = classes or max(2, objects.classes)
@@ -262,6 +256,18 @@ def open_video(
         decoder=data.decoder,
         sha256=sha256,
     )
+
+
+def _divided(known: Sample, data: DataConfig, evidence: EvidenceConfig | None) -> tuple[Sample, Sample | None]:
+    """The video with the labels that are trained on, strokes spread where evidence is seen, and with those that only tell how good
+    it is."""
+    count = len(known.labelled_frames)
+    chosen = range(count) if data.labelled_frames is None else evenly_spaced(count, data.labelled_frames)
+    labelled = known.select(known.labelled_frames[i] for i in chosen)
+    if evidence is not None and evidence.source != "none":
+        labelled = spread(labelled, evidence.strokes)
+    others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
+    return labelled, load_truth(data, labelled) or (known.select(others) if others else None)
 
 
 def _labels_of(sample: Sample, video: Sample) -> Item:
