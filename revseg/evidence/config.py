@@ -24,7 +24,7 @@ class FlowConfig:
     """Between neighbouring frames 0 matches patches down to the full resolution, 1 to half of it (a quarter of the time), 2 to a
     quarter."""
     far_finest_scale: int = 1
-    """The same between frames further apart."""
+    """The same between frames more than two apart; between those two apart flow is composed of that between neighbours."""
     refinement: int = 0
     """Iterations in which the flow is made smooth; 0: none. Of OpenCV alone, which then finds the flow on a GPU's machine too."""
     reach: float = 16.0

@@ -44,6 +44,10 @@ class Fields(Protocol):
         """Returns the positions (2, H, W) that a displacement leads to."""
         ...
 
+    def displacement(self, position: Field) -> Displacement:
+        """Returns the displacement that leads to positions (2, H, W)."""
+        ...
+
     def look_up(self, planes: Field, position: Field) -> Field:
         """Returns planes (C, H, W) at each position, linearly; beyond the border, what is at the border."""
         ...

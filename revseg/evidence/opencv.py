@@ -45,8 +45,8 @@ class OpenCVFields:
         flow = dis.calc(self._grey(frame), self._grey(other), None)
         if self.factor > 1:
             flow = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA)
-        flow = flow * (SUBPIXEL / self.factor)
-        return np.stack([plane.round().clip(-LARGEST - 1, LARGEST).astype(np.int16) for plane in cv2.split(flow)])
+        flow *= SUBPIXEL / self.factor
+        return _rounded(np.stack(cv2.split(flow)))
 
     def _dis(self) -> cv2.DISOpticalFlow:
         """One for each thread: it has buffers of its own."""
@@ -60,6 +60,9 @@ class OpenCVFields:
         position: Array = np.multiply(displacement, np.float32(1 / SUBPIXEL))
         position += self.identity
         return position
+
+    def displacement(self, position: Array) -> NDArray[np.int16]:
+        return _rounded((position - self.identity) * np.float32(SUBPIXEL))
 
     def look_up(self, planes: Array, position: Array) -> Array:
         """Plane by plane: OpenCV takes longer for two channels at once, on a grid of 1/32 of a pixel."""
@@ -116,3 +119,7 @@ class OpenCVFields:
     def _picture(self, frame: int) -> Image:
         """Made anew each time, in no time: a second copy of the video would lie in memory."""
         return picture_of(list(self._volume[:, frame].numpy()))
+
+
+def _rounded(scaled: Array) -> NDArray[np.int16]:
+    return scaled.round(out=scaled).clip(-LARGEST - 1, LARGEST, out=scaled).astype(np.int16)
