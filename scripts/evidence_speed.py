@@ -5,7 +5,7 @@
     python scripts/evidence_speed.py --root data/DAVIS --sequences libby --max-frames 9 --methods torch   # a trial on the CPU
 
 What is written key=value goes to revseg-train. Nothing is trained, and nothing is kept from one case to the next. Seconds are
-those of the wall, and of all cores together; J is that of the evidence alone, at --height, on the frames that are not labelled. One
+those of the wall, and of all cores together; J is that of the evidence alone, at --height, on frames that are not labelled. One
 line a case is printed as JSON.
 """
 

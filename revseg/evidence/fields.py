@@ -31,10 +31,15 @@ LARGEST = 2**15 - 1
 class Fields(Protocol):
     """What is computed of the pixels of one video; from several threads at a time."""
 
-    identity: Field
-    """(2, H, W): where each pixel is, x and y."""
-    batch: int
-    """How many flows are best found at a time."""
+    @property
+    def identity(self) -> Field:
+        """(2, H, W): where each pixel is, x and y."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """How many flows are best found at a time."""
+        ...
 
     def find(self, pairs: Sequence[Pair], finest_scale: int) -> Sequence[Displacement]:
         """Returns the optical flow of each pair of frames."""
