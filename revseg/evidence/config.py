@@ -11,20 +11,20 @@ from typing import Any
 class FlowConfig:
     """Settings of the optical flow (``Flow``): DIS, and how far it is trusted."""
 
+    method: str = "auto"
+    """What finds it: opencv, on the CPU, or torch, on the device of the run; auto: torch where that is a GPU, else opencv."""
     height: int = 480
     """Lines at which labels are carried along; those of the network if they are more, those of the video if they are fewer."""
     least_height: int = 384
     """Frames of fewer lines are enlarged for the flow, by a whole number, to at least so many: it matches patches of 8 pixels.
     Their longer side becomes no more than 8 times as long."""
     preset: str = "medium"
-    """What DIS starts from: ultrafast, fast or medium. The next two settings take precedence over it."""
-    method: str = "auto"
-    """What finds it: opencv, on the CPU, or torch, on the device of the run; auto: torch where that is a GPU, else opencv."""
+    """What DIS starts from: ultrafast, fast or medium. The next three settings take precedence over it."""
     finest_scale: int = 0
     """Between neighbouring frames 0 matches patches down to the full resolution, 1 to half of it (a quarter of the time), 2 to a
     quarter."""
     far_finest_scale: int = 1
-    """The same between frames further apart."""
+    """The same between frames more than two apart; between those two apart flow is composed of that between neighbours."""
     refinement: int = 0
     """Iterations in which the flow is made smooth; 0: none. Of OpenCV alone, which then finds the flow on a GPU's machine too."""
     reach: float = 16.0

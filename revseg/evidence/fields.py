@@ -31,10 +31,15 @@ LARGEST = 2**15 - 1
 class Fields(Protocol):
     """What is computed of the pixels of one video; from several threads at a time."""
 
-    identity: Field
-    """(2, H, W): where each pixel is, x and y."""
-    batch: int
-    """How many flows are best found at a time."""
+    @property
+    def identity(self) -> Field:
+        """(2, H, W): where each pixel is, x and y."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """How many flows are best found at a time."""
+        ...
 
     def find(self, pairs: Sequence[Pair], finest_scale: int) -> Sequence[Displacement]:
         """Returns the optical flow of each pair of frames."""
@@ -42,6 +47,10 @@ class Fields(Protocol):
 
     def moved(self, displacement: Displacement) -> Field:
         """Returns the positions (2, H, W) that a displacement leads to."""
+        ...
+
+    def displacement(self, position: Field) -> Displacement:
+        """Returns the displacement that leads to positions (2, H, W)."""
         ...
 
     def look_up(self, planes: Field, position: Field) -> Field:

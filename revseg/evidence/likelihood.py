@@ -38,7 +38,7 @@ class MotionLikelihood:
         density = np.where(seen > 0, smooth / np.maximum(seen, 1), 1 / config.bins)
         # Of each byte of motion, so that no pixel's bin need be computed.
         self._factors = ((density + config.floor) ** ((1 + 1 / len(moved)) / 2)).astype(np.float32)[:, bin_of]
-        self._trust = ((np.arange(256, dtype=np.float32) / 255) ** config.trust)[None]
+        self._trust = ((np.arange(256) / 255) ** config.trust).astype(np.float32)[None]
 
     def weigh(self, evidence: Tensor, moved: Tensor, fields: Fields) -> Field:
         """Returns the weighed probabilities (classes, H, W) of a frame, whose evidence is (classes + 1, H, W) uint8; moved: its

@@ -29,7 +29,7 @@ from revseg.evidence.flow import Flow
 from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
 from revseg.runs.phases import phase
 
-BYTES = np.arange(256, dtype=np.float32)
+BYTES = np.arange(256) / 255
 
 VERSION = 2
 """Version of what this file makes of the same flow and settings."""
@@ -69,7 +69,7 @@ def motion_evidence(flow: Flow, classes: int, *, config: EvidenceConfig, cache: 
     flow.keep_near({1, *(config.smoothing.hops if config.smoothing.sweeps else ())})
     planes = torch.empty(classes + 1, flow.frames, flow.size[1], flow.size[0], dtype=torch.uint8)
     planes[-1] = round(255 * config.motion.confidence)
-    shares = np.stack([255 - BYTES, *(classes - 1) * [BYTES / (classes - 1)]]) / 255
+    shares = np.stack([1 - BYTES, *(classes - 1) * [BYTES / (classes - 1)]]).astype(np.float32)
     moved = motion(flow, config=config.motion, cache=cache)
     given = (Given(flow.fields.table(shares, one), config.motion.confidence) for one in moved)
     with phase("smoothing evidence", total=flow.frames) as bar:

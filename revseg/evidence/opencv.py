@@ -45,8 +45,8 @@ class OpenCVFields:
         flow = dis.calc(self._grey(frame), self._grey(other), None)
         if self.factor > 1:
             flow = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA)
-        flow = flow * (SUBPIXEL / self.factor)
-        return np.stack([plane.round().clip(-LARGEST - 1, LARGEST).astype(np.int16) for plane in cv2.split(flow)])
+        flow *= SUBPIXEL / self.factor
+        return _rounded(np.stack(cv2.split(flow)))
 
     def _dis(self) -> cv2.DISOpticalFlow:
         """One for each thread: it has buffers of its own."""
@@ -61,17 +61,21 @@ class OpenCVFields:
         position += self.identity
         return position
 
+    def displacement(self, position: Array) -> NDArray[np.int16]:
+        return _rounded((position - self.identity) * np.float32(SUBPIXEL))
+
     def look_up(self, planes: Array, position: Array) -> Array:
         """Plane by plane: OpenCV takes longer for two channels at once, on a grid of 1/32 of a pixel."""
-        found = np.empty((len(planes), *position.shape[1:]), np.float32)
+        x, y = position
+        found = np.empty((len(planes), *x.shape), np.float32)
         for plane, place in zip(planes, found, strict=True):
-            cv2.remap(plane, *position, cv2.INTER_LINEAR, place, cv2.BORDER_REPLICATE)
+            cv2.remap(plane, x, y, cv2.INTER_LINEAR, dst=place, borderMode=cv2.BORDER_REPLICATE)
         return found
 
     def agreement(self, pair: Pair, to: Array, fro: Array) -> Array:
         frame, other = pair
         error = self.length(self.look_up(fro, to) - self.identity)
-        colours = cv2.remap(self._colours(other), *to, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        colours = cv2.remap(self._colours(other), to[0], to[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         red, green, blue, _ = cv2.split(cv2.absdiff(colours, self._colours(frame)))
         difference = cv2.add(cv2.add(red, green, dtype=cv2.CV_16U), blue, dtype=cv2.CV_16U)
         weights = -self.factor / self.config.reach, -1 / (3 * self.config.contrast)
@@ -116,3 +120,7 @@ class OpenCVFields:
     def _picture(self, frame: int) -> Image:
         """Made anew each time, in no time: a second copy of the video would lie in memory."""
         return picture_of(list(self._volume[:, frame].numpy()))
+
+
+def _rounded(scaled: Array) -> NDArray[np.int16]:
+    return scaled.round(out=scaled).clip(-LARGEST - 1, LARGEST, out=scaled).astype(np.int16)

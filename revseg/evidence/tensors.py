@@ -65,11 +65,13 @@ class TensorFields:
         flow = dense_flow(grey, [(rows[a], rows[b]) for a, b in pairs], finest=finest_scale, stride=stride)
         if self.factor > 1:
             flow = F.avg_pool2d(flow, self.factor)
-        scaled = (flow * (SUBPIXEL / self.factor)).round_().clamp_(-LARGEST - 1, LARGEST)
-        return list(scaled.to(torch.int16))
+        return list(_rounded(flow * (SUBPIXEL / self.factor)))
 
     def moved(self, displacement: Tensor) -> Tensor:
         return self.identity + displacement * (1 / SUBPIXEL)
+
+    def displacement(self, position: Tensor) -> Tensor:
+        return _rounded((position - self.identity) * SUBPIXEL)
 
     def look_up(self, planes: Tensor, position: Tensor) -> Tensor:
         x, y = position
@@ -135,3 +137,7 @@ class TensorFields:
         if len(self._pictures) < self._most_pictures:
             self._pictures[frame] = picture
         return picture
+
+
+def _rounded(scaled: Tensor) -> Tensor:
+    return scaled.round_().clamp_(-LARGEST - 1, LARGEST).to(torch.int16)

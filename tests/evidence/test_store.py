@@ -20,7 +20,7 @@ from tests.harm import full_disk, kill_when
 
 pytestmark = pytest.mark.slow
 
-HEIGHT, WIDTH, NEAR = 6, 8, 2
+HEIGHT, WIDTH = 6, 8
 
 
 def displacement(seed: int) -> np.ndarray:
@@ -73,7 +73,7 @@ def test_the_same_bits_with_room_and_without(room: int, computed: list, monkeypa
     computed.clear()
     found = carried(video, 2, shares)
     assert same(found, expected)
-    near = [pair for pair in computed if abs(pair[0] - pair[1]) <= NEAR]
+    near = [pair for pair in computed if abs(pair[0] - pair[1]) == 1]
     assert (len(near) > len(set(near))) == (room == 0)
 
 
@@ -81,8 +81,8 @@ def test_carrying_motion_and_smoothing_compute_each_flow_once(computed: list) ->
     video = moving((0, 8))[0]
     flow = flow_of(video.volume)
     carry(video, 2, flow=flow, config=EVIDENCE, cache=EvidenceCache(None))
-    near = {(t, n) for t in range(9) for n in range(9) if 0 < abs(t - n) <= NEAR}
-    assert near <= set(computed)
+    assert {(t, n) for t in range(9) for n in range(9) if abs(t - n) == 1} <= set(computed)
+    assert not any(abs(t - n) == 2 for t, n in computed)  # composed
     computed.clear()
     motion(flow, config=EVIDENCE.motion, cache=EvidenceCache(None))
     frames = [Given(np.full((2, *flow.identity.shape[1:]), 0.5, np.float32), 0.5)] * video.frames
@@ -95,7 +95,7 @@ def test_near_flow_is_computed_before_it_is_needed_as_far_as_there_is_room(
     room: int, computed: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     volume = running(7, 1)
-    near = {(t, n) for t in range(7) for n in range(7) if 0 < abs(t - n) <= NEAR}
+    near = {(t, n) for t in range(7) for n in range(7) if abs(t - n) == 1}
     monkeypatch.setattr(module, "LARGEST_BYTES", room * (4 * volume[0, 0].numel() + HEADER.size))
     flow = flow_of(volume, threads=3)
     flow.keep_near({1, 2})
@@ -112,7 +112,7 @@ def test_what_is_far_is_not_kept(computed: list) -> None:
     for _ in range(2):
         flow.position(0, 4, again=False)
         flow.position(0, 2)
-    assert computed == [(0, 4), (0, 2), (0, 4)]
+    assert computed == [(0, 4), (1, 2), (0, 1), (0, 4)]  # that of two apart is composed, and kept
 
 
 def named(folder: Path, key: str = "k") -> FlowRecords:

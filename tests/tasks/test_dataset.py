@@ -1,6 +1,7 @@
 """Items of a dataset, made ahead; its measures and what it leaves behind."""
 
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -65,9 +66,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     pairs: list[tuple[int, int]] = []
     find = Flow._find
 
-    def counted(self: Flow, frame: int, other: int) -> object:
-        pairs.append((frame, other))
-        return find(self, frame, other)
+    def counted(self: Flow, some: Sequence[tuple[int, int]]) -> object:
+        pairs.extend(some)
+        return find(self, some)
 
     monkeypatch.setattr(Flow, "_find", counted)
     return pairs
