@@ -165,7 +165,7 @@ def adjoint_dtype_of(config: NetworkConfig) -> torch.dtype:
 
 
 def convolution_dtype_of(config: NetworkConfig, fast: torch.dtype | None = None) -> torch.dtype:
-    """Returns the dtype of the convolutions. fast: where the settings leave it open; None: as the processor's instructions say."""
+    """Returns the dtype of the convolutions. fast: where the settings leave it open; None: as the processor can."""
     if config.convolution_dtype != "auto":
         return getattr(torch, config.convolution_dtype)
     # The approximate inverse of arithmetic=float repeats the errors of its convolutions: they get the precision of the states.

@@ -62,12 +62,12 @@ def test_region_similarity_is_the_mean_over_objects() -> None:
     found = torch.tensor([0, 1, 1, 1, 2, 2])
     labels = torch.tensor([0, 1, 1, 2, 2, VOID])
     statistics = SegmentationLoss().statistics(10.0 * torch.nn.functional.one_hot(found, 3), labels)
-    assert region_similarity(statistics) == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert region_similarity(statistics).item() == pytest.approx((2 / 3 + 1 / 2) / 2)
 
 
 def test_object_that_is_neither_there_nor_found_is_perfect() -> None:
     statistics = SegmentationLoss().statistics(torch.tensor([[5.0, 0.0]]), torch.tensor([0]))
-    assert region_similarity(statistics) == 1.0
+    assert region_similarity(statistics).item() == 1.0
 
 
 def test_weights_that_leave_nothing_are_refused() -> None:
