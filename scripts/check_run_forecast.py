@@ -8,8 +8,8 @@ Every case is a `revseg-train` as a user would start it, with two steps instead 
 largest resident size of the process (Linux), and of the process that decodes for it. Cases that are done are kept in
 runs/check_run_forecast.
 
---limit: in processes that are given so many megabytes (RLIMIT_DATA) beside their libraries, asks revseg-plan for the most frames of
-a video without evidence, trains on as many, and on three times as many, which must be refused. Prints what came of it.
+--limit: in processes that are given so many megabytes (RLIMIT_DATA) beside their libraries, asks revseg-plan for the most frames
+of a video without evidence, trains on as many, and on three times as many, which must be refused. Prints what came of it.
 """
 
 from __future__ import annotations
