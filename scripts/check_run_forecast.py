@@ -215,7 +215,7 @@ def children(number: int) -> list[int]:
 
 
 def peak_of(number: int) -> int:
-    """Returns the largest resident size of a process that decodes; 0 for others, which look like their parent until they begin."""
+    """Returns the largest resident size of a process that decodes; 0 for others, which look like their parent at first."""
     try:
         text, command = (Path(f"/proc/{number}/{name}").read_text() for name in ("status", "cmdline"))
     except OSError:
