@@ -24,8 +24,8 @@ def test_an_object_is_cut_into_as_many_as_are_asked_for(tmp_path: Path) -> None:
 
 def test_the_forecast_is_read_from_the_log() -> None:
     line = (
-        "forecast for 8 frames of 171 x 96: 1.14 GB of memory for the whole process, while smoothing evidence; 0.07 GB for a step of "
-        "the network, keep_hidden=True"
+        "forecast for 8 frames of 171 x 96: 1.14 GB of memory for the whole process, while smoothing evidence; 0.07 GB for a "
+        "step of the network, keep_hidden=True"
     )
     found = script.TOLD.search(line)
     assert found is not None
