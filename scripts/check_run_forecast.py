@@ -215,13 +215,13 @@ def children(number: int) -> list[int]:
 
 
 def peak_of(number: int) -> int:
+    """Returns the largest resident size of a process that decodes; 0 for others, which look like their parent at first."""
     try:
-        text = Path(f"/proc/{number}/status").read_text()
+        text, command = (Path(f"/proc/{number}/{name}").read_text() for name in ("status", "cmdline"))
     except OSError:
         return 0
-    python = "revseg" in Path(f"/proc/{number}/cmdline").read_text() if Path(f"/proc/{number}/cmdline").exists() else False
     found = re.search(r"VmHWM:\s+(\d+)", text)
-    return int(found[1]) << 10 if found and python else 0
+    return int(found[1]) << 10 if found and "revseg.video.worker" in command else 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,16 +28,28 @@ def check_memory(config: TrainConfig, outline: Outline, device: torch.device) ->
     outline: by headers alone; what they do not say is taken for as little as it can be.
     """
     held = held_memory()
-    limit = held + free_memory(torch.device("cpu"))
-    least = smallest(config, outline, device, held=held)
-    if least.peak <= limit:
-        return least
+    limits = {"memory": held + free_memory(torch.device("cpu"))}
+    if device.type == "cuda":
+        limits["the GPU's memory"] = free_memory(device)
 
-    def peak(frames: int, height: int | None) -> int:
+    def needs(frames: int, height: int | None) -> dict[str, int]:
         changed = replace(config, data=replace(config.data, height=height))
-        return smallest(changed, outline.with_frames(frames), device, held=held).peak
+        found = smallest(changed, outline.with_frames(frames), device, held=held)
+        return {"memory": found.peak, "the GPU's memory": found.device_peak}
 
-    raise ValueError(_sentence(config, outline, least, limit=limit, peak=peak))
+    least = smallest(config, outline, device, held=held)
+    needed = needs(outline.footage.frames, config.data.height)
+    for name, limit in limits.items():
+        if needed[name] > limit:
+            fits = partial(_within, limits, needs)
+            what = f"{needed[name] / 1e9:.2f} GB of {name}{f' while {least.phase}' if name == 'memory' else ''}"
+            raise ValueError(_sentence(config, outline, what, limit=limit, fits=fits))
+    return least
+
+
+def _within(limits: dict[str, int], needs: Callable[[int, int | None], dict[str, int]], frames: int, height: int | None) -> bool:
+    needed = needs(frames, height)
+    return all(needed[name] <= limit for name, limit in limits.items())
 
 
 def smallest(config: TrainConfig, outline: Outline, device: torch.device, *, held: int) -> RunForecast:
@@ -47,20 +60,19 @@ def smallest(config: TrainConfig, outline: Outline, device: torch.device, *, hel
     return forecast_run(config, outline, replace(smaller, keep_hidden=False), device=device.type, held=held, threads=threads)
 
 
-def _sentence(
-    config: TrainConfig, outline: Outline, least: RunForecast, *, limit: int, peak: Callable[[int, int | None], int]
-) -> str:
+def _sentence(config: TrainConfig, outline: Outline, what: str, *, limit: int, fits: Callable[[int, int | None], bool]) -> str:
+    """Says what does not fit, and which settings help."""
     frames, height = outline.footage.frames, outline.network_size(config.data)[1]
-    fewer = most(lambda count: peak(count, config.data.height) <= limit, frames)
-    lower = most(lambda lines: peak(frames, lines) <= limit, height)
+    fewer = most(lambda count: fits(count, config.data.height), frames)
+    lower = most(lambda lines: fits(frames, lines), height)
     remedies = [f"data.max_frames={fewer} or less"] if fewer else []
     remedies += [f"data.height={lower} or less"] if lower else []
-    if config.evidence.source != "none" and not remedies:
-        remedies = ["a lower evidence.flow.height with fewer data.max_frames"]
+    if not remedies:
+        remedies = ["evidence=none"] if config.evidence.source != "none" else ["fewer network.channels"]
     native = outline.footage.native_size
     return (
-        f"{frames} frames of {native[1]} x {native[0]} need {least.peak / 1e9:.2f} GB of memory while {least.phase}, in the "
-        f"smallest arrangement, but {limit / 1e9:.2f} GB may be used; set {', or '.join(remedies) or 'fewer network.channels'}"
+        f"{frames} frames of {native[1]} x {native[0]} need {what}, in the smallest arrangement, but {limit / 1e9:.2f} GB may be "
+        f"used; set {', or '.join(remedies)}"
     )
 
 

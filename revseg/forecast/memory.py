@@ -113,8 +113,6 @@ def forecast_run(
         standing.parts["libraries"] += FLOW_LIBRARY
     if carries:
         _carry(standing, config, outline, evidence=evidence, threads=threads)
-    elif not flows:
-        standing.parts["video"] = footage.volume_bytes(size[1:])
     standing.parts["libraries"] += TRAINING_LIBRARY if on_cpu else TRAINING_LIBRARY + CUDA_LIBRARY
     if carries and evidence.size != size[1:]:
         returned = len(outline.labelled_frames) * evidence.shares

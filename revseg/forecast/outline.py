@@ -76,7 +76,8 @@ class Outline:
     def with_frames(self, frames: int) -> Outline:
         """Returns the same for another number of frames, as many of them labelled."""
         count = min(frames, len(self.labelled_frames))
-        return replace(self, footage=replace(self.footage, frames=frames), labelled_frames=evenly_spaced(frames, count))
+        labelled = evenly_spaced(frames, count) if count else ()
+        return replace(self, footage=replace(self.footage, frames=frames), labelled_frames=labelled)
 
 
 def sees_evidence(config: TrainConfig) -> bool:
@@ -120,7 +121,7 @@ def outline_of(config: TrainConfig, *, labels: bool) -> Outline | None:
 
 
 def _of_dataset(config: TrainConfig) -> Outline:
-    """The largest video of the training split, with all its masks."""
+    """The largest video of the training split, with all its masks; those that are made ready beside it are not counted."""
     data = config.data
     dataset = open_split(data, data.training_split)
     sizes = {name: dataset.size(name, None, data.max_frames) for name in dataset.names}
