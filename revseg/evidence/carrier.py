@@ -80,7 +80,9 @@ class Carrier:
         if self.flow.fields.batch > 1 and self._direct_share:
             self.flow.keep(self._straight(gaps))
         # All gaps in one go: with each by itself, most of 16 cores would wait for its last frames.
-        carried = map_ahead(self.flow.pool, lambda way: self._sum(*way), self._ways(gaps), ahead=self.flow.threads)
+        carried = map_ahead(
+            self.flow.pool, lambda way: self.fields.half(self._sum(*way)), self._ways(gaps), ahead=self.flow.threads
+        )
         with phase("carrying labels", total=sum(gap.stop - gap.first for gap in gaps)) as bar:
             for gap in gaps:
                 sides = []
@@ -160,6 +162,7 @@ class Carrier:
 
     def _summed(self, sums: list[Field]) -> Tensor:
         """Returns, from w_s p_s of each source, (classes, H, W), probabilities and confidence, (classes + 1, H, W) uint8."""
+        sums = [self.fields.single(part) for part in sums]
         parts = [part.sum(0) for part in sums]
         confidence = parts[0]
         for part in parts[1:]:

@@ -89,6 +89,14 @@ class Fields(Protocol):
         """Returns the planes (C, H, W) of values (C, 256) for each byte (H, W)."""
         ...
 
+    def half(self, field: Field) -> Field:
+        """Returns a field in float16, to be held in half the memory."""
+        ...
+
+    def single(self, field: Field) -> Field:
+        """Returns a field in float32, as it is computed with."""
+        ...
+
     def array(self, field: Field) -> NDArray[np.float32]:
         """Returns the numbers of a field, on the CPU."""
         ...

@@ -162,7 +162,7 @@ class Flow:
         return self.config.finest_scale if abs(pair[0] - pair[1]) == 1 else self.config.far_finest_scale
 
     def _find(self, pairs: Sequence[Pair]) -> Sequence[Displacement]:
-        """Of pairs of the same finest scale."""
+        """Returns the flow of pairs of the same finest scale."""
         return self.fields.find(pairs, self._finest_scale(pairs[0]))
 
     def position(self, frame: int, other: int, *, again: bool = True) -> Field:

@@ -103,6 +103,12 @@ class OpenCVFields:
     def table(self, values: Array, field: Tensor) -> Array:
         return np.stack([cv2.LUT(np.ascontiguousarray(field), row).reshape(field.shape) for row in values])
 
+    def half(self, field: Array) -> NDArray[np.float16]:
+        return field.astype(np.float16)
+
+    def single(self, field: NDArray[np.floating]) -> Array:
+        return field.astype(np.float32, copy=False)
+
     def array(self, field: Array) -> Array:
         return field
 

@@ -28,7 +28,7 @@ BYTES_OF_FLOW, SHARE_OF_BATCH, LARGEST_BATCH = 400, 1 / 8, 16
 SHARE_OF_PICTURES = 1 / 8
 
 RED_GREEN_BLUE = (0.299, 0.587, 0.114)
-"""Of grey."""
+"""Shares of grey."""
 
 
 class TensorFields:
@@ -110,6 +110,12 @@ class TensorFields:
     def table(self, values: NDArray[np.float32], field: Tensor) -> Tensor:
         return torch.from_numpy(values).to(self.device)[:, field.to(self.device).long()]
 
+    def half(self, field: Tensor) -> Tensor:
+        return field.half()
+
+    def single(self, field: Tensor) -> Tensor:
+        return field.float()
+
     def array(self, field: Tensor) -> NDArray[np.float32]:
         return field.cpu().numpy()
 
@@ -125,9 +131,11 @@ class TensorFields:
     def _colours(self, frame: int) -> Tensor:
         """(3, H, W), blurred: noise is no difference."""
         side = self.config.blur
-        kernel = torch.from_numpy(cv2.getGaussianKernel(side, 0)).to(self.device, torch.float32)
-        padded = F.pad(self._picture(frame).float()[:, None], [side // 2] * 4, mode="replicate")
-        return F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))[:, 0]
+        kernel = cv2.getGaussianKernel(side, 0)[:, 0].tolist()
+        padded = F.pad(self._picture(frame).float()[None], [side // 2] * 4, mode="replicate")[0]
+        # By hand: a GPU's convolution may round to 10 bits.
+        across = torch.stack([weight * padded[:, :, x : x + self.width] for x, weight in enumerate(kernel)]).sum(0)
+        return torch.stack([weight * across[:, y : y + self.height] for y, weight in enumerate(kernel)]).sum(0)
 
     def _picture(self, frame: int) -> Tensor:
         """(3, H, W) uint8."""

@@ -49,9 +49,10 @@ def test_operations_agree(both: tuple[Flow, Flow]) -> None:
         found.append({name: fields.tensor(one) for name, one in results.items()})
         assert fields.quantile(fro, 0.98) == pytest.approx(np.quantile(fields.array(fro), 0.98), rel=1e-5)
     for name, expected in found[0].items():
-        # Bytes are rounded between OpenCV's steps: of grey by one, of blurred colours by half of one, 1/20 of an exponent.
-        tolerance = {"grey": 1.01, "near": 0.06, "agreement": 0.06}.get(name, 2e-3)
+        # OpenCV rounds grey, and colours once they are blurred, to bytes.
+        tolerance = {"grey": 1.01, "near": 0.15, "agreement": 0.15}.get(name, 2e-3)
         assert torch.allclose(found[1][name], expected, atol=tolerance), name
+        assert (found[1][name] - expected).abs().mean() < max(0.02, tolerance / 10), name
 
 
 def test_flow_is_that_of_opencv(both: tuple[Flow, Flow]) -> None:
