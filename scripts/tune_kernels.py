@@ -2,7 +2,7 @@
 
     python scripts/tune_kernels.py --size 100x480x854 --output kernels.json
 
-One level of a 480p video of 100 frames after another (4 channels at level 0): starting from the present tile,
+One level of a 480p video of 100 frames after another (--channels at level 0): starting from the present tile,
 one setting is varied at a time and the fastest kept. Beside each time: TFLOP/s and GB/s reached, and the share of
 the roofline (the larger of least bytes over bandwidth and operations over peak). Under 4 minutes on one GPU.
 """
@@ -152,12 +152,13 @@ def levels(options: argparse.Namespace) -> Iterator[Level]:
     for index in options.levels:
         frames, height, width = (-(-n // 8) * 8 // 2**index for n in options.size)
         grid = Grid(state, DEFAULT_BITS[state])
-        yield Level(4 * 8**index, options.rank, (frames, height, width), grid, adjoint)
+        yield Level(options.channels * 8**index, options.rank, (frames, height, width), grid, adjoint)
 
 
 def parse() -> argparse.Namespace:
     parser = arguments.parser(__doc__)
     parser.add_argument("--size", type=arguments.size, default=(100, 480, 854), help="of the video (default: 100x480x854)")
+    parser.add_argument("--channels", type=int, default=4, help="at level 0 (default: 4)")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--levels", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--state-dtype", default="float32", choices=["float32", "int32", "int16"])

@@ -31,8 +31,8 @@ class Tile:
         return self.frames * self.height * self.width
 
 
-# Major compute capability -> (kernel, channels of the field, padded rank) -> Tile; ``tile_of`` guesses what is missing. Other GPUs
-# have less shared memory, which these tiles might exceed.
+# Major compute capability -> (kernel, channels of the field, padded rank) -> Tile; ``tile_of`` guesses what is missing. What fits
+# the shared memory of one generation may exceed that of another.
 HOPPER = 9
 # Measured on an H200 (int16 states, bfloat16 adjoints) for the levels of a network with 4 channels; an H100 has the same cores.
 TABLE: dict[int, dict[tuple[str, int, int], Tile]] = {
