@@ -2,7 +2,7 @@
 
     python scripts/tune_kernels.py --size 100x480x854 --output kernels.json
 
-One level of a 480p video of 100 frames after another (4 channels at level 0): starting from the present tile,
+One level of a 480p video of 100 frames after another (--channels at level 0): starting from the present tile,
 one setting is varied at a time and the fastest kept. Beside each time: TFLOP/s and GB/s reached, and the share of
 the roofline (the larger of least bytes over bandwidth and operations over peak). Under 4 minutes on one GPU.
 """
@@ -29,7 +29,7 @@ from revseg.reversible.force.choice import choose
 from revseg.reversible.force.force import Layout
 from revseg.reversible.force.slab import Slab
 from revseg.reversible.grid import DEFAULT_BITS, Grid
-from revseg.reversible.kernels.tile import Tile, padded_rank, tile_of
+from revseg.reversible.kernels.tile import Tile, generation_of, padded_rank, tile_of
 
 # Dense bfloat16 FLOP/s and bytes/s by a part of the device's name.
 PEAKS = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.0e12)}
@@ -75,6 +75,10 @@ def milliseconds(call: Callable[..., object], *given: object, repeats: int = 7) 
     return median(times[2:])
 
 
+def generation() -> int:
+    return generation_of(torch.device("cuda"))
+
+
 def launches(level: Level) -> dict[str, Callable[[Tile], object]]:
     """Each kernel on the whole field as one slab, as a function of its tile."""
     from revseg.reversible.kernels.gradient import kernel_gradient
@@ -88,7 +92,7 @@ def launches(level: Level) -> dict[str, Callable[[Tile], object]]:
     inwards = forward_weight(kernel * level.grid.unit, rank)
     outwards = transposed_weight(kernel / level.grid.unit, rank)
     slab = Slab(0, frames, 0, height, frames, height, (1, 1, 1))
-    a = hidden(curr, inwards, bias, slab, tile_of("hidden", level.channels, rank))
+    a = hidden(curr, inwards, bias, slab, tile_of("hidden", level.channels, rank, generation=generation()))
     return {
         "hidden": lambda tile: hidden(curr, inwards, bias, slab, tile),
         "leapfrog": lambda tile: leapfrog_(prev, curr, a, outwards, slab, tile, level.grid.exact),
@@ -126,7 +130,7 @@ def tune(level: Level, peaks: tuple[float, float], deadline: float) -> list[dict
     rows, rank, calls = [], padded_rank(level.rank), launches(level)
     for index, (kernel, launch) in enumerate(calls.items()):
         share = (deadline - time.monotonic()) / (len(calls) - index)
-        first = tile_of(kernel, level.channels, rank)
+        first = tile_of(kernel, level.channels, rank, generation=generation())
         before = milliseconds(launch, first)
         tile, taken = best_tile(launch, first, level.channels, time.monotonic() + share)
         operations, moved = level.work(kernel)
@@ -148,12 +152,13 @@ def levels(options: argparse.Namespace) -> Iterator[Level]:
     for index in options.levels:
         frames, height, width = (-(-n // 8) * 8 // 2**index for n in options.size)
         grid = Grid(state, DEFAULT_BITS[state])
-        yield Level(4 * 8**index, options.rank, (frames, height, width), grid, adjoint)
+        yield Level(options.channels * 8**index, options.rank, (frames, height, width), grid, adjoint)
 
 
 def parse() -> argparse.Namespace:
     parser = arguments.parser(__doc__)
     parser.add_argument("--size", type=arguments.size, default=(100, 480, 854), help="of the video (default: 100x480x854)")
+    parser.add_argument("--channels", type=int, default=4, help="at level 0 (default: 4)")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--levels", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--state-dtype", default="float32", choices=["float32", "int32", "int16"])

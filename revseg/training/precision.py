@@ -104,7 +104,7 @@ class _Pass:
         start = time.perf_counter()
         with torch.no_grad(), self.context.same_kernels():
             self.block.forward_(self.state, self.operands, self.context)
-            self.block.adjoint_(self.state, self.adjoint, self.operands, self.context, needs=(True, True))
+            self.block.adjoint_(self.state, self.adjoint, operands=self.operands, context=self.context, needs=(True, True))
         return time.perf_counter() - start
 
 

@@ -15,7 +15,7 @@ from revseg.reversible.force.slab import Slab, slabs
 from revseg.reversible.kernels.gradient import kernel_gradient
 from revseg.reversible.kernels.hidden import forward_weight, gated, hidden
 from revseg.reversible.kernels.leapfrog import leapfrog_, transposed_weight
-from revseg.reversible.kernels.tile import padded_rank, tile_of, workspace_bytes
+from revseg.reversible.kernels.tile import generation_of, padded_rank, tile_of, workspace_bytes
 
 
 class FusedForce(SlabForce):
@@ -29,7 +29,8 @@ class FusedForce(SlabForce):
         self._bias = torch.zeros(padded, dtype=torch.bfloat16, device=kernel.device)
         self._bias[: layout.rank] = bias
         names = ("hidden", "leapfrog", "gradient")
-        self._tiles = {name: tile_of(name, layout.channels, padded) for name in names}
+        generation = generation_of(kernel.device)
+        self._tiles = {name: tile_of(name, layout.channels, padded, generation=generation) for name in names}
 
     def slabs(self, field: Tensor, budget: int) -> list[Slab]:
         return list(slabs(tuple(field.shape), radii=(1, 1, 1), position_bytes=workspace_bytes(self.layout.rank), budget=budget))

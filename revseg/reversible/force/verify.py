@@ -14,7 +14,7 @@ from revseg.reversible.force.force import Fields, Gradients, Layout, SlabForce, 
 from revseg.reversible.force.fused import FusedForce
 from revseg.reversible.force.slab import Slab
 from revseg.reversible.grid import Grid
-from revseg.reversible.kernels.tile import padded_rank, widest
+from revseg.reversible.kernels.tile import generation_of, padded_rank, widest
 
 # Relative to the largest value. Sums in another order differ by 1e-6, bfloat16 adjoints by 4e-3, and a sum
 # that falls on the other side of relu's corner by 1e-2.
@@ -27,7 +27,8 @@ def verify_layer(device: torch.device, layout: Layout, way: type[SlabForce] = Fu
     way: what is compared; the field is wider than its tiles, so that they meet.
     """
     generator = torch.Generator().manual_seed(0)
-    shape = (3, 5, 1 + widest(layout.channels, padded_rank(layout.rank)), layout.channels)
+    width = 1 + widest(layout.channels, padded_rank(layout.rank), generation=generation_of(device))
+    shape = (3, 5, width, layout.channels)
     spread = 256.0 if layout.grid.exact else 1.0
 
     def random(*sizes: int) -> Tensor:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -29,18 +31,22 @@ class Tile:
         return self.frames * self.height * self.width
 
 
-# (kernel, channels of the field, padded rank) -> Tile; ``tile_of`` guesses what is missing. Measured on a GPU of the Hopper
-# generation (H200, int16 states, bfloat16 adjoints) for the levels of a network with 4 channels; H100 has the same cores.
-TABLE: dict[tuple[str, int, int], Tile] = {
-    ("hidden", 32, 16): Tile(2, 4, 32, channels=32, warps=8, stages=3),
-    ("leapfrog", 32, 16): Tile(1, 4, 32, channels=32, warps=4, stages=2),
-    ("gradient", 32, 16): Tile(1, 4, 16, channels=32, warps=4, stages=1),
-    ("hidden", 256, 16): Tile(2, 8, 16, channels=32, warps=8, stages=3),
-    ("leapfrog", 256, 16): Tile(1, 4, 32, channels=64, warps=8, stages=1),
-    ("gradient", 256, 16): Tile(2, 4, 16, channels=64, warps=4, stages=1),
-    ("hidden", 2048, 16): Tile(1, 4, 32, channels=32, warps=4, stages=3),
-    ("leapfrog", 2048, 16): Tile(2, 4, 16, channels=64, warps=8, stages=1),
-    ("gradient", 2048, 16): Tile(1, 4, 16, channels=64, warps=4, stages=1),
+# Major compute capability -> (kernel, channels of the field, padded rank) -> Tile; ``tile_of`` guesses what is missing. What fits
+# the shared memory of one generation may exceed that of another.
+HOPPER = 9
+# Measured on an H200 (int16 states, bfloat16 adjoints) for the levels of a network with 4 channels; an H100 has the same cores.
+TABLE: dict[int, dict[tuple[str, int, int], Tile]] = {
+    HOPPER: {
+        ("hidden", 32, 16): Tile(2, 4, 32, channels=32, warps=8, stages=3),
+        ("leapfrog", 32, 16): Tile(1, 4, 32, channels=32, warps=4, stages=2),
+        ("gradient", 32, 16): Tile(1, 4, 16, channels=32, warps=4, stages=1),
+        ("hidden", 256, 16): Tile(2, 8, 16, channels=32, warps=8, stages=3),
+        ("leapfrog", 256, 16): Tile(1, 4, 32, channels=64, warps=8, stages=1),
+        ("gradient", 256, 16): Tile(2, 4, 16, channels=64, warps=4, stages=1),
+        ("hidden", 2048, 16): Tile(1, 4, 32, channels=32, warps=4, stages=3),
+        ("leapfrog", 2048, 16): Tile(2, 4, 16, channels=64, warps=8, stages=1),
+        ("gradient", 2048, 16): Tile(1, 4, 16, channels=64, warps=4, stages=1),
+    }
 }
 
 # Programs that share a kernel gradient's sum: enough to fill a large GPU a few times over.
@@ -49,9 +55,14 @@ GRADIENT_PROGRAMS = 1056
 HAAR_ELEMENTS = 1024
 
 
-def tile_of(kernel: str, channels: int, rank: int) -> Tile:
-    """Returns the table's entry, or a guess from the shapes alone."""
-    entry = TABLE.get((kernel, channels, rank))
+def generation_of(device: torch.device) -> int:
+    """Returns the major compute capability of a GPU; 0 for other devices."""
+    return torch.cuda.get_device_capability(device)[0] if device.type == "cuda" else 0
+
+
+def tile_of(kernel: str, channels: int, rank: int, *, generation: int = 0) -> Tile:
+    """Returns the table's entry for a generation of GPUs, or a guess from the shapes alone."""
+    entry = TABLE.get(generation, {}).get((kernel, channels, rank))
     if entry is not None:
         return entry
     if kernel == "hidden":
@@ -66,9 +77,9 @@ def tile_of(kernel: str, channels: int, rank: int) -> Tile:
     return Tile(1, 4, 16, channels=channel_block(channels, 64 if rank <= 16 else 32), warps=4 if rank <= 16 else 8, stages=1)
 
 
-def widest(channels: int, rank: int) -> int:
+def widest(channels: int, rank: int, *, generation: int) -> int:
     """Returns the width of the widest tile of a layer's kernels."""
-    return max(tile_of(kernel, channels, rank).width for kernel in ("hidden", "leapfrog", "gradient"))
+    return max(tile_of(kernel, channels, rank, generation=generation).width for kernel in ("hidden", "leapfrog", "gradient"))
 
 
 def channel_block(channels: int, longest: int) -> int:

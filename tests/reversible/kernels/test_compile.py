@@ -54,10 +54,13 @@ def compiled(monkeypatch):
 
 
 @pytest.mark.parametrize("adjoint", [torch.bfloat16, torch.float16])
-def test_kernels_compile_for_hopper(compiled, adjoint):
+def test_kernels_compile_for_hopper(compiled, adjoint, monkeypatch):
+    from revseg.reversible.force import fused
     from revseg.reversible.force.fused import FusedForce
     from revseg.reversible.kernels.haar import coarsen_group_
+    from revseg.reversible.kernels.tile import HOPPER
 
+    monkeypatch.setattr(fused, "generation_of", lambda device: HOPPER)  # the tiles of its table
     kernel = torch.randn(16, 32, 3, 3, 3)
     layout = layout_of(kernel, dtype=torch.bfloat16, grid=Grid(torch.int16, 8), adjoint=adjoint)
     force = FusedForce(kernel, torch.zeros(16), 1.0, layout)
