@@ -195,9 +195,8 @@ def open_video(
     known = load_one(data, folder.path, partial(height_of_evidence, evidence, data.height))
     count = len(known.labelled_frames)
     chosen = range(count) if data.labelled_frames is None else evenly_spaced(count, data.labelled_frames)
-    labelled = known.select(known.labelled_frames[i] for i in chosen)
-    if evidence.source != "none" and sees_evidence:
-        labelled = spread(labelled, evidence.strokes)
+    evidence_seen = evidence if sees_evidence else replace(evidence, source="none")
+    labelled = spread(known.select(known.labelled_frames[i] for i in chosen), evidence_seen)
     others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
     truth = load_truth(data, labelled) or (known.select(others) if others else None)
     told = [known] if truth is None else [known, truth]
@@ -209,15 +208,14 @@ def open_video(
         LOG.warning(sentence)
     if not (shown := objects.classes_in(told)):
         object_ids(known)  # says so
-    labelled = objects.as_classes(labelled)
-    truth = None if truth is None else objects.as_classes(truth)
+    labelled, truth = objects.as_classes(labelled), None if truth is None else objects.as_classes(truth)
     if channels is not None:
         check_channels(known.source, len(known.volume), channels)
     observation = observe(
         labelled,
         height=data.height,
         classes=classes,
-        config=evidence if sees_evidence else replace(evidence, source="none"),
+        config=evidence_seen,
         store=store,
         cache=cache,
         shares=shares_of(guidance, labelled.whole_frames),
