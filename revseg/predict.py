@@ -64,7 +64,7 @@ def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
     objects.check(video, net.config.outputs)
     for sentence in vanishing(video, config.data.height):
         LOG.warning(sentence)
-    video = spread(objects.as_classes(video), config.evidence.strokes)
+    video = spread(objects.as_classes(video), config.evidence)
     with locked_output(output):
         with compiled_meanwhile(net.config, net.device):
             observed = observed_video(video, config, checkpoint, net=net, output=output)

@@ -2,8 +2,8 @@
 
     python scripts/strokes.py [--sequences blackswan,libby] [--frames 5] [--out build/strokes]
 
-Two strokes on each frame: one through the object, one through the background, drawn along the middle of the true mask from a seed, and
-saved as labelme saves them. J is that of all other frames, at 96 lines.
+Two strokes on each frame: one through the object, one through the background, drawn along the middle of the true mask from a
+seed, and saved as labelme saves them. J is that of all other frames, at 96 lines.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from harness import ROOT, arguments
+from harness import ROOT
 from harness.page import table
 from harness.process import Reply, run
 from harness.settings import compose

@@ -1,8 +1,8 @@
 """Strokes spread to whole frames by colour, so that optical flow has something to carry along.
 
-Each object in turn is cut out of its frame by GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004): strokes on it are inside, all other
-strokes are outside, the rest follows the colours of both and the edges of the picture. What is nobody's is background. Pixels that two
-objects claim, and those beside a contour, stay unknown; strokes stay what they are.
+Each object in turn is cut out of its frame by GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004), in two ways: with the
+colours of the strokes alone, and with those of all that is not drawn on as outside. Where both agree, the pixel is labelled; where
+they do not, where two objects claim it, and beside a contour it stays unknown. Strokes stay what they are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from revseg.evidence.config import StrokesConfig
+from revseg.evidence.config import EvidenceConfig, StrokesConfig
 from revseg.labels.masks import resize_mask, resize_sparse
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
@@ -24,13 +24,20 @@ from revseg.video.resize import resize_picture
 Labels = NDArray[np.uint8]
 
 
-def spread(video: Sample, config: StrokesConfig) -> Sample:
+def spread(video: Sample, evidence: EvidenceConfig) -> Sample:
     """Returns the video with whole labels on its frames with strokes; as it is where it is labelled otherwise.
 
-    That is where a frame has whole labels already, the video is no RGB, or no frame has strokes of an object and of another one, or
-    of the background.
+    That is where there is no evidence, where a frame has whole labels already, the video is no RGB, or no frame has strokes of an
+    object and of another one, or of the background.
     """
-    if not config.spread or video.whole_frames or not video.labelled_frames or len(video.volume) != 3:
+    config = evidence.strokes
+    if (
+        evidence.source == "none"
+        or not config.spread
+        or video.whole_frames
+        or not video.labelled_frames
+        or len(video.volume) != 3
+    ):
         return video
     masks, told = video.masks.clone(), []
     for row, (mask, frame) in enumerate(zip(video.masks.numpy(), video.labelled_frames, strict=True)):
@@ -51,25 +58,34 @@ def _spread(mask: Labels, picture: NDArray[np.uint8], config: StrokesConfig) -> 
         height, width = config.height, max(1, round(width * config.height / height))
         picture = resize_picture(picture, (height, width))
     strokes = resize_sparse(mask, height, width)
-    claims = {number: _cut(strokes, number, picture, config.iterations) for number in np.setdiff1d(strokes, (0, VOID)).tolist()}
-    found, count = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)
-    for number, inside in claims.items():
-        found[inside] = number
-        count += inside
-    found[(count > 1) | _near_contour(found, config.margin)] = VOID
+    found, claims, unknown = (np.zeros((height, width), np.uint8) for _ in range(3))
+    for number in np.setdiff1d(strokes, (0, VOID)).tolist():
+        wide, narrow = _cuts(strokes, number, picture, iterations=config.iterations)
+        found[wide & narrow] = number
+        claims += wide | narrow
+        unknown |= wide != narrow
+    found[(claims > 1) | (unknown > 0) | _near_contour(found, config.margin)] = VOID
     whole = resize_mask(found, *mask.shape)
     return np.where(mask == VOID, whole, mask)
 
 
-def _cut(strokes: Labels, number: int, picture: NDArray[np.uint8], iterations: int) -> NDArray[np.bool_]:
-    """What is inside, by strokes inside and outside."""
-    state = np.full(strokes.shape, cv2.GC_PR_BGD, np.uint8)  # begun with the nearer stroke, the object took in too much
-    state[(strokes != VOID) & (strokes != number)] = cv2.GC_BGD
-    state[strokes == number] = cv2.GC_FGD
-    cv2.setRNGSeed(0)  # the mixtures of colours start at random
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(picture, state, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
-    return _touching((state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD), strokes == number)
+def _cuts(strokes: Labels, number: int, picture: NDArray[np.uint8], *, iterations: int) -> list[NDArray[np.bool_]]:
+    """What is inside: with the colours of the strokes alone, and with the rest taken for outside before colours are learned."""
+    inside, outside = strokes == number, (strokes != VOID) & (strokes != number)
+    state = np.full(strokes.shape, cv2.GC_PR_BGD, np.uint8)
+    state[outside], state[inside] = cv2.GC_BGD, cv2.GC_FGD
+    found = []
+    for alone in (True, False):
+        cv2.setRNGSeed(0)  # the mixtures of colours start at random
+        models, cut = (np.zeros((1, 65)), np.zeros((1, 65))), state.copy()
+        if alone:
+            drawn = inside | outside
+            cv2.grabCut(picture[drawn][None], state[drawn][None].copy(), None, *models, 0, cv2.GC_INIT_WITH_MASK)
+            cv2.grabCut(picture, cut, None, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
+        else:
+            cv2.grabCut(picture, cut, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
+        found.append(_touching((cut == cv2.GC_FGD) | (cut == cv2.GC_PR_FGD), inside))
+    return found
 
 
 def _touching(inside: NDArray[np.bool_], strokes: NDArray[np.bool_]) -> NDArray[np.bool_]:

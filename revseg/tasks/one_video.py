@@ -219,7 +219,8 @@ def open_video(
     that the network has classes for already, in a run that is resumed. sha256: of the video, where it is known.
     """
     known = load_one(data, folder.path, partial(height_of_evidence, evidence, data.height))
-    labelled, truth = _divided(known, data, evidence if sees_evidence else None)
+    evidence_seen = evidence if sees_evidence else replace(evidence, source="none")
+    labelled, truth = _divided(known, data, evidence_seen)
     told = [known] if truth is None else [known, truth]
     objects = objects.with_those_of(told)
     classes = classes or max(2, objects.classes)
@@ -229,15 +230,14 @@ def open_video(
         LOG.warning(sentence)
     if not (shown := objects.classes_in(told)):
         object_ids(known)  # says so
-    labelled = objects.as_classes(labelled)
-    truth = None if truth is None else objects.as_classes(truth)
+    labelled, truth = objects.as_classes(labelled), None if truth is None else objects.as_classes(truth)
     if channels is not None:
         check_channels(known.source, len(known.volume), channels)
     observation = observe(
         labelled,
         height=data.height,
         classes=classes,
-        config=evidence if sees_evidence else replace(evidence, source="none"),
+        config=evidence_seen,
         store=store,
         cache=cache,
         shares=shares_of(guidance, labelled.whole_frames),
@@ -258,14 +258,12 @@ def open_video(
     )
 
 
-def _divided(known: Sample, data: DataConfig, evidence: EvidenceConfig | None) -> tuple[Sample, Sample | None]:
-    """The video with the labels that are trained on, strokes spread where evidence is seen, and with those that only tell how good
-    it is."""
+def _divided(known: Sample, data: DataConfig, evidence: EvidenceConfig) -> tuple[Sample, Sample | None]:
+    """The video with the labels that are trained on, strokes spread for the evidence, and with those that only tell how good it
+    is."""
     count = len(known.labelled_frames)
     chosen = range(count) if data.labelled_frames is None else evenly_spaced(count, data.labelled_frames)
-    labelled = known.select(known.labelled_frames[i] for i in chosen)
-    if evidence is not None and evidence.source != "none":
-        labelled = spread(labelled, evidence.strokes)
+    labelled = spread(known.select(known.labelled_frames[i] for i in chosen), evidence)
     others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
     return labelled, load_truth(data, labelled) or (known.select(others) if others else None)
 

@@ -14,7 +14,7 @@ import numpy as np
 from revseg.labels.formats.document import Points
 
 MOST_BYTES = 1 << 29
-"""Of one text: run lengths and polygons of some thousand frames have far less."""
+"""Most of one text: run lengths and polygons of some thousand frames have far less."""
 AGAIN = "export it again from the tool that wrote it"
 
 
