@@ -105,7 +105,7 @@ async function write(number) {
 }
 
 function remove() {
-  if (!state.labelled[frame]) return;
+  if (!state.labelled[frame] && !saving.has(frame)) return;
   delete state.labelled[frame];
   save(null);
   const number = frame;
