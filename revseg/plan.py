@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -126,17 +127,19 @@ def print_largest(
     frames = most(lambda count: fits(count, config.data.height), LONGEST)
     height = most(lambda lines: fits(outline.footage.frames, lines), HIGHEST)
     print(f"{'here':>14}{number(frames, LONGEST):>13}{number(height, HIGHEST):>16}")
+
+    def trains(room: int, height: int | None, count: int) -> bool:
+        longer = outline.with_frames(count)
+        size = longer.network_size(replace(config.data, height=height))
+        return forecast_training(network, size, labelled_frames=longer.trained_frames(config)).total <= room
+
+    def trains_higher(room: int, height: int) -> bool:
+        return trains(room, height, outline.footage.frames)
+
     for card in CARDS_GB:
         room = card * 10**9 - CARD_OVERHEAD
-
-        def trains(count: int, lines: int | None, room: int = room) -> bool:
-            longer = outline.with_frames(count)
-            size = longer.network_size(replace(config.data, height=lines))
-            needed = forecast_training(network, size, labelled_frames=longer.trained_frames(config))
-            return needed.total <= room
-
-        frames = most(lambda count, trains=trains: trains(count, config.data.height), LONGEST)
-        height = most(lambda lines, trains=trains: trains(outline.footage.frames, lines), HIGHEST)
+        frames = most(partial(trains, room, config.data.height), LONGEST)
+        height = most(partial(trains_higher, room), HIGHEST)
         print(f"{f'{card} GB card':>14}{number(frames, LONGEST):>13}{number(height, HIGHEST):>16}")
 
 
