@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -36,18 +37,18 @@ def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
     assert outline is not None
     limit = held + free_memory(torch.device("cpu"))
     network = arranged(config, outline, device, held=held)
-    found = forecast(config, outline, network, device, held=held)
+    found = forecast(config, outline, network, device=device, held=held)
     frames, height, width = outline.network_size(config.data)
     print(f"{frames} frames of {width} x {height}, {device.type}; {labels_of(outline)}{changes(config, outline, network)}")
     print_memory(found, limit)
     print_step(found.network)
-    print_largest(config, outline, network, device, held=held, limit=limit)
+    print_largest(config, outline, network, device=device, held=held, limit=limit)
 
 
 def arranged(config: TrainConfig, outline: Outline, device: torch.device, *, held: int) -> NetworkConfig:
     """Returns the network as a training arranges it, or as configured, with a sentence, where none fits."""
     asked = outline.network(config)
-    stands = forecast(config, outline, asked, device, held=held)
+    stands = forecast(config, outline, asked, device=device, held=held)
     # What the process will have beside a step by then is not free any more.
     beside = 0 if device.type == "cuda" else stands.host["training"] - stands.network.total - held
     training = config.training
@@ -68,7 +69,7 @@ def arranged(config: TrainConfig, outline: Outline, device: torch.device, *, hel
     return chosen
 
 
-def forecast(config: TrainConfig, outline: Outline, network: NetworkConfig, device: torch.device, *, held: int) -> RunForecast:
+def forecast(config: TrainConfig, outline: Outline, network: NetworkConfig, *, device: torch.device, held: int) -> RunForecast:
     """Forecasts a run as this process would do it."""
     return forecast_run(config, outline, network, device=device.type, held=held, threads=torch.get_num_threads())
 
@@ -118,23 +119,25 @@ def print_largest(
 
     def fits(count: int, height: int | None) -> bool:
         changed = replace(config, data=replace(config.data, height=height))
-        found = forecast(changed, outline.with_frames(count), network, device, held=held)
+        found = forecast(changed, outline.with_frames(count), network, device=device, held=held)
         return found.peak <= limit and found.device_peak <= memory
 
     frames = most(lambda count: fits(count, config.data.height), LONGEST)
     height = most(lambda lines: fits(outline.footage.frames, lines), HIGHEST)
     print(f"{'here':>14}{number(frames, LONGEST):>13}{number(height, HIGHEST):>16}")
+
+    def trains(room: int, height: int | None, count: int) -> bool:
+        longer = outline.with_frames(count)
+        size = longer.network_size(replace(config.data, height=height))
+        return forecast_training(network, size, labelled_frames=longer.trained_frames(config)).total <= room
+
+    def trains_higher(room: int, height: int) -> bool:
+        return trains(room, height, outline.footage.frames)
+
     for card in CARDS_GB:
         room = card * 10**9 - CARD_OVERHEAD
-
-        def trains(count: int, lines: int | None, room: int = room) -> bool:
-            longer = outline.with_frames(count)
-            size = longer.network_size(replace(config.data, height=lines))
-            needed = forecast_training(network, size, labelled_frames=longer.trained_frames(config))
-            return needed.total <= room
-
-        frames = most(lambda count, trains=trains: trains(count, config.data.height), LONGEST)
-        height = most(lambda lines, trains=trains: trains(outline.footage.frames, lines), HIGHEST)
+        frames = most(partial(trains, room, config.data.height), LONGEST)
+        height = most(partial(trains_higher, room), HIGHEST)
         print(f"{f'{card} GB card':>14}{number(frames, LONGEST):>13}{number(height, HIGHEST):>16}")
 
 

@@ -80,3 +80,10 @@ def test_without_a_limit_or_without_groups_the_machine_counts(tmp_path: Path) ->
     assert free_in_container(tmp_path) is None
     found = free_in_container()
     assert found is None or found >= 0
+
+
+def test_a_group_within_a_container_that_sees_its_own_as_the_top(tmp_path: Path) -> None:
+    mounted(tmp_path, "4:memory:/docker/a/inner", V1.format(shown="/docker/a"))
+    version_1(tmp_path / "sys/fs/cgroup/memory", 4 * GIB, GIB)
+    version_1(tmp_path / "sys/fs/cgroup/memory/inner", GIB, GIB // 4)
+    assert free_in_container(tmp_path) == GIB - GIB // 4

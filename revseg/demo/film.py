@@ -21,7 +21,7 @@ SAMPLES = 6  # pictures averaged in a frame, at other times and places within th
 SHUTTER = 0.5  # of the time between two frames
 
 FRAMES, SIZE = 36, (240, 426)
-"""Of the demo, where nothing else is asked for: its frames, and their size (H, W)."""
+"""Frames of the demo, and their size (H, W), where nothing else is asked for."""
 
 
 def generate_demo(folder: str | Path, frames: int = FRAMES, height: int = SIZE[0], width: int = SIZE[1]) -> tuple[Path, Path]:

@@ -43,11 +43,11 @@ class RunForecast:
     """Bytes of a whole run."""
 
     host: dict[str, int]
-    """Of the process, its libraries included, in each phase, in order."""
+    """Memory of the process, its libraries included, in each phase, in order."""
     device: dict[str, int]
-    """Of a GPU, in each phase that uses it; empty on a CPU."""
+    """Memory of a GPU, in each phase that uses it; empty on a CPU."""
     decoder: int
-    """Of the process that decodes, beside them."""
+    """Memory of the process that decodes, beside them."""
     disk: dict[str, int]
     """What is written, by purpose."""
     network: Forecast

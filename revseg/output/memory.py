@@ -9,7 +9,7 @@ from revseg.output.preview import HEIGHT, MOST_FRAMES
 ENCODER_FRAMES, ENCODER_BYTES = 20, 3.4
 """Frames that x264 holds beside those of its threads, of which it has three for two cores; and bytes of each pixel (measured)."""
 DRAWING_BYTES = 24
-"""Of each pixel: a frame, the same with masks, and their colours in float64 where there is an object."""
+"""Bytes of each pixel that is drawn on: a frame, the same with masks, and their colours in float64 where there is an object."""
 MASK_SHARE, FILM_SHARE = 0.03, 0.12
 """Bytes a pixel of a mask's PNG, and of a frame of the overlay (measured on DAVIS)."""
 
