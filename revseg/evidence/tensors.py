@@ -132,7 +132,8 @@ class TensorFields:
         """(3, H, W), blurred: noise is no difference."""
         side = self.config.blur
         kernel = cv2.getGaussianKernel(side, 0)[:, 0].tolist()
-        padded = F.pad(self._picture(frame).float()[None], [side // 2] * 4, mode="replicate")[0]
+        mode = "reflect" if side // 2 < min(self.height, self.width) else "replicate"  # there is less to reflect
+        padded = F.pad(self._picture(frame).float()[None], [side // 2] * 4, mode=mode)[0]
         # By hand: a GPU's convolution may round to 10 bits.
         across = torch.stack([weight * padded[:, :, x : x + self.width] for x, weight in enumerate(kernel)]).sum(0)
         return torch.stack([weight * across[:, y : y + self.height] for y, weight in enumerate(kernel)]).sum(0)
