@@ -1,8 +1,8 @@
 """Strokes spread to whole frames by colour, so that optical flow has something to carry along.
 
-Each object in turn is cut out of its frame by GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004), in two ways: with the
-colours of the strokes alone, and with those of all that is not drawn on as outside. Where both agree, the pixel is labelled; where
-they do not, where two objects claim it, and beside a contour it stays unknown. Strokes stay what they are.
+Each object in turn is cut out of its frame by GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004), in two ways: with the colours
+of the strokes alone, and with those of all that is not drawn on as outside. Where both agree, the pixel is labelled. Where they
+do not, where two objects claim it, and beside a contour it stays unknown. Strokes stay what they are.
 """
 
 from __future__ import annotations
