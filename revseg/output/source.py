@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -39,9 +39,16 @@ class Source:
     @classmethod
     def of(cls, video: Sample, **more: Any) -> Source:
         """The source of a video that was read. more: on_error, axes, decoder, sha256."""
-        facts = {"scale": video.scale, "sample_aspect_ratio": video.sample_aspect_ratio, "sound": video.sound}
-        return cls(video.source, video.frame_rate, video.frame_names, **facts, **more)
+        return cls(
+            video.source,
+            video.frame_rate,
+            video.frame_names,
+            scale=video.scale,
+            sample_aspect_ratio=video.sample_aspect_ratio,
+            sound=video.sound,
+            **more,
+        )
 
-    def pictures(self) -> Iterator[tuple[int, Fraction, NDArray[np.uint8]]]:
+    def pictures(self) -> Generator[tuple[int, Fraction, NDArray[np.uint8]]]:
         """Decodes it once more: index, seconds since the first, picture (H, W, 3) of each frame."""
         return iterate_frames(self.path, on_error=self.on_error, axes=self.axes, scale=self.scale, decoder=self.decoder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
@@ -137,7 +137,7 @@ def iterate_frames(
     axes: str | None = None,
     scale: Any = None,
     decoder: str = "process",
-) -> Iterator[tuple[int, Fraction, NDArray[np.uint8]]]:
+) -> Generator[tuple[int, Fraction, NDArray[np.uint8]]]:
     """Yields (index, seconds since the first, picture (H, W, 3) at native size) of each frame. axes, scale: of a volume."""
     given = {"on_error": on_error, "threads": threads, "axes": axes, "scale": scale, "decoder": decoder}
     with closing(native_frames(path, **given)) as frames:
