@@ -59,7 +59,7 @@ class Launched:
     statistics: Tensor
     """The loss's sums."""
     gradients: tuple[Tensor | None, ...]
-    """Of the network's parameters, in their order."""
+    """One for each parameter of the network, in their order."""
     reached: Tensor | None
     """Largest magnitude of the state in grid units, 0-d; None in floating point."""
     returned: Tensor | None

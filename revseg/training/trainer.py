@@ -43,7 +43,7 @@ class _Found:
     results: list[StepResult]
     loss: float
     norm: float
-    """Of the gradient, before it was clipped."""
+    """The norm of the gradient before it was clipped."""
     J: float
 
 
