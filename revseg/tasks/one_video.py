@@ -196,11 +196,7 @@ def open_video(
     that the network has classes for already, in a run that is resumed. sha256: of the video, where it is known.
     """
     known = load_one(data, folder.path, partial(height_of_evidence, evidence, data.height))
-    count = len(known.labelled_frames)
-    chosen = range(count) if data.labelled_frames is None else evenly_spaced(count, data.labelled_frames)
-    labelled = known.select(known.labelled_frames[i] for i in chosen)
-    others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
-    truth = load_truth(data, labelled) or (known.select(others) if others else None)
+    labelled, truth = _split(known, data)
     told = [known] if truth is None else [known, truth]
     objects = objects.with_those_of(told)
     classes = classes or max(2, objects.classes)
@@ -237,6 +233,15 @@ def open_video(
         decoder=data.decoder,
         sha256=sha256,
     )
+
+
+def _split(known: Sample, data: DataConfig) -> tuple[Sample, Sample | None]:
+    """The labels that are trained on, and those that only tell how good it is."""
+    count = len(known.labelled_frames)
+    chosen = range(count) if data.labelled_frames is None else evenly_spaced(count, data.labelled_frames)
+    labelled = known.select(known.labelled_frames[i] for i in chosen)
+    others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
+    return labelled, load_truth(data, labelled) or (known.select(others) if others else None)
 
 
 def _labels_of(sample: Sample, video: Sample) -> Item:
