@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 LOGGERS = (None, "revseg")
 """The root and ours: those that Hydra's logging configurations change."""
@@ -31,7 +30,9 @@ def warnings_logged() -> Iterator[None]:
     """Sends Python's warnings to the log. Those of other libraries go to the file alone: they are about the inside of a file or
     of a library, and what matters of it ends in a sentence of ours."""
 
-    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None, line: str | None = None
+    ) -> None:
         ours = Path(filename).is_relative_to(PACKAGE)
         text = str(message) if ours else f"{category.__name__} of {filename}:{lineno}: {message}"
         logging.getLogger("revseg").log(logging.WARNING if ours else logging.DEBUG, "%s", text)

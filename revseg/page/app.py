@@ -22,7 +22,7 @@ import asyncio
 import hmac
 import json
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ class _Guard:
             await PlainTextResponse("not found", 404)(scope, receive, send)
             return
 
-        async def answer(message: dict[str, Any]) -> None:
+        async def answer(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 own = {name.lower() for name, _ in message["headers"]}
                 added = ((name.lower().encode(), value.encode()) for name, value in POLICY.items())

@@ -116,7 +116,7 @@ class Film:
         row, column = divmod(place % (ACROSS * DOWN), ACROSS)
         height, width = small.shape[:2]
         self._sheets[-1][row * height : (row + 1) * height, column * width : (column + 1) * width] = small
-        cells = _resized(small, (CELLS, CELLS)).astype(np.float32).ravel() / 255
+        cells = _resized(small, (CELLS, CELLS)).astype(np.float32).ravel() / np.float32(255)
         change = np.zeros_like(cells) if self._before is None else np.abs(cells - self._before)
         self._before = cells
         self.features.append(np.concatenate([cells, change]))

@@ -31,7 +31,7 @@ class Muon(torch.optim.Optimizer):
             rate, momentum = group["lr"], group["momentum"]
             for matrices in _by_shape(group["params"]):
                 means = [self._momentum(matrix) for matrix in matrices]
-                grads = [matrix.grad for matrix in matrices]
+                grads = [matrix.grad for matrix in matrices if matrix.grad is not None]
                 torch._foreach_lerp_(means, grads, 1 - momentum)
                 updates = orthogonal(torch.stack(torch._foreach_lerp(grads, means, momentum)))
                 rows, columns = matrices[0].shape

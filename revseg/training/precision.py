@@ -95,8 +95,10 @@ class _Pass:
             layer.kernel.normal_(std=(plan.channels * config.kernel_size**3) ** -0.5, generator=generator)
             self.operands = tuple(part.detach() for part in self.block.operands())
         fields = torch.randn(4, 1, *shape, plan.channels, generator=generator)
-        self.state = State(*(part.mul(16).round().to(grid.dtype) for part in fields[:2]), grid)
-        self.adjoint = State(*(part.to(adjoint.dtype) for part in fields[2:]), adjoint)
+        prev, curr = fields[:2].mul(16).round().to(grid.dtype).clone()
+        self.state = State(prev, curr, grid)
+        velocity, gradient = fields[2:].to(adjoint.dtype).clone()
+        self.adjoint = State(velocity, gradient, adjoint)
         self.context = Context(dtype, adjoint.dtype, config.slab_bytes or default_slab_bytes("cpu", self.state.curr.nbytes))
 
     def seconds(self) -> float:
