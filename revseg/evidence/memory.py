@@ -61,7 +61,7 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
     found = {"optical flow": fields + 24 * threads * pixels}
     if sizes.labelled_frames:
         # float16 of each class; positions there and back of the frames on their way; and those, agreement, and sums of one.
-        carrying = (threads + 2) * 16 + threads * (60 + 12 * classes)
+        carrying = (threads + 2) * 16 + threads * (4 + 12 * classes)
         found["carrying labels"] = fields + 2 * classes * sizes.longest_gap * pixels + carrying * pixels
         found["carrying labels back"] = fields + moved + 2 * returned + (carrying + 12 * classes) * pixels
     if moved:
@@ -90,7 +90,7 @@ def smoothing_bytes(
     ahead = 1 + threads // (1 + sweeps)
     linked = min(frames, (reach + 1) * (sweeps - 1) + reach + 1 + ahead)
     links = 2 * len(config.hops) * linked * (1 - fixed / frames)  # there and back; fixed frames need none
-    working = min(threads, sweeps) * (20 + 12 * classes) + 60  # of an update, and of the links in the making
+    working = min(threads, sweeps) * (20 + 12 * classes) + 24  # of an update, and of the links in the making
     # What is given, with its confidence until the first sweep has passed; and what it weighs.
     held = 8 * classes * window + 4 * min(window, reach + 1 + fixed * window // frames)
     return round((held + links * (4 if kept else 8) + working) * pixels)

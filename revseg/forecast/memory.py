@@ -24,7 +24,7 @@ from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, forecast_training
 from revseg.output.memory import output_disk, writing_bytes
 from revseg.segment.memory import deciding_bytes, inference_bytes, summed_bytes
-from revseg.training.budget import items_bytes
+from revseg.training.feed import items_bytes
 from revseg.video.memory import decoder_bytes, decoding_bytes
 
 FLOW_LIBRARY = 16 << 20

@@ -98,6 +98,8 @@ def outline_of(config: TrainConfig, *, labels: bool) -> Outline | None:
         count = data.labelled_frames or film.FRAMES
         footage = Footage(film.FRAMES, film.SIZE)
         return Outline(footage, evenly_spaced(film.FRAMES, count), known=film.FRAMES, classes=classes or 2)
+    if data.video is not None and data.masks is None and not labels:
+        return None  # the task says so
     path = path_of(data)
     found = probe(path, data.axes, decoder=data.decoder)
     if found.frames is None and not labels:

@@ -296,11 +296,16 @@ class Refine(Block):
 
 
 def operands_of(blocks: Sequence[Block]) -> list[Operands]:
-    """Returns what each block depends on, with its graph; the norms of all symmetric layers are found together."""
+    """Returns what each block depends on, with its graph; the norms of all symmetric layers are found together.
+
+    A subclass that has a ``normalised_kernel`` of its own keeps it.
+    """
     layers = {
         index: block.layer
         for index, block in enumerate(blocks)
-        if isinstance(block, Leapfrog) and isinstance(block.layer, SymmetricLayer)
+        if isinstance(block, Leapfrog)
+        and isinstance(block.layer, SymmetricLayer)
+        and type(block.layer).normalised_kernel is SymmetricLayer.normalised_kernel
     }
     for layer in layers.values():
         _refuse_hooks(layer)

@@ -35,12 +35,5 @@ def arrange(
     if saved is not None:
         kept = replace(config, **{name: getattr(saved.network, name) for name in ARRANGEMENT})
         return kept, forecast_training(kept, size, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)
-    # On a CPU the items that are made ahead lie in the same memory, one of which the forecast has as its input.
-    beside = 0 if device.type == "cuda" else items_bytes(config, size, training.ahead, shown=False)
-    budget = budget_of(training, device) - beside
+    budget = budget_of(training, device, network=config, size=size)
     return fit_memory(config, size, budget, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)
-
-
-def items_bytes(config: NetworkConfig, size: Size, ahead: int, *, shown: bool = True) -> int:
-    """Bytes of the items in memory as a step works: those made ahead (``made_ahead``), and, if shown, the one it works on."""
-    return (max(1, ahead) + shown) * config.inputs * size[0] * size[1] * size[2]

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from revseg.evidence.ahead import map_ahead
+from revseg.network.config import NetworkConfig
+from revseg.network.memory import Size
 
 Item = TypeVar("Item")
 
@@ -46,3 +48,8 @@ def shuffled_position(index: int, count: int, seed: int) -> int:
     """Number `index` of an endless row of epochs, each of which is 0 to count - 1 in another order."""
     epoch, position = divmod(index, count)
     return int(torch.randperm(count, generator=generator_for("order of videos", seed, epoch))[position])
+
+
+def items_bytes(config: NetworkConfig, size: Size, ahead: int, *, shown: bool = True) -> int:
+    """Bytes of the items in memory as a step works: those made ahead (``made_ahead``), and, if shown, the one it works on."""
+    return (max(1, ahead) + shown) * config.inputs * size[0] * size[1] * size[2]

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from revseg.device import free_memory, peak_memory
+from revseg.network.config import NetworkConfig
 from revseg.network.growth import grown
-from revseg.network.memory import forecast_training
+from revseg.network.memory import Size, forecast_training
 from revseg.network.network import RevSegNet, widened
 from revseg.network.step import Launched, StepResult, add_gradients, launch_step
 from revseg.runs.folder import RunFolder
@@ -25,7 +26,7 @@ from revseg.training.augment import Augmented, augment
 from revseg.training.board import Board, StepReport
 from revseg.training.checkpoint import Checkpoint
 from revseg.training.config import AugmentConfig, TrainingConfig
-from revseg.training.feed import generator_for, made_ahead
+from revseg.training.feed import generator_for, items_bytes, made_ahead
 from revseg.training.loss import SegmentationLoss, region_similarity
 from revseg.training.optimizer import Optimizer
 from revseg.training.plateau import on_plateau
@@ -193,7 +194,7 @@ class Trainer:
         forecast = forecast_training(
             config, size, device=self.device.type, labelled_frames=frames, optimizer=self.config.optimizer.name
         )
-        budget = budget_of(self.config, self.device)
+        budget = budget_of(self.config, self.device, network=config, size=size)
         if forecast.total > budget:
             raise OverflowError(
                 f"{reason}; states of 32 bits would take {forecast.total / 1e9:.2f} GB, but {budget / 1e9:.2f} GB may be "
@@ -252,6 +253,7 @@ class Trainer:
         )
 
 
-def budget_of(config: TrainingConfig, device: torch.device) -> int:
-    """Bytes that the training may take."""
-    return free_memory(device) if config.memory_budget is None else int(config.memory_budget * 1e9)
+def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkConfig, size: Size) -> int:
+    """Bytes that a step may take. On a CPU the items made ahead lie in the same memory; one is the input in the forecast."""
+    whole = free_memory(device) if config.memory_budget is None else int(config.memory_budget * 1e9)
+    return whole if device.type == "cuda" else whole - items_bytes(network, size, config.ahead, shown=False)

@@ -151,7 +151,8 @@ SHORT = {"revseg-train": ["training.steps=1", "placements=1", "evidence.flow.lea
 def test_the_commands_of_readme_and_tutorial_run(films: Path) -> None:
     """In the order in which they stand there, each once."""
     commands = [command for page in ("README.md", "docs/tutorial.md") for command in quoted_commands(ROOT / page)]
-    commands = [command for command in dict.fromkeys(commands) if command in COMPOSED]
+    served = "revseg-label"  # until it is interrupted: tests/page
+    commands = [command for command in dict.fromkeys(commands) if command in COMPOSED and not command.startswith(served)]
     assert len(commands) >= 5
     for command in sorted(
         commands, key=lambda command: ("revseg-plan", "revseg-train", "revseg-predict").index(command.split()[0])
