@@ -52,7 +52,7 @@ def main() -> None:
             print("\n    ".join(rows[-1]), flush=True)
     text = table(["input", "revseg", "nnU-Net"], rows)
     if given.page:
-        write_section(given.page, "peers", "the same broken inputs", text)
+        write_section(given.page, "damaged_input_peers", "the same broken inputs", text)
 
 
 def write(frames: Path, masks: Path) -> None:

@@ -18,7 +18,7 @@ from PIL import ImageColor
 from revseg.labels.conventions import Conventions, given_names
 from revseg.labels.formats.paint import label_of_name
 from revseg.labels.palette import PASCAL_PALETTE, VOID
-from revseg.labels.values import COLOURS, open_mask, rgba_of
+from revseg.labels.values import COLOURS, PALETTES, open_mask, rgba_of
 
 Colour = int
 """Red, green and blue in one number, 0xRRGGBB."""
@@ -47,6 +47,19 @@ def is_coloured(path: Path) -> bool:
         return False
     colours = rgba_of(image)
     return bool(((colours[..., :3] != colours[..., :1]).any(-1) & (colours[..., 3] > 0)).any())
+
+
+def check_none_of_numbers(files: Iterable[Path]) -> None:
+    """Raises ValueError where a mask is of numbers while others are of colours: what a number means there nobody knows.
+
+    A grey mask that is black, or black and white, may be one of colours.
+    """
+    for path in files:
+        image = open_mask(path)
+        if image.mode in (*COLOURS, *PALETTES):
+            continue
+        if any(0 < value < 255 for value in np.unique(np.asarray(image)).tolist()):
+            raise ValueError(f"mask {path} is of object ids, but others in its folder are of colours: save all of them alike")
 
 
 def check_palettes(files: Iterable[Path]) -> None:

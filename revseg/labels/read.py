@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from revseg.labels.assignment import masks_by_frame, positions_of
-from revseg.labels.colours import Table, check_palettes, is_coloured, read_coloured, table_found, table_of
+from revseg.labels.colours import Table, check_none_of_numbers, check_palettes, is_coloured, read_coloured, table_found, table_of
 from revseg.labels.conventions import Conventions, given_names
 from revseg.labels.files import check_labels
 from revseg.labels.formats.archive import is_archive, unpacked
@@ -189,6 +189,7 @@ def _table(files: list[Path], conventions: Conventions) -> Table | None:
     if conventions.colours is not None:
         return table_of(conventions)
     if any(map(is_coloured, files)):
+        check_none_of_numbers(files)
         return table_found(files, conventions)
     check_palettes(files)
     return None

@@ -55,6 +55,15 @@ def test_each_colour_is_an_object_in_the_order_of_the_colours(tmp_path: Path, ca
     assert read(tmp_path, names=["sea", "sun"]).names == {1: "sea", 2: "sun"}
 
 
+def test_ids_among_colours_are_refused(tmp_path: Path) -> None:
+    picture((A, RED)).save(tmp_path / "1.png")
+    picture((A, (255, 255, 255))).convert("L").save(tmp_path / "2.png")
+    assert read(tmp_path).frames == (1, 2)  # white is a colour
+    Image.fromarray(expected((A, 1))).save(tmp_path / "3.png")
+    with pytest.raises(ValueError, match=r"mask .*3\.png is of object ids, but others in its folder are of colours: save all"):
+        read(tmp_path)
+
+
 def test_colours_of_davis_are_its_objects(tmp_path: Path) -> None:
     colours = [tuple(PASCAL_PALETTE[number].tolist()) for number in (5, 2)]
     picture((A, colours[0]), (B, colours[1])).save(tmp_path / "00001.png")
