@@ -68,9 +68,8 @@ class DavisDataset:
         """Returns a sequence, of the split or not, with all its masks. show: whether decoding has a bar."""
         source = self.folder_of(name)
         video = read_video(source, height=height, max_frames=max_frames, show=show, decoder=self.decoder)
-        return _sample(
-            name, source, video, masks=self.annotations / name, conventions=Conventions(self.encoding), max_frames=max_frames
-        )
+        sample = _unlabelled(name, source, video, max_frames=max_frames)
+        return _with_labels(sample, self.annotations / name, Conventions(self.encoding))
 
     def classes(self, name: str) -> int:
         """Returns the number of classes that the first mask of a sequence needs, background included."""
@@ -116,19 +115,10 @@ def load_own(
     """
     check_encoding(encoding)
     check_labels(Path(masks))
-    source = Path(video)
-    content = read_video(
-        source,
-        height=height,
-        max_frames=max_frames,
-        on_error=on_error,
-        show=True,
-        axes=axes,
-        scale=scale,
-        decoder=decoder,
+    sample = load_unlabelled(
+        video, height=height, max_frames=max_frames, on_error=on_error, axes=axes, scale=scale, decoder=decoder
     )
-    conventions = replace(conventions or Conventions(), encoding=encoding)
-    return _sample(source.stem, source, content, masks=Path(masks), conventions=conventions, max_frames=max_frames)
+    return _with_labels(sample, Path(masks), replace(conventions or Conventions(), encoding=encoding))
 
 
 def load_unlabelled(
@@ -174,9 +164,8 @@ def objects_in(labels: Tensor) -> list[int]:
     return sorted(found - {0, VOID})
 
 
-def _sample(name: str, source: Path, video: Video, *, masks: Path, conventions: Conventions, max_frames: int | None) -> Sample:
+def _with_labels(sample: Sample, masks: Path, conventions: Conventions) -> Sample:
     """A video with its masks."""
-    sample = _unlabelled(name, source, video, max_frames=max_frames)
     found = read_labels(masks, frames_of(sample), conventions)
     return replace(sample, masks=found.masks, labelled_frames=found.frames, object_names=found.names)
 

@@ -53,6 +53,7 @@ class Drawing:
         self.folder, self.size, self.names = folder, size, names
         self._lock = threading.Lock()
         self._revisions: dict[int, int] = {}
+        self._found = 0
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file: give the folder of the masks with data.masks=")
         self.objects = self._read_objects()
@@ -117,8 +118,7 @@ class Drawing:
     def _find(self) -> None:
         """Frames come while the video is decoded: those that have a mask of before get their revision."""
         with self._lock:
-            start = getattr(self, "_found", 0)
-            for index, name in enumerate(self.names[start:], start):
+            for index, name in enumerate(self.names[self._found :], self._found):
                 if identity(name) in self._files:
                     self._revisions.setdefault(index, 1)
             self._found = len(self.names)

@@ -87,6 +87,19 @@ export function fill(labels, width, height, at, label) {
   return box;
 }
 
+// Draws with the browser's next frame, however often it is asked for until then.
+export function oncePerFrame(draw) {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      draw();
+    });
+  };
+}
+
 // What undo needs: the bytes of a rectangle.
 export function cut(labels, width, box) {
   const rows = [];

@@ -8,7 +8,7 @@ const colour = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 
 export class Stage {
   // changed(): a stroke has ended, and labels are others than before.
   constructor(canvas, width, height, changed) {
-    Object.assign(this, { canvas, width, height, changed });
+    Object.assign(this, { canvas, width, height, changed, draw: drawing.oncePerFrame(() => this.drawNow()) });
     this.labels = new Uint8Array(width * height);
     this.predicted = false; // whether the labels are a mask that nobody has accepted
     this.tool = "brush";
@@ -77,15 +77,6 @@ export class Stage {
     }
     this.layer.getContext("2d").putImageData(image, left, top);
     this.draw();
-  }
-
-  draw() {
-    if (this.waiting) return;
-    this.waiting = true;
-    requestAnimationFrame(() => {
-      this.waiting = false;
-      this.drawNow();
-    });
   }
 
   drawNow() {

@@ -1,12 +1,13 @@
 // All frames in one line: thumbnails, the J that is expected of each, which have labels, and which are worth labelling.
 
+import { oncePerFrame } from "./drawing.js";
 import * as server from "./server.js";
 
 const PICTURES = 54, CURVE = 40, MARKS = 20;
 
 export class Strip {
   constructor(canvas, facts, go) {
-    Object.assign(this, { canvas, go, sheetSize: facts.sheet, ratio: facts.width / facts.height });
+    Object.assign(this, { draw: oncePerFrame(() => this.drawNow()), canvas, go, sheetSize: facts.sheet, ratio: facts.width / facts.height });
     Object.assign(this, { frames: 0, frame: 0, labelled: {}, next: [], expected: [], sheets: new Map() });
     new ResizeObserver(() => this.draw()).observe(canvas);
     let pressed = false;
@@ -37,15 +38,6 @@ export class Strip {
       );
     }
     return found?.image;
-  }
-
-  draw() {
-    if (this.waiting) return;
-    this.waiting = true;
-    requestAnimationFrame(() => {
-      this.waiting = false;
-      this.drawNow();
-    });
   }
 
   drawNow() {
