@@ -105,7 +105,7 @@ async function write(number) {
 }
 
 function remove() {
-  if (!state.labelled[frame] && !saving.has(frame)) return;
+  if (!state.labelled[frame] && !revisions[frame] && !saving.has(frame)) return; // the server's news may be older than ours
   delete state.labelled[frame];
   save(null);
   const number = frame;
