@@ -62,7 +62,7 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
     with run_folder(config) as (folder, started), recorded() as phases:
         config = as_begun(absolute(config), folder, given)
         origin = origin_of(config, folder)
-        with provenance(config, folder, device, origin=origin) as record:
+        with provenance(config, folder, device, origin=origin) as record, ExitStack() as finally_:
             if not folder.config.exists():  # a run that is killed before its first step can be resumed too
                 folder.write_config(to_yaml(config))
             saved = load(origin.last) if origin.last.exists() else None
@@ -70,6 +70,7 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
                 folder.share_evidence(origin)
             config = as_the_machine_allows(config, folder, device)
             store, cache = evidence_store(config, folder)
+            finally_.callback(cache.finish)  # after an error, too: nothing is written any more where the folder is removed
             with compiled_meanwhile(config.network, device):
                 task = open_task(config, folder, saved, store=store, cache=cache, sha256=record.inputs.video)
             task.check_output(folder.predictions)
