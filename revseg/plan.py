@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
+from functools import cache
 
 import torch
 
@@ -126,18 +126,16 @@ def print_largest(
     height = most(lambda lines: fits(outline.footage.frames, lines), HIGHEST)
     print(f"{'here':>14}{number(frames, LONGEST):>13}{number(height, HIGHEST):>16}")
 
-    def trains(room: int, height: int | None, count: int) -> bool:
+    @cache  # all cards are asked for the same first sizes
+    def needed(count: int, height: int | None) -> int:
         longer = outline.with_frames(count)
         size = longer.network_size(replace(config.data, height=height))
-        return forecast_training(network, size, labelled_frames=longer.trained_frames(config)).total <= room
-
-    def trains_higher(room: int, height: int) -> bool:
-        return trains(room, height, outline.footage.frames)
+        return forecast_training(network, size, labelled_frames=longer.trained_frames(config)).total
 
     for card in CARDS_GB:
         room = card * 10**9 - CARD_OVERHEAD
-        frames = most(partial(trains, room, config.data.height), LONGEST)
-        height = most(partial(trains_higher, room), HIGHEST)
+        frames = most(lambda count: needed(count, config.data.height) <= room, LONGEST)  # noqa: B023 (called at once)
+        height = most(lambda lines: needed(outline.footage.frames, lines) <= room, HIGHEST)  # noqa: B023
         print(f"{f'{card} GB card':>14}{number(frames, LONGEST):>13}{number(height, HIGHEST):>16}")
 
 

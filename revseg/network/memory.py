@@ -149,8 +149,8 @@ def _temporaries(config: NetworkConfig, padded: Size, budget: int, device: str, 
     head = 16 * (features(config) + config.outputs) * whole_frame // (2**config.output_level) ** 2
     needs = [max(head, min(budget, head * padded[0]))]
     needs += [
-        temporary_bytes(layout_of(config, block), shape, budget=budget, device_type=device, training=training)
-        for block, shape in _leapfrogs(config, padded)
+        temporary_bytes(layout, shape, budget=budget, device_type=device, training=training)
+        for layout, shape in {(layout_of(config, block), shape) for block, shape in _leapfrogs(config, padded)}
     ]
     if config.levels:
         needs.append(_level_change_bytes(config, frame=whole_frame * 2 ** sum(config.halves_time), budget=budget, device=device))
