@@ -2,12 +2,14 @@
 
     revseg-plan video.mp4 [data.masks=labels] [data.height=480] [any other setting of revseg-train]
 
-Prints the forecast of the memory of the whole process, phase by phase, of the disk and of the network's step, and the longest and
-highest video that trains here and on common cards. It takes all that revseg-train takes, and plans what that runs.
+Prints the forecast of the memory of the whole process, phase by phase, of disk, time and the network's step, and the longest and
+highest video that trains here and on common cards. It takes all that revseg-train takes and plans what that runs.
+Earlier runs on this machine tell the time; before the first one nothing does.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import replace
 from functools import cache
@@ -20,6 +22,8 @@ from revseg.device import choose_device, free_memory, held_memory
 from revseg.forecast.fits import HIGHEST, LONGEST, most
 from revseg.forecast.memory import RunForecast, forecast_run
 from revseg.forecast.outline import Outline, outline_of
+from revseg.forecast.times import REST, Times
+from revseg.forecast.work import work_of
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, forecast_training
 from revseg.training.budget import ARRANGEMENT, arrange
@@ -31,6 +35,7 @@ CARD_OVERHEAD = 1 << 30
 
 def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
     """Prints the forecasts for the video, the evidence and the network that revseg-train would take."""
+    loaded = time.process_time()  # importing is most of it, and a training imports the same
     held = held_memory()  # before anything of the video is read, as a training begins
     device = choose_device(config.device)
     outline = outline_of(config, labels=True)
@@ -42,6 +47,8 @@ def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
     print(f"{frames} frames of {width} x {height}, {device.type}; {labels_of(outline)}{changes(config, outline, network)}")
     print_memory(found, limit)
     print_step(found.network)
+    if config.task == "one_video":
+        print_times(Times.of(device), work_of(config, outline, found.network), loaded)
     print_largest(config, outline, network, device=device, held=held, limit=limit)
 
 
@@ -108,6 +115,18 @@ def print_step(step: Forecast) -> None:
         print(f"{part:24}{gigabytes(getattr(step, part)):>12}")
     print(f"{'total / floor':24}{step.total / step.floor:>12.2f}")
     print(f"{'convolutions':24}{step.operations / 1e12:>6.2f} TFLOP")
+
+
+def print_times(times: Times, work: dict[str, float], loaded: float) -> None:
+    """Prints the seconds of each phase, if earlier runs tell them. loaded: seconds that importing takes."""
+    seconds = times.seconds(work)
+    print(f"\n{'time':24}")
+    if seconds is None:
+        print("is known after a first run on this machine (revseg-train experiment=demo is a short one)")
+        return
+    seconds[REST] += loaded
+    for phase, expected in (seconds | {"whole": sum(seconds.values())}).items():
+        print(f"{phase:24}{expected:>10.1f} s")
 
 
 def print_largest(

@@ -12,6 +12,7 @@ so in a new folder.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
@@ -30,7 +31,10 @@ from revseg.evidence.store import FlowStore
 from revseg.forecast.fits import check_memory, without_cache_on_a_small_disk
 from revseg.forecast.memory import forecast_run
 from revseg.forecast.outline import Outline, outline_of
+from revseg.forecast.times import Times, past_run
+from revseg.forecast.work import work_of
 from revseg.network.compilation import compiled_meanwhile
+from revseg.network.memory import forecast_training
 from revseg.network.network import RevSegNet, convolution_dtype_of
 from revseg.output.report import Report, write_report
 from revseg.runs.folder import RunFolder, claim_new
@@ -57,7 +61,7 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
 
     given: settings and groups that were named: a run that is resumed keeps all others. None: all were.
     """
-    held = held_memory()
+    held, begun = held_memory(), time.perf_counter()
     device = choose_device(config.device)
     with run_folder(config) as (folder, started), recorded() as phases:
         config = as_begun(absolute(config), folder, given)
@@ -66,6 +70,7 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
             if not folder.config.exists():  # a run that is killed before its first step can be resumed too
                 folder.write_config(to_yaml(config))
             saved = load(origin.last) if origin.last.exists() else None
+            fresh = saved is None and not folder.evidence.exists()
             if origin is not folder and config.evidence.cache:
                 folder.share_evidence(origin)
             config = as_the_machine_allows(config, folder, device)
@@ -92,6 +97,8 @@ def train(config: TrainConfig, given: Collection[str] | None = None) -> float | 
                 store.forget_unused()
             metrics = report(trainer, result, folder, phases=phases)
             write_html(config, folder, result, metrics=metrics)
+            if fresh and isinstance(task, OneVideo):
+                remember(config, task, net, phases=phases, seconds=time.perf_counter() - begun)
     return result.objective
 
 
@@ -235,6 +242,13 @@ def new_trainer(config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFo
             "names": None if task.objects is None else {str(number): name for number, name in task.objects.names.items()},
         },
     )
+
+
+def remember(config: TrainConfig, task: OneVideo, net: RevSegNet, *, phases: Phases, seconds: float) -> None:
+    """Keeps how long a run took that found nothing ready, for the forecasts of revseg-plan."""
+    outline = Outline.of(task)
+    step = forecast_training(net.config, outline.network_size(config.data), device=net.device.type)
+    Times.of(net.device).keep(past_run(work_of(config, outline, step), phases.seconds, seconds))
 
 
 def report(trainer: Trainer, result: Result, folder: RunFolder, *, phases: Phases) -> dict[str, Any]:

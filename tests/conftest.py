@@ -1,6 +1,8 @@
 """Fixtures that several folders of tests share."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import av
@@ -37,6 +39,15 @@ def clip_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (lists / "train.txt").write_text("barrel\n")
     (lists / "val.txt").write_text("backwards\nmirrored\n")
     return root
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives the tests a cache of their own: what their little runs measure of this machine is not for its user."""
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="revseg-cache-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -98,16 +98,21 @@ def smoothing_bytes(
 
 def evidence_disk(sizes: EvidenceSize, config: EvidenceConfig, *, keeps: bool) -> dict[str, int]:
     """Returns the bytes on disk: flow, which a run without a cache needs too until it ends, and the cache of evidence."""
-    hops = {1, *(config.smoothing.hops if config.smoothing.sweeps else ())}
-    near = sum(2 * max(0, sizes.frames - hop) for hop in hops)
-    direct = sum(2 * _beyond(gap.stop - gap.first, hops) * len(gap.rows) for gap in sizes.gaps) if keeps else 0
+    near, direct = flow_counts(sizes, config)
     record = 4 * sizes.pixels + HEADER.size
-    disk = {"flow": min(LARGEST_BYTES, (near + direct) * record)}
+    disk = {"flow": min(LARGEST_BYTES, (near + (direct if keeps else 0)) * record)}
     if keeps:
         returned = len(sizes.labelled_frames) * (sizes.classes + 1) * sizes.shares * sizes.pixels
         labels = 2 * sizes.held_bytes + returned if sizes.labelled_frames else sizes.held_bytes
         disk["evidence"] = round(GAP_SHARE * labels + MOTION_SHARE * sizes.frames * sizes.pixels)
     return disk
+
+
+def flow_counts(sizes: EvidenceSize, config: EvidenceConfig) -> tuple[int, int]:
+    """Returns the number of flows between neighbours, and of those straight from labelled frames that are none of them."""
+    hops = {1, *(config.smoothing.hops if config.smoothing.sweeps else ())}
+    near = sum(2 * max(0, sizes.frames - hop) for hop in hops)
+    return near, sum(2 * _beyond(gap.stop - gap.first, hops) * len(gap.rows) for gap in sizes.gaps)
 
 
 def _beyond(frames: int, hops: set[int]) -> int:

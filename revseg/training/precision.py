@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import platform
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from revseg.reversible.layer import SymmetricLayer
 from revseg.reversible.run import default_slab_bytes
 from revseg.reversible.state import State
 from revseg.runs.atomic import replacing
+from revseg.runs.machine import cache_folder, processor
 
 LOG = logging.getLogger("revseg")
 
@@ -58,7 +57,7 @@ def choose_precision(config: NetworkConfig, size: Size, device: torch.device) ->
     open_to_both = config.convolution_dtype == "auto" and device.type == "cpu" and dtype == torch.bfloat16
     if not open_to_both or not _tried_blocks(config, size):
         return dtype
-    path = _cache_folder() / f"{_key(config, size)}.json"
+    path = cache_folder("precision") / f"{_key(config, size)}.json"
     trial = _kept(path)
     told = "as measured before"
     if trial is None:
@@ -130,22 +129,8 @@ def _key(config: NetworkConfig, size: Size) -> str:
     """Returns a digest of all that the times depend on: machine, libraries, threads and the shapes of the blocks."""
     tried = [(plan.channels, plan.rank, shape) for plan, shape, _ in _tried_blocks(config, size)]
     kept = (config.kernel_size, config.state_dtype, config.adjoint_dtype, config.slab_bytes)
-    machine = (_processor(), torch.__version__, torch.get_num_threads())
+    machine = (processor(), torch.__version__, torch.get_num_threads())
     return hashlib.blake2b(json.dumps([machine, kept, tried]).encode(), digest_size=16).hexdigest()
-
-
-def _processor() -> str:
-    """Returns the lines of /proc/cpuinfo that name the first processor and its instructions; elsewhere what Python knows."""
-    path = Path("/proc/cpuinfo")
-    if not path.exists():
-        return f"{platform.machine()} {platform.processor()}"
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines()
-    return "\n".join(line for line in lines if line.split("\t")[0] in ("model name", "model", "stepping", "flags", "Features"))
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "revseg" / "precision"
 
 
 def _kept(path: Path) -> Trial | None:
