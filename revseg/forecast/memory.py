@@ -29,9 +29,8 @@ from revseg.video.memory import decoder_bytes, decoding_bytes
 
 FLOW_LIBRARY = 16 << 20
 """Bytes of OpenCV as it works and of the threads of the flow, beside what is imported (measured: torch 2.14, OpenCV 5)."""
-TRAINING_LIBRARY = 176 << 20
-"""Bytes of what PyTorch imports when an optimizer is made, 146 MiB, and of oneDNN at its first step, 30 (measured: torch 2.14,
-CPU)."""
+TRAINING_LIBRARY = 30 << 20
+"""Bytes of oneDNN at its first step (measured: torch 2.14, CPU)."""
 CUDA_LIBRARY = 2 << 30
 """Bytes that CUDA takes of the host. Measured nowhere: a margin."""
 CHECKPOINTS = 2

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 
 import torch
 
@@ -54,7 +53,6 @@ def tasks(config: NetworkConfig, device: torch.device) -> list[Callable[[], obje
         for kind in (grid, Grid(adjoint, None))
     ]
     return [
-        partial(import_module, "torch._dynamo"),  # PyTorch's optimizers import it when one is made: seconds
         *(partial(choose, layout, device) for layout in layouts),
         *(partial(dispatch.usable_for_haar, *field) for field in fields),
     ]

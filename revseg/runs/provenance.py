@@ -24,7 +24,6 @@ from revseg.runs.interruption import Interrupted
 PACKAGES = {
     "revseg": ("revseg",),
     "torch": ("torch",),
-    "torchvision": ("torchvision",),
     "numpy": ("numpy",),
     "opencv": ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"),
     "av": ("av",),

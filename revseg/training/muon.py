@@ -10,42 +10,44 @@ network=base on two such cores.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
+
+from revseg.training.rule import Group, Rule
 
 # Steepest at zero of those that keep singular values between 0.7 and 1.2 (the post above).
 COEFFICIENTS, STEPS = (3.4445, -4.775, 2.0315), 5
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(Rule):
     """Muon for matrices (r, n), float32; fast where r is small."""
 
-    def __init__(self, matrices: Iterable[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
-        super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+    def __init__(self, groups: Iterable[Group], momentum: float) -> None:
+        super().__init__(groups)
+        self.momentum = momentum
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            rate, momentum = group["lr"], group["momentum"]
-            for matrices in _by_shape(group["params"]):
+    def step(self) -> None:
+        for group in self.groups:
+            for matrices in _by_shape(group.parameters):
                 means = [self._momentum(matrix) for matrix in matrices]
                 grads = [matrix.grad for matrix in matrices if matrix.grad is not None]
-                torch._foreach_lerp_(means, grads, 1 - momentum)
-                updates = orthogonal(torch.stack(torch._foreach_lerp(grads, means, momentum)))
+                torch._foreach_lerp_(means, grads, 1 - self.momentum)
+                updates = orthogonal(torch.stack(torch._foreach_lerp(grads, means, self.momentum)))
                 rows, columns = matrices[0].shape
-                torch._foreach_mul_(matrices, 1 - rate * group["weight_decay"])
-                torch._foreach_add_(matrices, updates.unbind(), alpha=-rate * max(1, rows / columns) ** 0.5)
+                torch._foreach_mul_(matrices, 1 - group.rate * group.decay)
+                torch._foreach_add_(matrices, updates.unbind(), alpha=-group.rate * max(1, rows / columns) ** 0.5)
 
     def _momentum(self, matrix: Tensor) -> Tensor:
-        state = self.state[matrix]
+        state = self.state.setdefault(matrix, {})
         if not state:
             state["momentum_buffer"] = torch.zeros_like(matrix)
         return state["momentum_buffer"]
 
 
-def _by_shape(matrices: list[Tensor]) -> Iterator[list[Tensor]]:
+def _by_shape(matrices: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     """Yields the matrices with a gradient, those of one shape together: few calls, each with much to do."""
     shapes: dict[torch.Size, list[Tensor]] = {}
     for matrix in matrices:

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from revseg.training.adamw import AdamW
 from revseg.training.config import OptimizerConfig
 from revseg.training.muon import Muon
+from revseg.training.rule import Group, Rule
 
 
 class Optimizer:
@@ -25,36 +27,32 @@ class Optimizer:
         self._kernels, others = kernels_and_others(net)
         self._views = [kernel.detach().view(len(kernel), -1) for kernel in self._kernels]
         self._parts = [part for part in (self._for_kernels(), self._for_others(others)) if part is not None]
-        self._peaks = [[group["lr"] for group in part.param_groups] for part in self._parts]
+        self._peaks = [[group.rate for group in part.groups] for part in self._parts]
 
-    def _for_kernels(self) -> torch.optim.Optimizer | None:
+    def _for_kernels(self) -> Rule | None:
         if not self._views:
             return None
-        rate, decay = self.config.rates[0], self.config.weight_decay
-        if self.config.name == "adamw":
-            return torch.optim.AdamW(self._views, lr=rate, weight_decay=decay)
-        return Muon(self._views, rate, self.config.momentum, weight_decay=decay)
+        group = Group(self._views, self.config.rates[0], self.config.weight_decay)
+        return AdamW([group]) if self.config.name == "adamw" else Muon([group], self.config.momentum)
 
-    def _for_others(self, others: list[nn.Parameter]) -> torch.optim.Optimizer:
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in others if p.ndim > 1], "weight_decay": self.config.weight_decay},
-            {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=self.config.rates[1])
+    def _for_others(self, others: list[nn.Parameter]) -> Rule:
+        rate = self.config.rates[1]
+        wide, narrow = ([each for each in others if (each.ndim > 1) is wide] for wide in (True, False))
+        return AdamW([Group(wide, rate, self.config.weight_decay), Group(narrow, rate)])
 
     def step(self, factor: float) -> None:
         """Update with `factor` times the peak rates, then let the gradients go."""
         for kernel, view in zip(self._kernels, self._views, strict=True):
             view.grad = None if kernel.grad is None else kernel.grad.view_as(view)
         for part, peaks in zip(self._parts, self._peaks, strict=True):
-            for group, peak in zip(part.param_groups, peaks, strict=True):
-                group["lr"] = peak * factor
+            for group, peak in zip(part.groups, peaks, strict=True):
+                group.rate = peak * factor
             part.step()
         for tensor in (*self._views, *self.parameters):
             tensor.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"name": self.config.name, "parts": [part.state_dict()["state"] for part in self._parts]}
+        return {"name": self.config.name, "parts": [part.state_dict() for part in self._parts]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over momenta and step counts; rates and decay are those of this run, not the saved ones."""
@@ -65,17 +63,16 @@ class Optimizer:
             )
         self._check(state.get("parts"))
         for part, saved in zip(self._parts, state["parts"], strict=True):
-            part.load_state_dict({"state": saved, "param_groups": part.state_dict()["param_groups"]})
+            part.load_state_dict(saved)
 
     def _check(self, parts: object) -> None:
         """Raises ValueError where the state has other tensors than this optimizer, by name and shape."""
         if not isinstance(parts, list) or len(parts) != len(self._parts):
             raise ValueError(f"the state of the optimizer has not the {len(self._parts)} parts of {self.config.name}")
         for part, saved in zip(self._parts, parts, strict=True):
-            parameters = [parameter for group in part.param_groups for parameter in group["params"]]
             moments = {"momentum_buffer"} if isinstance(part, Muon) else {"exp_avg", "exp_avg_sq"}
             count = {} if isinstance(part, Muon) else {"step": ()}
-            expected = {index: dict.fromkeys(moments, tuple(each.shape)) | count for index, each in enumerate(parameters)}
+            expected = {index: dict.fromkeys(moments, tuple(each.shape)) | count for index, each in enumerate(part.parameters)}
             if saved != {} and _shapes(saved) != expected:  # before the first step there is none
                 raise ValueError("the state of the optimizer has other tensors than its network")
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from revseg.training.muon import COEFFICIENTS, STEPS, Muon, orthogonal
+from revseg.training.rule import Group
 
 SHAPES = [(16, 27), (16, 1728), (3, 55296), (48, 27), (16, 16)]
 
@@ -35,7 +36,7 @@ def test_factors_multiplied_up_are_the_iteration(shape: tuple[int, int]) -> None
 @pytest.mark.parametrize("shape", SHAPES)
 def test_steps_are_those_of_torch(shape: tuple[int, int]) -> None:
     ours, theirs = (torch.nn.Parameter(torch.ones(shape)) for _ in range(2))
-    mine = Muon([ours], lr=0.1, momentum=0.9, weight_decay=0.5)
+    mine = Muon([Group([ours], rate=0.1, decay=0.5)], momentum=0.9)
     other = torch.optim.Muon([theirs], lr=0.1, momentum=0.9, weight_decay=0.5)
     for seed in range(3):
         for parameter, optimizer in ((ours, mine), (theirs, other)):
@@ -49,6 +50,6 @@ def test_steps_are_those_of_torch(shape: tuple[int, int]) -> None:
 def test_zero_stays_zero_and_what_has_no_gradient_stays() -> None:
     still, unused = torch.nn.Parameter(torch.ones(2, 3)), torch.nn.Parameter(torch.ones(2, 3))
     still.grad = torch.zeros(2, 3)
-    Muon([still, unused], lr=0.1, momentum=0.9, weight_decay=0.0).step()
+    Muon([Group([still, unused], rate=0.1)], momentum=0.9).step()
     assert torch.equal(still, torch.ones(2, 3))
     assert torch.equal(unused, torch.ones(2, 3))
