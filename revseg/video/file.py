@@ -14,6 +14,7 @@ from revseg.video.convert import Picture, sample_aspect_ratio
 from revseg.video.crop import crop_of
 from revseg.video.frame import Facts, Frame, Losses, check_pixels
 from revseg.video.numbering import numbered
+from revseg.video.part import Part, Selection
 from revseg.video.transport import incomplete_frames
 
 DEFAULT = 5_000_000
@@ -65,8 +66,9 @@ def facts_of_file(path: Path) -> Facts:
         return Facts(frame_rate(stream), stream.frames or None, sound=bool(container.streams.audio))
 
 
-def decode_file(path: Path, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
-    """Yields frames in order of time, resized and turned upright."""
+def decode_file(path: Path, part: Part, *, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
+    """Yields the frames of a part in order of time, resized and turned upright."""
+    selection = Selection(part)
     with open_file(path) as container:
         stream = video_stream(container, path)
         context = stream.codec_context
@@ -78,9 +80,13 @@ def decode_file(path: Path, height: int | None, losses: Losses, threads: int | N
         check_pixels(path, stream.width, stream.height)
         crop = crop_of(path, container.format.name, index=container.streams.video.index(stream))
         picture, clock = Picture(height, sample_aspect_ratio(stream), crop), _Clock(1 / frame_rate(stream))
-        packets = container.demux(stream)
-        for number, section, frame in numbered(packets, losses, _incomplete(stream, path)):
+        incomplete = _incomplete(stream, path)
+        for number, section, frame in numbered(container.demux(stream), losses, incomplete=incomplete, missed=selection.misses):
             time = clock.time(frame, section)
+            if selection.ends(number, time):
+                break
+            if not selection.takes(number, time):
+                continue
             pixels = picture.pixels(frame)
             yield Frame(
                 f"{number:05d}",
@@ -89,8 +95,12 @@ def decode_file(path: Path, height: int | None, losses: Losses, threads: int | N
                 native_size=picture.native_size,
                 sample_aspect_ratio=picture.sample_aspect_ratio,
             )
-        if max(clock.end, clock.last + clock.usual) < 0.95 * _promised_seconds(stream) - 0.5:
+            if selection.ends_after(number):
+                return
+        if losses.total is not None and max(clock.end, clock.last + clock.usual) < 0.95 * _promised_seconds(stream) - 0.5:
             losses.cut(f", its video ends after {float(clock.last):.1f} s")
+        if losses.total != 0 and not losses.names:  # of a video without any frame, who asked for it says so
+            selection.check(path, losses.total, clock.last + clock.usual)
 
 
 def _incomplete(stream: VideoStream, path: Path) -> Callable[[av.Packet], bool]:

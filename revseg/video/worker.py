@@ -35,6 +35,7 @@ from PIL import Image
 from revseg.video.decode import decode, prepare
 from revseg.video.frame import Frame, Losses
 from revseg.video.limits import address_space, allow_seconds, die_with_parent, limit
+from revseg.video.part import Part
 
 SLOTS = 4
 """Frames that are decoded ahead."""
@@ -122,6 +123,8 @@ class Worker(logging.Handler):
         job = json.loads(self.answers.readline(LONGEST_LINE))
         os.chdir(os.fsdecode(bytes.fromhex(job["folder"])))
         self.path, self.height, self.threads = Path(os.fsdecode(bytes.fromhex(job["path"]))), job["height"], job["threads"]
+        *limits, most = job["part"]
+        self.part = Part.of(*limits, most=most)
         self.losses = Losses(self.path, job["on_error"])
         self.shared = mmap.mmap(memory, job["shared"])
         self.memory, self.seconds = job["memory"], job["seconds"]
@@ -134,13 +137,13 @@ class Worker(logging.Handler):
         try:
             limit(self.memory + address_space())
             allow_seconds(self.seconds)
-            decoded = decode(self.path, height=self.height, losses=self.losses, threads=self.threads)
+            decoded = decode(self.path, self.part, height=self.height, losses=self.losses, threads=self.threads)
             facts = decoded.facts
             self.say(facts={"frame_rate": _pair(facts.frame_rate), "frames": facts.frames, "sound": facts.sound})
             for frame in decoded.frames:
                 self.give(frame)
                 allow_seconds(self.seconds)
-            self.say(end={"lost": self.newly_lost()})
+            self.say(end={"lost": self.newly_lost(), "total": self.losses.total})
         except BlockingIOError as error:  # no memory for a thread of FFmpeg
             raise MemoryError from error
         except (ValueError, OSError) as error:
