@@ -1,8 +1,10 @@
 """Decodes a video file: any container, codec and pixel format that FFmpeg reads."""
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from fractions import Fraction
+from itertools import dropwhile
 from pathlib import Path
 
 import av
@@ -12,8 +14,9 @@ from av.video.stream import VideoStream
 
 from revseg.video.convert import Picture, sample_aspect_ratio
 from revseg.video.crop import crop_of
+from revseg.video.entry import Entry, Unexpected, entry_of
 from revseg.video.frame import Facts, Frame, Losses, check_pixels
-from revseg.video.numbering import numbered
+from revseg.video.numbering import Numbered, numbered
 from revseg.video.part import Part, Selection
 from revseg.video.transport import incomplete_frames
 
@@ -68,6 +71,20 @@ def facts_of_file(path: Path) -> Facts:
 
 def decode_file(path: Path, part: Part, *, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
     """Yields the frames of a part in order of time, resized and turned upright."""
+    with open_file(path) as container:
+        stream = video_stream(container, path)
+        entry = entry_of(container.demux(stream), stream, part.start) if part.start else None
+    if entry is not None:
+        with suppress(Unexpected):
+            yield from _decode(path, part, entry=entry, height=height, losses=losses, threads=threads)
+            return
+    yield from _decode(path, part, entry=None, height=height, losses=losses, threads=threads)
+
+
+def _decode(
+    path: Path, part: Part, *, entry: Entry | None, height: int | None, losses: Losses, threads: int | None
+) -> Generator[Frame]:
+    """Decodes from the key frame of an entry on, or from the first frame."""
     selection = Selection(part)
     with open_file(path) as container:
         stream = video_stream(container, path)
@@ -80,8 +97,17 @@ def decode_file(path: Path, part: Part, *, height: int | None, losses: Losses, t
         check_pixels(path, stream.width, stream.height)
         crop = crop_of(path, container.format.name, index=container.streams.video.index(stream))
         picture, clock = Picture(height, sample_aspect_ratio(stream), crop), _Clock(1 / frame_rate(stream))
-        incomplete = _incomplete(stream, path)
-        for number, section, frame in numbered(container.demux(stream), losses, incomplete=incomplete, missed=selection.misses):
+        frames = numbered(
+            _packets(container, stream, entry),
+            losses,
+            incomplete=_incomplete(stream, path),
+            missed=selection.misses,
+            first=0 if entry is None else entry.number,
+        )
+        if entry is not None:
+            clock.begin(entry, stream)
+            frames = _checked(frames, entry)
+        for number, section, frame in frames:
             time = clock.time(frame, section)
             if selection.ends(number, time):
                 break
@@ -101,6 +127,23 @@ def decode_file(path: Path, part: Part, *, height: int | None, losses: Losses, t
             losses.cut(f", its video ends after {float(clock.last):.1f} s")
         if losses.total != 0 and not losses.names:  # of a video without any frame, who asked for it says so
             selection.check(path, losses.total, clock.last + clock.usual)
+
+
+def _packets(container: InputContainer, stream: VideoStream, entry: Entry | None) -> Iterator[av.Packet]:
+    if entry is None:
+        return container.demux(stream)
+    container.seek(entry.expected[0], stream=stream)
+    return dropwhile(lambda packet: packet.pts != entry.expected[0], container.demux(stream))
+
+
+def _checked(frames: Iterator[Numbered], entry: Entry) -> Iterator[Numbered]:
+    """Raises Unexpected where other frames come out than an entry says, until the first of the part has come."""
+    for stamp in entry.expected:
+        found = next(frames, None)
+        if found is None or found[2].pts != stamp or found[2].is_corrupt:
+            raise Unexpected
+        yield found
+    yield from frames
 
 
 def _incomplete(stream: VideoStream, path: Path) -> Callable[[av.Packet], bool]:
@@ -141,6 +184,12 @@ class _Clock:
         self.section = 0
         self.end = Fraction(0)
         """When the last frame ends, by the clock of the file."""
+
+    def begin(self, entry: Entry, stream: VideoStream) -> None:
+        """Begins with the key frame of an entry."""
+        assert stream.time_base is not None
+        self.first = entry.first * stream.time_base
+        self.last = (entry.expected[0] - entry.first) * stream.time_base - self.usual
 
     def time(self, frame: av.VideoFrame, section: int) -> Fraction:
         """Returns when a frame is shown. section: another one has a clock that began anew."""

@@ -10,13 +10,20 @@ from revseg.video.frame import Losses
 Packets = Iterator[av.Packet]
 Place = tuple[int, int]
 """Where a frame is shown: the section of the file, and its time there. A section begins where the clock of the file restarts."""
+Numbered = tuple[int, int, av.VideoFrame]
+"""The number of a frame, its section, and the frame."""
 
 
 def numbered(
-    packets: Packets, losses: Losses, *, incomplete: Callable[[av.Packet], bool], missed: Callable[[int], bool]
-) -> Iterator[tuple[int, int, av.VideoFrame]]:
+    packets: Packets,
+    losses: Losses,
+    *,
+    incomplete: Callable[[av.Packet], bool],
+    missed: Callable[[int], bool],
+    first: int = 0,
+) -> Iterator[Numbered]:
     """Yields (number, section, frame). incomplete: tells of a packet whether a part of it is missing. missed: tells of the number
-    of a frame that is lost whether anybody asks for it.
+    of a frame that is lost whether anybody asks for it. first: number of the first frame.
 
     Threads report an error some packets late. But frames come out in order of time: after an error, a frame that
     did not come out is lost as soon as a later frame comes out; without an error, it was not meant to be shown.
@@ -31,7 +38,7 @@ def numbered(
         return number + count
 
     decoding = _Decoding(packets, incomplete)
-    number, errors, lost = 0, 0, set[Place]()
+    number, errors, lost = first, 0, set[Place]()
     while (step := decoding.step()) is not None:
         frames, failed = step
         errors += failed
