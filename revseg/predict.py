@@ -36,8 +36,8 @@ from revseg.output.source import Source
 from revseg.runs.folder import checkpoint_at, enclosing_run, newest_checkpoint
 from revseg.runs.lock import locked
 from revseg.runs.provenance import digest_of
-from revseg.segment.expectation import least_sure
-from revseg.segment.segmenter import Segmented, Segmenter
+from revseg.segmentation.expectation import least_sure
+from revseg.segmentation.segmenter import Segmented, Segmenter
 from revseg.tasks.measures import check_channels
 from revseg.tasks.objects import Objects, trained_objects
 from revseg.tasks.vanishing import vanishing

@@ -29,7 +29,7 @@ from revseg.network.network import RevSegNet
 from revseg.output.folder import check, write_prediction
 from revseg.output.source import Source
 from revseg.runs.phases import phase
-from revseg.segment.segmenter import Segmenter
+from revseg.segmentation.segmenter import Segmenter
 from revseg.tasks.config import DataConfig
 from revseg.tasks.measures import Measures, check_classes, measure, object_ids
 from revseg.tasks.pictures import pictures

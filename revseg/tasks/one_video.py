@@ -24,8 +24,8 @@ from revseg.output.folder import Prediction, check, write_prediction
 from revseg.output.report import Frames
 from revseg.output.source import Source
 from revseg.runs.folder import RunFolder
-from revseg.segment.expectation import least_sure
-from revseg.segment.segmenter import Segmented, Segmenter
+from revseg.segmentation.expectation import least_sure
+from revseg.segmentation.segmenter import Segmented, Segmenter
 from revseg.tasks.config import DataConfig, GuidanceConfig
 from revseg.tasks.guidance import Guidance, shares_of
 from revseg.tasks.measures import (

@@ -18,7 +18,7 @@ from revseg.labels.dataset import load_unlabelled
 from revseg.labels.masks import read_mask, write_mask
 from revseg.output.folder import AHEAD, check, name_of, write_prediction
 from revseg.output.source import Source
-from revseg.segment.segmenter import Segmented
+from revseg.segmentation.segmenter import Segmented
 from revseg.video.read import read_video
 from revseg.video.reading import Reading
 from tests.harm import full_disk
