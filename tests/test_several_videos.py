@@ -93,11 +93,8 @@ def test_an_interruption_keeps_what_is_done(
     assert predict("clips/a", "clips/b", "missing.mp4", "data.max_frames=2") == 130
     out, err = capsys.readouterr()
     assert err == "revseg: interrupted\n"
-    assert [line.split()[:2] for line in out.splitlines()[-3:]] == [
-        ["clips/a", "done"],
-        ["clips/b", "stopped"],
-        ["missing.mp4", "not"],
-    ]
+    states = [line.split()[:2] for line in out.splitlines()[-3:]]
+    assert states == [["clips/a", "done"], ["clips/b", "stopped"], ["missing.mp4", "not"]]
     assert len(masks_in("predictions/a")) == 2
 
 

@@ -58,10 +58,9 @@ def segment(
         config, given = configured(TRAIN, [*words, *overrides])
         stack.enter_context(_random_numbers_as_they_were(choose_device(config.device)))
         train(config, given)
-        files = sorted(
-            (RunFolder(Path(config.run_dir)).predictions / "masks").glob("*.png"), key=lambda path: identity(path.stem)
-        )
-        return np.stack([read_mask(path, "davis2017", ids=True) for path in files])
+        written = (RunFolder(Path(config.run_dir)).predictions / "masks").glob("*.png")
+        in_order = sorted(written, key=lambda path: identity(path.stem))
+        return np.stack([read_mask(path, "davis2017", ids=True) for path in in_order])
 
 
 def _written_video(video: Array, path: Path) -> Path:

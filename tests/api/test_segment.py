@@ -52,9 +52,8 @@ def test_from_arrays_to_an_array(
         )
 
     before = state()
-    found = revseg.segment(
-        video, {0: truth[0], 4: truth[4].astype(bool), 7: truth[7]}, height=None, steps=3, device="cpu", overrides=FAST
-    )
+    masks = {0: truth[0], 4: truth[4].astype(bool), 7: truth[7]}
+    found = revseg.segment(video, masks, height=None, steps=3, device="cpu", overrides=FAST)
     assert (found.shape, found.dtype) == ((FRAMES, HEIGHT, WIDTH), np.uint8)
     assert all(np.array_equal(found[frame], truth[frame]) for frame in (0, 4, 7))
     assert np.mean([region_similarity(found[frame] == 1, truth[frame] == 1) for frame in range(FRAMES)]) > 0.7
@@ -79,28 +78,19 @@ def test_a_run_is_kept_and_goes_on(scene: tuple, tmp_path: Path) -> None:
     assert metrics["labelled_frames"] == [0, 2, 5]
 
 
+BYTES, MASK = np.zeros((2, 4, 6), np.uint8), np.zeros((4, 6), np.uint8)
+
+
 @pytest.mark.parametrize(
     ("video", "masks", "sentence"),
     [
-        (np.zeros((2, 4, 6), np.float32), {0: np.zeros((4, 6), np.uint8)}, r"shape \(2, 4, 6\) and type float32: give uint8"),
-        (
-            np.zeros((2, 4, 6, 2), np.uint8),
-            {0: np.zeros((4, 6), np.uint8)},
-            r"shape \(2, 4, 6, 2\) .*: give uint8, \(T, H, W\) or",
-        ),
-        (np.zeros((2, 4, 6), np.uint8), {}, "there is no mask: give one of the first and of the last frame"),
-        (
-            np.zeros((2, 4, 6), np.uint8),
-            {0: np.zeros((4, 6))},
-            r"mask of frame 0 has shape \(4, 6\) and type float64: give whole",
-        ),
-        (np.zeros((2, 4, 6), np.uint8), {0: np.full((4, 6), 300)}, r"mask of frame 0 .*: give whole numbers"),
-        (
-            np.zeros((2, 4, 6), np.uint8),
-            {-1: np.zeros((4, 6), np.uint8)},
-            "there is no frame -1 in .*: frames are counted from 0",
-        ),
-        (np.zeros((2, 4, 6), np.uint8), {5: np.zeros((4, 6), np.uint8)}, r"00005\.png is for a frame that does not exist"),
+        (BYTES.astype(np.float32), {0: MASK}, r"shape \(2, 4, 6\) and type float32: give uint8"),
+        (BYTES[..., None].repeat(2, 3), {0: MASK}, r"shape \(2, 4, 6, 2\) .*: give uint8, \(T, H, W\) or"),
+        (BYTES, {}, "there is no mask: give one of the first and of the last frame"),
+        (BYTES, {0: MASK / 2}, r"mask of frame 0 has shape \(4, 6\) and type float64: give whole"),
+        (BYTES, {0: MASK + np.int64(300)}, r"mask of frame 0 .*: give whole numbers"),
+        (BYTES, {-1: MASK}, "there is no frame -1 in .*: frames are counted from 0"),
+        (BYTES, {5: MASK}, r"00005\.png is for a frame that does not exist"),
     ],
 )
 def test_what_is_refused(video: np.ndarray, masks: dict, sentence: str) -> None:

@@ -25,7 +25,7 @@ def opened(config: TrainConfig, folder: Path) -> Outline:
 
 @pytest.mark.parametrize(
     "more",
-    [(), ("data.max_frames=5",), ("data.start=1", "data.end=8", "data.every=2"), ("data.labelled_frames=1", "network.classes=4")],
+    [(), ("data.max_frames=5",), ("data.start=1", "data.every=2"), ("data.labelled_frames=1", "network.classes=4")],
 )
 def test_it_is_that_of_the_open_task(tmp_path: Path, more: tuple[str, ...]) -> None:
     write_video(tmp_path, objects=2)
