@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,17 @@ class Decoded:
     copy what is kept."""
 
 
-def decode(path: Path, part: Part, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
-    """Opens a part of a video. height: of the frames, None: the video's own. threads: None: one per core."""
+def decode(
+    path: Path,
+    part: Part,
+    *,
+    height: int | None,
+    losses: Losses,
+    threads: int | None,
+    passed: Callable[[], None] = lambda: None,
+) -> Decoded:
+    """Opens a part of a video. height: of the frames, None: the video's own. threads: None: one per core. passed: is called for
+    each frame that is read on the way to the part."""
     if path.is_dir():
         facts = Facts(FRAME_RATE, len(image_files(path)))
         return Decoded(facts, decode_folder(path, part, height=height, losses=losses, threads=threads))
@@ -33,7 +42,8 @@ def decode(path: Path, part: Part, *, height: int | None, losses: Losses, thread
         from revseg.video.stack import decode_stack, frame_rate_of  # only here: it loads OpenCV
 
         return Decoded(Facts(frame_rate_of(path), None), decode_stack(path, part, height=height, losses=losses, threads=threads))
-    return Decoded(facts_of_file(path), decode_file(path, part, height=height, losses=losses, threads=threads))
+    frames = decode_file(path, part, height=height, losses=losses, threads=threads, passed=passed)
+    return Decoded(facts_of_file(path), frames)
 
 
 def is_stack(path: Path) -> bool:

@@ -7,7 +7,7 @@ first frame of the part is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import av
@@ -37,7 +37,9 @@ class Entry:
     """Time stamps of the frames from the key frame on to the first of the part."""
 
 
-def entry_of(packets: Iterable[av.Packet], stream: VideoStream, start: Moment) -> Entry | None:
+def entry_of(
+    packets: Iterable[av.Packet], stream: VideoStream, start: Moment, *, passed: Callable[[], None] = lambda: None
+) -> Entry | None:
     """Returns the last key frame before a part begins; None where decoding has to begin with the first frame."""
     name = stream.codec_context.name if stream.codec_context else ""
     if stream.container.format.name not in CONTAINERS or not start or stream.time_base is None:
@@ -47,6 +49,7 @@ def entry_of(packets: Iterable[av.Packet], stream: VideoStream, start: Moment) -
     stamps, keys, first, clock, beyond = list[int](), list[int](), 0, None, 0
     limit = None if isinstance(start, int) else start / stream.time_base
     for packet in packets:
+        passed()
         stamp = packet.pts
         if stamp is None and packet.dts is None and not packet.size:  # the end
             break

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from itertools import dropwhile
 from pathlib import Path
 
@@ -69,20 +70,30 @@ def facts_of_file(path: Path) -> Facts:
         return Facts(frame_rate(stream), stream.frames or None, sound=bool(container.streams.audio))
 
 
-def decode_file(path: Path, part: Part, *, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
-    """Yields the frames of a part in order of time, resized and turned upright."""
+def decode_file(
+    path: Path, part: Part, *, height: int | None, losses: Losses, threads: int | None, passed: Callable[[], None]
+) -> Generator[Frame]:
+    """Yields the frames of a part in order of time, resized and turned upright. passed: see ``decode``."""
+    decoded = partial(_decode, path, part, height=height, losses=losses, threads=threads, passed=passed)
     with open_file(path) as container:
         stream = video_stream(container, path)
-        entry = entry_of(container.demux(stream), stream, part.start) if part.start else None
+        entry = entry_of(container.demux(stream), stream, part.start, passed=passed) if part.start else None
     if entry is not None:
         with suppress(Unexpected):
-            yield from _decode(path, part, entry=entry, height=height, losses=losses, threads=threads)
+            yield from decoded(entry=entry)
             return
-    yield from _decode(path, part, entry=None, height=height, losses=losses, threads=threads)
+    yield from decoded(entry=None)
 
 
 def _decode(
-    path: Path, part: Part, *, entry: Entry | None, height: int | None, losses: Losses, threads: int | None
+    path: Path,
+    part: Part,
+    *,
+    entry: Entry | None,
+    height: int | None,
+    losses: Losses,
+    threads: int | None,
+    passed: Callable[[], None],
 ) -> Generator[Frame]:
     """Decodes from the key frame of an entry on, or from the first frame."""
     selection = Selection(part)
@@ -112,6 +123,7 @@ def _decode(
             if selection.ends(number, time):
                 break
             if not selection.takes(number, time):
+                passed()
                 continue
             pixels = picture.pixels(frame)
             yield Frame(

@@ -117,6 +117,8 @@ class _Job:
             except OSError:
                 line = b""
             message: dict[str, Any] = self._read(line) if line else {"exit": 1}
+            if "passed" in message:
+                continue
             if "log" in message:
                 _tell_once(int(message["log"]["level"]), str(message["log"]["text"]))
             elif "error" in message:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from revseg.video import file as file_module
+from revseg.video import process
 from revseg.video.part import Part, moment
 from revseg.video.read import Video, read_video
 from revseg.video.reading import Reading
@@ -118,6 +119,17 @@ def test_a_damaged_frame_before_the_part_does_not_matter(
     lost = read_video(path, reading=Reading(start="5", end="20", on_error="skip"))
     assert lost.lost == ("00007",)
     same(lost, whole, [place for place in range(5, 20) if place != 7])
+
+
+@pytest.mark.slow
+def test_a_long_way_to_the_part(tmp_path: Path, encode: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than one frame may: the worker says that it goes on."""
+    frames = np.random.default_rng(0).integers(0, 255, (5, 720, 960, 3), dtype=np.uint8)
+    path = encode(tmp_path / "a.ts", frames, "mpeg2video", options={"qscale": "1", "flags": "+qscale"})
+    monkeypatch.setattr(process, "SECONDS", 0)
+    repeated = path.with_name("b.ts")
+    repeated.write_bytes(path.read_bytes() * 32)
+    assert read_video(repeated, height=36, reading=Reading(start="158"), threads=1).names == ("00158", "00159")
 
 
 def test_every_so_many_seconds(noise: np.ndarray, tmp_path: Path, encode: Callable[..., Path]) -> None:
