@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from revseg.api.export import export
+    from revseg.api.segment import segment
     from revseg.network.network import RevSegNet
     from revseg.network.step import Loss, StepResult, training_step
     from revseg.reversible.activation import Activation
@@ -32,7 +34,9 @@ __all__ = [
     "StepResult",
     "SymmetricLayer",
     "__version__",
+    "export",
     "operator_bound",
+    "segment",
     "training_step",
 ]
 
@@ -49,7 +53,9 @@ _HOMES = {
     "State": "reversible.state",
     "StepResult": "network.step",
     "SymmetricLayer": "reversible.layer",
+    "export": "api.export",
     "operator_bound": "reversible.norm",
+    "segment": "api.segment",
     "training_step": "network.step",
 }
 """The module of revseg in which each public name is defined."""

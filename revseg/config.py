@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from revseg.evidence.config import EvidenceConfig
-from revseg.labels.conventions import Conventions, check_conventions
 from revseg.network.config import NetworkConfig
 from revseg.runs.verbosity import check_verbosity
-from revseg.tasks.config import DataConfig, GuidanceConfig, check_scale
+from revseg.tasks.config import DataConfig, GuidanceConfig, LabelledVideo
 from revseg.training.config import AugmentConfig, TrainingConfig
-from revseg.video.decoder import check_decoder
+from revseg.video.reading import Reading
 
 TASKS = ("one_video", "dataset")
 
@@ -74,58 +73,18 @@ class LabelConfig(TrainConfig):
 
 
 @dataclass(frozen=True)
-class PredictDataConfig:
-    """Which video is segmented, and what is known of it."""
+class PredictDataConfig(Reading, LabelledVideo):
+    """Which videos are segmented, and what is known of them."""
 
-    video: str = "???"
-    """The video or volume: a file, or a folder; may be given without data.video=."""
-    masks: str | None = None
-    """Labels of some of its frames, written in any way that the training takes; null: none are known."""
-    axes: str | None = None
-    """Order of the axes of a .npy volume: null: THW or THWC; CTHW: channels first. In a folder of .npy files without T."""
-    scale: Any = None
-    """Which values of a volume become 0 and 255, as in the training; null: the same as there."""
-    encoding: str = "davis2017"
-    """How masks are written: davis2016 (0 and 255 = object) or davis2017 (object ids, 255 = void)."""
-    colours: Any = None
-    """Colours of masks: text such as "dog #ff0000, cat #00ff00", a file of such lines, or a list. null: where masks are RGB, all
-    colours in them but black."""
-    names: Any = None
-    """Names of objects, as in the training; null: the same as there, where the labels have names."""
-    objects: str | None = None
-    """What is an object: classes, or instances, which a tool follows from frame to frame; null: instances where it does."""
-    stroke_width: int = 5
-    """Width in pixels of lines and points among the labels."""
-    height: int | None = None
-    """Height of the frames that the network sees; null: that of the training."""
-    max_frames: int | None = None
-    """Only the first frames; null: all."""
-    on_error: str = "stop"
-    """At a frame that cannot be decoded: stop, or skip it."""
-    decoder: str = "process"
-    """Where videos are decoded: process (one of its own, with limits, which a hostile file cannot leave) or inline."""
+    videos: Any = None
+    """Several videos or patterns, [a.mp4,clips/*.mp4], each segmented into its own folder; may be given as words, without
+    data.videos=. data.masks is then a folder with the labels of each video by its name."""
 
     def __post_init__(self) -> None:
-        for name in ("height", "max_frames"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"data.{name} is {value}; give a positive number, or null")
-        if self.on_error not in ("stop", "skip"):
-            raise ValueError(f"data.on_error is {self.on_error}; choose stop or skip")
-        check_decoder(self.decoder)
-        check_scale(self.scale)
-        check_conventions(names=self.names, objects=self.objects, stroke_width=self.stroke_width)
-
-    @property
-    def conventions(self) -> Conventions:
-        """How labels are to be read."""
-        return Conventions(
-            self.encoding,
-            colours=self.colours,
-            names=self.names,
-            objects=self.objects,
-            stroke_width=self.stroke_width,
-        )
+        if isinstance(self.videos, str) or (self.videos is not None and self.video is not None):
+            raise ValueError("data.videos is a list in place of data.video: give one of both, such as data.videos=[a.mp4,b.mp4]")
+        Reading.__post_init__(self)
+        LabelledVideo.__post_init__(self)
 
 
 @dataclass(frozen=True)
@@ -135,7 +94,8 @@ class PredictConfig:
     checkpoint: str | None = None
     """What to segment with: the folder of a run, or a checkpoint file; null: the newest run in runs/."""
     output: str | None = None
-    """Folder for masks/ and overlay.mp4; null: predictions/ and the video's name."""
+    """Folder for masks/ and overlay.mp4, of several videos for such folders by their names; null: predictions/ and the video's
+    name."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
     placements: int | None = None

@@ -1,6 +1,8 @@
-"""revseg-predict: segment a video with a trained network.
+"""revseg-predict: segment a video, or several, with a trained network.
 
     revseg-predict VIDEO [data.masks=DIR] [checkpoint=RUN] [output=DIR] [placements=8] [data.height=96]
+    revseg-predict a.mp4 b.mp4 'clips/*.mp4'              each into its own folder
+    revseg-predict VIDEO data.start=1:30 data.end=2:00    a part of it
 
 VIDEO: a file, a folder of frames, a volume. Writes masks/00000.png, ... (palette PNG at the video's own size), and overlay.mp4.
 data.masks: of some of its frames, for a network that sees evidence; without them one that was trained on a dataset is shown
@@ -10,14 +12,15 @@ what moves by itself, and one that was trained on a single video predicts from t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from revseg.cli.main import predict as main
+from revseg.cli.sentences import TOLD, sentence
 from revseg.cli.settings import covers, leaves, updated
+from revseg.cli.videos import expanded, folders_of, is_pattern, labels_of
 from revseg.config import PredictConfig, PredictDataConfig
 from revseg.device import choose_device
 from revseg.evidence.cache import EvidenceCache
@@ -33,8 +36,8 @@ from revseg.output.source import Source
 from revseg.runs.folder import checkpoint_at, enclosing_run, newest_checkpoint
 from revseg.runs.lock import locked
 from revseg.runs.provenance import digest_of
-from revseg.segment.expectation import least_sure
-from revseg.segment.segmenter import Segmented, Segmenter
+from revseg.segmentation.expectation import least_sure
+from revseg.segmentation.segmenter import Segmented, Segmenter
 from revseg.tasks.measures import check_channels
 from revseg.tasks.objects import Objects, trained_objects
 from revseg.tasks.vanishing import vanishing
@@ -45,30 +48,82 @@ LOG = logging.getLogger("revseg")
 
 
 def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
-    """Segments a video. given: settings and groups that were named; all others are as they were in the training."""
-    device = choose_device(config.device)
+    """Segments videos. given: settings and groups that were named; all others are as they were in the training."""
+    device, data = choose_device(config.device), config.data
     path = checkpoint_at(Path(config.checkpoint)) if config.checkpoint else newest_checkpoint(Path("runs"))
+    if not data.videos and data.video is None:
+        raise ValueError("data.video is not set; give a video: revseg-predict my.mp4")
+    several = data.videos is not None or is_pattern(str(data.video))
+    videos = expanded(data.videos or [str(data.video)]) if several else [Path(str(data.video))]
     checkpoint = load(path)
     config = as_trained(config, checkpoint, given)
     LOG.info(f"checkpoint: {path} (step {checkpoint.step})")
-    net = network_from(checkpoint, device)
-    if config.data.masks is not None and not net.config.evidence:
-        raise ValueError(f"data.masks={config.data.masks} is of no use to {path}, whose network sees no evidence; leave it out")
-    found = probe(config.data.video, config.data.axes, decoder=config.data.decoder)
-    check_channels(config.data.video, found.channels, net.config.video_channels)
-    output = Path(config.output) if config.output else Path("predictions") / name_of(Path(config.data.video))
-    sha256 = digest_of(Path(config.data.video))
-    check(output, Path(config.data.video), sha256)
-    video = load_video(config.data, height_of_evidence(config.evidence, config.data.height, found.native_size[0]))
-    objects = trained_objects(checkpoint).with_those_of([video])
+    trained = Trained(path, checkpoint, network_from(checkpoint, device))
+    if data.masks is not None and not trained.net.config.evidence:
+        raise ValueError(f"data.masks={data.masks} is of no use to {path}, whose network sees no evidence; leave it out")
+    output = Path(config.output) if config.output else None
+    if not several:
+        segment(videos[0], config, trained, output=output or Path("predictions") / name_of(videos[0]))
+        return
+    jobs = {}
+    for video, name in zip(videos, folders_of(videos), strict=True):
+        labels = None if data.masks is None else str(labels_of(video, Path(data.masks), name))
+        jobs[video] = replace(config, data=replace(config.data, masks=labels)), (output or Path("predictions")) / name
+    each(jobs, trained)
+
+
+def each(jobs: Mapping[Path, tuple[PredictConfig, Path]], trained: Trained) -> None:
+    """Segments one video after the other. Raises ValueError at the end where some failed; a table says which."""
+    told = {video: ("not begun", "") for video in jobs}
+    try:
+        for number, (video, (config, output)) in enumerate(jobs.items(), 1):
+            LOG.info(f"video {number} of {len(jobs)}: {video}")
+            told[video] = "stopped", ""
+            try:
+                segment(video, config, trained, output=output)
+                told[video] = "done", str(output)
+            except KeyboardInterrupt:
+                raise
+            except TOLD as error:
+                if (text := sentence(error, [])) is None:
+                    raise
+                LOG.warning(f"{video}: {text}")
+                told[video] = "failed", text
+    finally:
+        names = {video: str(video) for video in jobs}
+        width = max(map(len, names.values()))
+        lines = [f"{names[video]:{width}}  {state:9}  {more}".rstrip() for video, (state, more) in told.items()]
+        LOG.info("\n".join(["", *lines]))
+    if failed := [str(video) for video, (state, _) in told.items() if state == "failed"]:
+        raise ValueError(f"{len(failed)} of {len(jobs)} videos failed: {', '.join(failed)}")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What masks are made with."""
+
+    path: Path
+    checkpoint: Checkpoint
+    net: RevSegNet
+
+
+def segment(path: Path, config: PredictConfig, trained: Trained, *, output: Path) -> None:
+    """Segments one video into a folder."""
+    net, data = trained.net, config.data
+    found = probe(path, data.reading)
+    check_channels(path, found.channels, net.config.video_channels)
+    sha256 = digest_of(path)
+    check(output, path, sha256)
+    video = load_video(path, data, height_of_evidence(config.evidence, data.height, found.native_size[0]))
+    objects = trained_objects(trained.checkpoint).with_those_of([video])
     objects.check(video, net.config.outputs)
-    for sentence in vanishing(video, config.data.height):
-        LOG.warning(sentence)
+    for told in vanishing(video, data.height):
+        LOG.warning(told)
     video = spread(objects.as_classes(video), config.evidence)
     with locked_output(output):
         with compiled_meanwhile(net.config, net.device):
-            observed = observed_video(video, config, checkpoint, net=net, output=output)
-        write(observed, config, checkpoint, objects=objects, net=net, output=output, path=path, sha256=sha256)
+            observed = observed_video(video, config, trained, output=output)
+        write(observed, config, trained, objects=objects, output=output, sha256=sha256)
 
 
 @contextmanager
@@ -105,17 +160,17 @@ def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
     return found
 
 
-def load_video(data: PredictDataConfig, height: int | None) -> Sample:
+def load_video(path: Path, data: PredictDataConfig, height: int | None) -> Sample:
     """The video at a height, with the masks that are given."""
-    load_it: Callable[..., Sample] = load_unlabelled
-    if data.masks is not None:
-        load_it = partial(load_own, masks=data.masks, encoding=data.encoding, conventions=data.conventions)
-    given = {name: getattr(data, name) for name in ("max_frames", "on_error", "axes", "scale", "decoder")}
-    return load_it(data.video, height=height, **given)
+    if data.masks is None:
+        return load_unlabelled(path, height=height, reading=data.reading)
+    told = data.conventions
+    return load_own(path, data.masks, told.encoding, height=height, reading=data.reading, conventions=told)
 
 
-def observed_video(video: Sample, config: PredictConfig, checkpoint: Checkpoint, *, net: RevSegNet, output: Path) -> Observation:
+def observed_video(video: Sample, config: PredictConfig, trained: Trained, *, output: Path) -> Observation:
     """The video with what is known of it."""
+    net, checkpoint = trained.net, trained.checkpoint
     evidence = config.evidence if net.config.evidence else replace(config.evidence, source="none")
     return observe(
         video,
@@ -128,26 +183,21 @@ def observed_video(video: Sample, config: PredictConfig, checkpoint: Checkpoint,
     )
 
 
-def write(
-    observed: Observation,
-    config: PredictConfig,
-    checkpoint: Checkpoint,
-    *,
-    objects: Objects,
-    net: RevSegNet,
-    output: Path,
-    path: Path,
-    sha256: str,
-) -> None:
+def write(observed: Observation, config: PredictConfig, trained: Trained, *, objects: Objects, output: Path, sha256: str) -> None:
     """Masks, overlay and prediction.json into the output folder; says what to expect of them."""
-    video, placements = observed.video, config.placements or 1
+    video, placements, net = observed.video, config.placements or 1, trained.net
     # A network of many videos has learned from no label of this one: it counts as one that saw a single frame.
-    segmenter = Segmenter(observed, config.evidence, label_count=checkpoint.label_count or 1, keeps_labels=True)
-    note = {"checkpoint": str(path), "placements": placements, "height": video.height, "scale": video.scale}
-    data = config.data
-    source = Source.of(video, on_error=data.on_error, axes=data.axes, decoder=data.decoder, sha256=sha256)
+    segmenter = Segmenter(observed, config.evidence, label_count=trained.checkpoint.label_count or 1, keeps_labels=True)
+    note = {
+        "checkpoint": str(trained.path),
+        "placements": placements,
+        "height": video.height,
+        "scale": video.scale,
+        **config.data.told,
+    }
+    source = Source.of(video, config.data.reading, sha256=sha256)
     frames = (Segmented(objects.as_ids(found.mask), found.expected_J) for found in segmenter.segment(net, placements))
-    expected = write_prediction(frames, source, output, labelled=observed.fixed, note=note).expected
+    expected = write_prediction(frames, source, output, labelled=observed.fixed, note=note | config.data.told).expected
     LOG.info(f"{len(video.frame_names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
     if net.config.evidence and (label_next := [video.frame_names[frame] for frame in least_sure(expected, observed.fixed)]):
         LOG.info(f"frames to label next, for data.masks=: {', '.join(label_next)}")

@@ -45,7 +45,7 @@ from revseg.labels.sample import Sample
 from revseg.output.folder import write_prediction
 from revseg.output.source import Source
 from revseg.runs.folder import RunFolder
-from revseg.segment.segmenter import Segmented, Segmenter
+from revseg.segmentation.segmenter import Segmented, Segmenter
 from revseg.tasks.dataset import DatasetTask
 from revseg.train import evidence_store, open_task, train
 

@@ -1,7 +1,7 @@
 """Which folder of revseg may import which: a station imports only stations before it.
 
-    video -> labels -> evidence -> network, training -> segment -> output -> tasks -> config
-    config -> forecast, command line -> page -> entry points
+    video -> labels -> evidence -> network, training -> segmentation -> output -> tasks -> config
+    config -> forecast, command line -> page -> entry points -> api
 
 ``reversible`` is a library of its own, ``runs``, ``device`` and ``container`` need nothing of it all but one another.
 """
@@ -23,7 +23,7 @@ LIBRARY = BASE | {
     "evaluation",
     "network",
     "training",
-    "segment",
+    "segmentation",
     "output",
     "demo",
     "tasks",
@@ -40,10 +40,10 @@ MAY_IMPORT = {
     "evidence": BASE | {"video", "labels", "evidence"},
     "evaluation": BASE | {"labels", "evaluation"},
     "network": {"reversible", "network"},
-    "revseg": {"reversible", "network"},  # revseg/__init__.py
+    "revseg": {"reversible", "network", "api"},  # revseg/__init__.py
     "training": BASE | {"reversible", "network", "labels", "evidence", "training"},
-    "segment": BASE | {"labels", "evidence", "network", "segment"},
-    "output": BASE | {"video", "labels", "evidence", "segment", "output"},
+    "segmentation": BASE | {"labels", "evidence", "network", "segmentation"},
+    "output": BASE | {"video", "labels", "evidence", "segmentation", "output"},
     "demo": BASE | {"video", "labels", "demo"},
     "tasks": LIBRARY,
     "config": LIBRARY | {"config"},
@@ -52,6 +52,7 @@ MAY_IMPORT["forecast"] = MAY_IMPORT["config"] | {"forecast"}
 MAY_IMPORT |= {name: MAY_IMPORT["config"] | COMMAND_LINE for name in COMMAND_LINE}
 MAY_IMPORT["page"] = MAY_IMPORT["cli"] | {"page"}
 MAY_IMPORT |= {name: MAY_IMPORT["page"] | ENTRY_POINTS | {"forecast"} for name in ENTRY_POINTS}
+MAY_IMPORT["api"] = MAY_IMPORT["train"] | {"api"}
 
 CONFIGURATION = {"hydra", "omegaconf"}
 NO_PIXELS = CONFIGURATION | {"av", "imageio", "tensorboard", "tqdm"}
@@ -62,7 +63,7 @@ MAY_NOT_USE = {
     "labels": CONFIGURATION | {"tensorboard"},
     "evidence": CONFIGURATION | {"tensorboard"},
     "evaluation": CONFIGURATION | {"torch", "av", "imageio", "tensorboard"},
-    "segment": CONFIGURATION,
+    "segmentation": CONFIGURATION,
     "output": CONFIGURATION,
     "training": CONFIGURATION,
     "demo": CONFIGURATION,

@@ -14,6 +14,7 @@ from revseg.evaluation import evaluate_folders
 from revseg.labels.dataset import DavisDataset
 from revseg.labels.masks import read_mask, write_mask
 from revseg.labels.palette import PASCAL_PALETTE
+from revseg.video.reading import Reading
 
 pytestmark = pytest.mark.slow
 
@@ -26,8 +27,8 @@ def compose(root: Path, folder: Path) -> None:
 
     Ids as in DAVIS 2017: the barrel 1, the other 2 where it hides the first.
     """
-    dataset = DavisDataset(root)
-    scene, other = (dataset.load(name, height=HEIGHT, max_frames=FRAMES) for name in ("barrel", "mirrored"))
+    dataset = DavisDataset(root, reading=Reading(max_frames=FRAMES))
+    scene, other = (dataset.load(name, height=HEIGHT) for name in ("barrel", "mirrored"))
     pasted = other.labels.roll(-SHIFT, dims=2) == 1
     volume = torch.where(pasted, other.volume.roll(-SHIFT, dims=3), scene.volume)
     labels = torch.where(pasted, OTHER, scene.labels)

@@ -26,6 +26,8 @@ class Command:
     """The function that is called with an instance of the dataclass, and with the names that were typed."""
     positional: str | None = None
     """The setting that a bare argument gives."""
+    several: str | None = None
+    """The setting that several bare arguments give, as a list."""
     folder: str | None = None
     """The setting that names the folder it writes to; in a sweep every job gets its own."""
     keeps_runs: bool = False

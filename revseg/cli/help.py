@@ -7,6 +7,7 @@ import inspect
 import json
 import textwrap
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from functools import cache
 from typing import Any
 
@@ -82,8 +83,11 @@ def paragraphs(text: str, indent: int) -> Iterator[str]:
 
 
 def documentation(owner: type) -> dict[str, str]:
-    """Name of a field -> the string that follows it in the source."""
-    return _documented(inspect.getfile(owner)).get(owner.__name__, {})
+    """Name of a field -> the string that follows it in the source, of the class itself or of one that it takes over."""
+    found: dict[str, str] = {}
+    for kind in filter(is_dataclass, reversed(owner.__mro__)):
+        found |= _documented(inspect.getfile(kind)).get(kind.__name__, {})
+    return found
 
 
 @cache

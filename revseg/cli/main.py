@@ -36,6 +36,7 @@ PREDICT = Command(
     schema="revseg.config:PredictConfig",
     function="revseg.predict:predict",
     positional="data.video",
+    several="data.videos",
     folder="output",
 )
 EVALUATE = Command("evaluate", schema="revseg.config:EvaluateConfig", function="revseg.evaluate:evaluate", folder="output")
@@ -119,7 +120,8 @@ def _start(command: Command, words: Words, traceback: bool) -> None:
     if flags.hydra_help or flags.shell_completion:
         _hydra(job, words.for_hydra(words.words))
         return
-    translation = Translation({leaf.key: leaf for leaf in leaves(command.settings())}, composition.groups, command.positional)
+    known = {leaf.key: leaf for leaf in leaves(command.settings())}
+    translation = Translation(known, composition.groups, command.positional, several=command.several)
     overrides = translation.overrides(words)
     if flags.help:
         print(usage(program(), command, composition, overrides=overrides))

@@ -2,6 +2,7 @@
 
     revseg-train experiment=davis training.steps=500      settings and groups
     revseg-predict "my video, take 2.mp4" data.height=96  a file; what follows -- is one in any case
+    revseg-predict a.mp4 b.mp4                            several files
     revseg-train -m training.steps=100,200                a sweep: values are Hydra's grammar
 
 The value of a setting that is text is taken up to the end of the argument: a file name needs no quotes beyond
@@ -85,15 +86,20 @@ class Translation:
     leaves: Mapping[str, Setting]
     groups: Mapping[str, list[str]]
     positional: str | None
+    several: str | None = None
+    """The setting for several bare words."""
 
     def overrides(self, words: Words) -> list[str]:
         """Raises ValueError for a word that is no setting of this command."""
         settings = [word for word in words.words if not self._is_file(word)]
         files = [word for word in words.words if self._is_file(word)]
-        if len(files) + len(words.files) > (1 if self.positional else 0):
+        count = len(files) + len(words.files)
+        if count > (1 if self.positional else 0) and not self.several:
             room = "give one, in quotes if its name has spaces" if self.positional else "settings are written key=value"
             raise ValueError(f"did not expect the arguments {', '.join(map(repr, [*files, *words.files]))}; {room}")
         found = [self.override(self._in_full(word), sweeps=words.sweeps) for word in settings]
+        if count > 1:
+            return [*found, f"{self.several}=[{','.join(map(quoted, [*files, *words.files]))}]"]
         found += [self._text(f"{self.positional}=", file, sweeps=words.sweeps) for file in files]
         return found + [self._text(f"{self.positional}=", file) for file in words.files]
 

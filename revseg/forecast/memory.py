@@ -5,7 +5,7 @@
     carrying, motion,
     smoothing
     training             all of these that stay, items made ahead, a step               ``revseg.network.memory``
-    inference            the same without items, a pass for each placement              ``revseg.segment.memory``
+    inference            the same without items, a pass for each placement              ``revseg.segmentation.memory``
     segmenting           frames on their way to masks
     writing              the encoder of the overlay                                     ``revseg.output.memory``
 
@@ -23,7 +23,7 @@ from revseg.forecast.outline import Outline, sees_evidence
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, forecast_training
 from revseg.output.memory import output_disk, writing_bytes
-from revseg.segment.memory import deciding_bytes, inference_bytes, summed_bytes
+from revseg.segmentation.memory import deciding_bytes, inference_bytes, summed_bytes
 from revseg.training.feed import items_bytes
 from revseg.video.memory import decoder_bytes, decoding_bytes
 

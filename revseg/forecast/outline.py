@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -24,7 +25,7 @@ from revseg.tasks.source import inputs_of, open_split, path_of
 from revseg.video.folder import image_files
 from revseg.video.frame import resized
 from revseg.video.memory import Footage
-from revseg.video.read import iterate_frames, opened, probe
+from revseg.video.read import Probe, native_frames, opened, probe
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,11 @@ def outline_of(config: TrainConfig, *, labels: bool) -> Outline | None:
     if data.video is not None and data.masks is None and not labels:
         return None  # the task says so
     path = path_of(data)
-    found = probe(path, data.axes, decoder=data.decoder)
+    found = probe(path, data.reading)
     if found.frames is None and not labels:
         return None
-    total = found.frames or _counted(path, data)
-    frames = min(total, data.max_frames or total)
+    names = _counted(path, data) if found.frames is None else _names(path, data, found)
+    frames = len(names)
     footage = Footage(frames, found.native_size, config.network.in_channels or found.channels)
     _, masks = inputs_of(data)
     if not labels or masks is None:
@@ -113,9 +114,8 @@ def outline_of(config: TrainConfig, *, labels: bool) -> Outline | None:
         return Outline(footage, assumed, known=len(assumed), classes=classes or 2, assumed=True)
     check_labels(masks)
     encoding = data.encoding or ("davis2017" if data.video is not None else f"davis{data.year}")
-    cut = frames == data.max_frames
     conventions = replace(data.conventions, encoding=encoding)
-    frames_there = Frames(path, _names(path, data, frames), found.native_size, cut=cut)
+    frames_there = Frames(path, names, found.native_size, total=found.frames)
     known, positions, _ = read_labels(masks, frames_there, conventions)
     chosen = range(len(positions)) if data.labelled_frames is None else evenly_spaced(len(positions), data.labelled_frames)
     needed = max(2, 1 + len(objects_in(known)))
@@ -126,25 +126,26 @@ def _of_dataset(config: TrainConfig) -> Outline:
     """The largest video of the training split, with all its masks; those that are made ready beside it are not counted."""
     data = config.data
     dataset = open_split(data, data.training_split)
-    sizes = {name: dataset.size(name, None, data.max_frames) for name in dataset.names}
+    sizes = {name: dataset.size(name, None) for name in dataset.names}
     frames, height, width = max(sizes.values(), key=prod)
     classes = config.network.classes or max(2, *(dataset.classes(name) for name in dataset.names))
     return Outline(Footage(frames, (height, width)), (), known=frames, classes=classes)
 
 
-def _names(path: Path, data: DataConfig, frames: int) -> tuple[str, ...]:
-    if (slices := opened(path, data.axes, data.scale)) is not None:
-        return slices.names[:frames]
+def _names(path: Path, data: DataConfig, found: Probe) -> tuple[str, ...]:
+    """Names of the frames that are read. Where a part is given in seconds and the frame rate varies, they are about those."""
+    assert found.frames is not None
+    places = data.part.positions(path, found.frames, 1 / found.frame_rate)
+    if (slices := opened(path, data.reading)) is not None:
+        return tuple(slices.names[place] for place in places)
     if path.is_dir():
-        return tuple(file.stem for file in image_files(path)[:frames])
-    return tuple(f"{number:05d}" for number in range(frames))
+        files = image_files(path)
+        return tuple(files[place].stem for place in places)
+    return tuple(f"{place:05d}" for place in places)
 
 
-def _counted(path: Path, data: DataConfig) -> int:
-    """Counts frames by decoding them, where the container does not say."""
+def _counted(path: Path, data: DataConfig) -> tuple[str, ...]:
+    """Names frames by decoding them, where the container does not say how many there are."""
     logging.getLogger("revseg").warning(f"{path} does not say how many frames it has: they are decoded to be counted")
-    frames = 0
-    for frames, _ in enumerate(iterate_frames(path, on_error=data.on_error, decoder=data.decoder), 1):
-        if frames == data.max_frames:
-            break
-    return frames
+    with closing(native_frames(path, data.reading)) as frames:
+        return tuple(frame.name for frame in frames)

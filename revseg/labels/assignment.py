@@ -32,12 +32,19 @@ def positions_of(masks: Sequence[Path], frames: Frames) -> dict[int, Path]:
     positions = {identity(name): position for position, name in enumerate(frames.names)}
     lost = {identity(name) for name in frames.lost}
     found: dict[int, Path] = {}
+    outside: list[str] = []
     keys = _numbers(masks, frames) if frames.numbered else by_name(masks)
     for key, path in keys.items():
         if key in positions:
             found[positions[key]] = path
-        elif key not in lost and not (frames.cut and _follows(key, frames)):
-            raise ValueError(_no_frame(path, frames) + _from_1(keys, frames))
+        elif key not in lost:
+            if not frames.left_out(key):
+                raise ValueError(_no_frame(path, frames) + _from_1(keys, frames))
+            outside.append(path.name)
+    if outside:
+        tell_once(
+            f"{some(outside)} not used: only the part of {frames.source} from {frames.names[0]} to {frames.names[-1]} is read"
+        )
     if any(not path.stem.isdecimal() for path in found.values()) and frames.numbered:
         position, path = next(iter(sorted(found.items())))
         told = f"{path.name} labels frame {frames.names[position]} of {frames.source}, counted from 0"
@@ -101,10 +108,10 @@ def _no_frame(path: Path, frames: Frames) -> str:
 
 def _from_1(keys: Iterable[Identity], frames: Frames) -> str:
     """What to add where masks were perhaps counted from 1."""
-    if not frames.numbered or frames.cut:
+    if not frames.numbered or frames.total is None:
         return ""
     numbers = [int(key[1]) for key in keys]
-    if 0 in numbers or max(numbers) != len(frames.names) + len(frames.lost):
+    if 0 in numbers or max(numbers) != frames.total:
         return ""
     return "; frames are counted from 0: where masks were counted from 1, as ffmpeg does, subtract 1 from all numbers"
 
@@ -128,10 +135,3 @@ def _none(folder: Path, frames: Frames, unused: list[str]) -> str:
     inner = next((path for path in sorted(folder.iterdir()) if path.is_dir() and mask_files(path)), None)
     remedy = f"save the mask of the first as {first}.png" if inner is None else f"there are some in {inner}: give that folder"
     return f"no labelled frame: {folder} has no PNG for any of the frames {first} to {last} of {frames.source}; {remedy}"
-
-
-def _follows(key: Identity, frames: Frames) -> bool:
-    """Whether a mask is that of a frame after the last that was read."""
-    if frames.numbered:
-        return key > identity(frames.names[-1])
-    return any(key == identity(path.stem) for path in visible(frames.source))

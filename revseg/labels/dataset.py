@@ -1,10 +1,8 @@
 """From folders, laid out as data/README.md says, to samples."""
 
 import difflib
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,9 +15,10 @@ from revseg.labels.masks import check_encoding, read_mask
 from revseg.labels.palette import VOID
 from revseg.labels.read import read_labels
 from revseg.labels.sample import Sample
-from revseg.video.folder import image_files
+from revseg.video.folder import FRAME_RATE, image_files
 from revseg.video.frame import resized
 from revseg.video.read import Video, probe, read_video
+from revseg.video.reading import WHOLE, Reading
 
 HOW_TO_GET = (
     "download DAVIS-2016 or DAVIS-2017 (480p) from https://davischallenge.org, unpack it, and set "
@@ -35,8 +34,8 @@ class DavisDataset:
         root/ImageSets/<year>/<split>.txt           one name a line
 
     split: a list in ImageSets, None: all sequences there are. year: 2016 or 2017, for the list and, unless
-    `encoding` is given, for the encoding of the masks. resolution: the folder in JPEGImages and Annotations. decoder: of the
-    videos (``read_video``).
+    `encoding` is given, for the encoding of the masks. resolution: the folder in JPEGImages and Annotations. reading: of each
+    video.
     """
 
     def __init__(
@@ -46,9 +45,9 @@ class DavisDataset:
         year: int = 2016,
         resolution: str = "480p",
         encoding: str | None = None,
-        decoder: str = "process",
+        reading: Reading = WHOLE,
     ) -> None:
-        self.root, self.year, self.resolution, self.decoder = Path(root), year, resolution, decoder
+        self.root, self.year, self.resolution, self.reading = Path(root), year, resolution, reading
         self.encoding = encoding or f"davis{year}"
         check_encoding(self.encoding)
         self.frames = self.root / "JPEGImages" / resolution
@@ -58,17 +57,16 @@ class DavisDataset:
                 raise ValueError(f"data folder {folder} does not exist: {HOW_TO_GET}")
         self.names = self._all() if split is None else self._split(split)
 
-    def size(self, name: str, height: int | None, max_frames: int | None) -> tuple[int, int, int]:
+    def size(self, name: str, height: int | None) -> tuple[int, int, int]:
         """(T, H, W) that `load` would give, without decoding more than a frame."""
         folder = self.frames / name
-        native = probe(folder, decoder=self.decoder).native_size
-        return min(len(image_files(folder)), max_frames or sys.maxsize), *resized(native, height)
+        frames = self.reading.part.count(len(image_files(folder)), 1 / FRAME_RATE)
+        return frames, *resized(probe(folder, self.reading).native_size, height)
 
-    def load(self, name: str, *, height: int | None = None, max_frames: int | None = None, show: bool = False) -> Sample:
+    def load(self, name: str, *, height: int | None = None, show: bool = False) -> Sample:
         """Returns a sequence, of the split or not, with all its masks. show: whether decoding has a bar."""
         source = self.folder_of(name)
-        video = read_video(source, height=height, max_frames=max_frames, show=show, decoder=self.decoder)
-        sample = _unlabelled(name, source, video, max_frames=max_frames)
+        sample = _unlabelled(name, source, read_video(source, height=height, reading=self.reading, show=show))
         return _with_labels(sample, self.annotations / name, Conventions(self.encoding))
 
     def classes(self, name: str) -> int:
@@ -100,12 +98,9 @@ def load_own(
     video: str | Path,
     masks: str | Path,
     encoding: str,
+    *,
     height: int | None = None,
-    max_frames: int | None = None,
-    on_error: str = "stop",
-    axes: str | None = None,
-    scale: Any = None,
-    decoder: str = "process",
+    reading: Reading = WHOLE,
     conventions: Conventions | None = None,
 ) -> Sample:
     """Returns a video or a volume (``read_video``), with labels of some of its frames (``read_labels``).
@@ -115,34 +110,14 @@ def load_own(
     """
     check_encoding(encoding)
     check_labels(Path(masks))
-    sample = load_unlabelled(
-        video, height=height, max_frames=max_frames, on_error=on_error, axes=axes, scale=scale, decoder=decoder
-    )
+    sample = load_unlabelled(video, height=height, reading=reading)
     return _with_labels(sample, Path(masks), replace(conventions or Conventions(), encoding=encoding))
 
 
-def load_unlabelled(
-    video: str | Path,
-    height: int | None = None,
-    max_frames: int | None = None,
-    on_error: str = "stop",
-    axes: str | None = None,
-    scale: Any = None,
-    decoder: str = "process",
-) -> Sample:
+def load_unlabelled(video: str | Path, *, height: int | None = None, reading: Reading = WHOLE) -> Sample:
     """Returns a video or a volume, with no label."""
     source = Path(video)
-    content = read_video(
-        source,
-        height=height,
-        max_frames=max_frames,
-        on_error=on_error,
-        show=True,
-        axes=axes,
-        scale=scale,
-        decoder=decoder,
-    )
-    return _unlabelled(source.stem, source, content, max_frames=max_frames)
+    return _unlabelled(source.stem, source, read_video(source, height=height, reading=reading, show=True))
 
 
 def evenly_spaced(frames: int, count: int) -> tuple[int, ...]:
@@ -170,7 +145,7 @@ def _with_labels(sample: Sample, masks: Path, conventions: Conventions) -> Sampl
     return replace(sample, masks=found.masks, labelled_frames=found.frames, object_names=found.names)
 
 
-def _unlabelled(name: str, source: Path, video: Video, max_frames: int | None) -> Sample:
+def _unlabelled(name: str, source: Path, video: Video) -> Sample:
     return Sample(
         name=name,
         volume=video.volume,
@@ -181,7 +156,8 @@ def _unlabelled(name: str, source: Path, video: Video, max_frames: int | None) -
         source=source,
         frame_names=video.names,
         lost_names=video.lost,
-        cut=len(video.names) == max_frames,
+        total=video.total,
+        begins=video.timestamps[0],
         scale=video.scale,
         sample_aspect_ratio=video.sample_aspect_ratio,
         sound=video.sound,
@@ -190,7 +166,7 @@ def _unlabelled(name: str, source: Path, video: Video, max_frames: int | None) -
 
 def frames_of(sample: Sample) -> Frames:
     """Returns what labels of a video have to fit."""
-    return Frames(sample.source, sample.frame_names, sample.native_size, lost=sample.lost_names, cut=sample.cut)
+    return Frames(sample.source, sample.frame_names, sample.native_size, lost=sample.lost_names, total=sample.total)
 
 
 def _suggest(name: str, there: list[str]) -> str:

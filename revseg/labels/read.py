@@ -132,8 +132,7 @@ def _frame_name(name: str, frames: Frames) -> str:
     plain = name.replace("\\", "/").rsplit("/", 1)[-1]
     if frames.numbered or not plain.isdecimal() or any(identity(plain) == identity(each) for each in frames.names):
         return plain
-    there = sorted([*frames.names, *frames.lost], key=identity)
-    return there[int(plain)] if int(plain) < len(there) else plain
+    return frames.there[int(plain)] if int(plain) < len(frames.there) else plain
 
 
 def _remarks(overlap: Overlap, document: Document) -> list[str]:

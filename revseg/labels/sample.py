@@ -38,8 +38,10 @@ class Sample:
     """What each of the T frames is called in the source, and so its mask: "00012"."""
     lost_names: tuple[str, ...] = ()
     """Names of frames that could not be decoded."""
-    cut: bool = False
-    """Whether the source may have more frames than were read."""
+    total: int | None = None
+    """How many frames the source has; None where reading ended before it."""
+    begins: Fraction = Fraction(0)
+    """Seconds from the first frame of the source to the first of these."""
     scale: Scale | None = None
     """How the values of a volume became bytes; None: they were bytes."""
     sample_aspect_ratio: Fraction = Fraction(1)

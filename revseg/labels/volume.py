@@ -14,7 +14,6 @@ from revseg.labels.frames import Frames
 from revseg.labels.palette import VOID
 from revseg.labels.suspicion import tell_suspicion
 from revseg.labels.values import is_soft
-from revseg.video.names import identity
 from revseg.video.slices import Slices, format_of, open_slices
 
 
@@ -52,18 +51,17 @@ def is_layer(slices: Slices) -> bool:
 def _rows(slices: Slices, frames: Frames) -> list[int]:
     """The slice of each frame; a frame that could not be decoded has a slice, too."""
     height, width, channels = slices.shape
-    names = sorted([*frames.names, *frames.lost], key=identity)
-    there = len(slices.names)
-    if channels != 1 or (height, width) != frames.native_size or there < len(names) or (there > len(names) and not frames.cut):
+    there, places = len(slices.names), frames.places
+    least = places[-1] + 1 if frames.count is None else frames.count
+    if channels != 1 or (height, width) != frames.native_size or there < least or there > (frames.count or there):
         shape = (there, height, width, channels)[: 3 if channels == 1 else 4]
         raise ValueError(
             f"volume of labels {slices.path} has shape {shape}, but {frames.source} is (T, H, W) = "
-            f"{(len(names), *frames.native_size)}: give a label for each of its voxels, 255 where it is unknown"
+            f"{(least, *frames.native_size)}: give a label for each of its voxels, 255 where it is unknown"
         )
     if slices.dtype.kind not in "bui":
         raise ValueError(f"volume of labels {slices.path} has values of type {slices.dtype}: save it as whole numbers")
-    position = {name: number for number, name in enumerate(names)}
-    return [position[name] for name in frames.names]
+    return list(places)
 
 
 def _labels(slices: Slices, row: int) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from revseg.output.album import Album
 from revseg.output.overlay import overlay
 from revseg.output.preview import Preview
 from revseg.output.source import Source
-from revseg.segment.segmenter import Segmented
+from revseg.segmentation.segmenter import Segmented
 from revseg.video.write import VideoWriter
 
 

@@ -31,7 +31,7 @@ from revseg.runs import lock
 from revseg.runs.atomic import make_folder, replacing, sync_files, sync_folder
 from revseg.runs.phases import phase
 from revseg.runs.provenance import digest_of
-from revseg.segment.segmenter import Segmented
+from revseg.segmentation.segmenter import Segmented
 from revseg.video.slices import format_of
 from revseg.video.stack import write_array, write_pages
 

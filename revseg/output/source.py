@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from revseg.labels.sample import Sample
 from revseg.video.read import iterate_frames
-from revseg.video.scale import Scale
+from revseg.video.reading import WHOLE, Reading
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,10 @@ class Source:
     frame_rate: Fraction
     names: Sequence[str]
     """Names of the frames, and so of their masks."""
-    on_error: str = "stop"
-    decoder: str = "process"
-    axes: str | None = None
-    scale: Scale | None = None
-    """How the values of a volume became bytes."""
+    reading: Reading = WHOLE
+    """How it was read, with the scale of a volume that was found."""
+    begins: Fraction = Fraction(0)
+    """Seconds from the first frame of the video to the first of these."""
     sample_aspect_ratio: Fraction = Fraction(1)
     """Width of a pixel as it is to be shown, for a height of 1."""
     sound: bool = False
@@ -37,18 +36,21 @@ class Source:
     """Hash of what is in it (``digest_of``), where it is known already."""
 
     @classmethod
-    def of(cls, video: Sample, **more: Any) -> Source:
-        """The source of a video that was read. more: on_error, axes, decoder, sha256."""
+    def of(cls, video: Sample, reading: Reading = WHOLE, *, sha256: str | None = None) -> Source:
+        """The source of a video that was read."""
         return cls(
             video.source,
             video.frame_rate,
             video.frame_names,
-            scale=video.scale,
+            reading=replace(reading, scale=video.scale),
+            begins=video.begins,
             sample_aspect_ratio=video.sample_aspect_ratio,
             sound=video.sound,
-            **more,
+            sha256=sha256,
         )
 
     def pictures(self) -> Generator[tuple[int, Fraction, NDArray[np.uint8]]]:
-        """Decodes it once more: index, seconds since the first, picture (H, W, 3) of each frame."""
-        return iterate_frames(self.path, on_error=self.on_error, axes=self.axes, scale=self.scale, decoder=self.decoder)
+        """Decodes it once more: index, seconds since the first of these, picture (H, W, 3) of each frame."""
+        with closing(iterate_frames(self.path, self.reading)) as frames:
+            for index, seconds, picture in frames:
+                yield index, seconds - self.begins, picture

@@ -81,12 +81,10 @@ class Film:
         self._file.close()
 
     def _decode(self) -> None:
-        data = self.data
         try:
-            given = {name: getattr(data, name) for name in ("on_error", "axes", "scale", "decoder")}
-            with closing(native_frames(self.path, **given)) as frames:
+            with closing(native_frames(self.path, self.data.reading)) as frames:
                 for frame in frames:
-                    if self._closed or len(self.names) == data.max_frames:
+                    if self._closed:
                         break
                     self._add(frame.name, np.ascontiguousarray(frame.pixels[..., ::-1]))
                     self.size = frame.native_size

@@ -13,7 +13,7 @@ from revseg.page.film import ACROSS, DOWN, Film
 from revseg.page.rounds import Rounds
 from revseg.page.snap import snapped
 from revseg.runs.folder import RunFolder
-from revseg.segment.expectation import least_sure
+from revseg.segmentation.expectation import least_sure
 
 FIRST = 5
 """Frames that are worth labelling before there is any mask."""

@@ -29,7 +29,7 @@ from revseg.network.network import RevSegNet
 from revseg.output.folder import check, write_prediction
 from revseg.output.source import Source
 from revseg.runs.phases import phase
-from revseg.segment.segmenter import Segmenter
+from revseg.segmentation.segmenter import Segmenter
 from revseg.tasks.config import DataConfig
 from revseg.tasks.measures import Measures, check_classes, measure, object_ids
 from revseg.tasks.pictures import pictures
@@ -103,7 +103,7 @@ class DatasetTask:
 
     def largest(self) -> tuple[Size, int]:
         """Returns the size of the video with most pixels; all of its frames are taken for labelled."""
-        sizes = (self.training.size(name, self.data.height, self.data.max_frames) for name in self.training.names)
+        sizes = (self.training.size(name, self.data.height) for name in self.training.names)
         size = max(sizes, key=prod)
         return size, size[0]
 
@@ -145,7 +145,7 @@ class DatasetTask:
 
     def load(self, dataset: DavisDataset, name: str) -> Observation:
         """Returns a video of a split with all its labels, and what moves in it for a network that sees evidence."""
-        video = dataset.load(name, height=self.data.height, max_frames=self.data.max_frames)
+        video = dataset.load(name, height=self.data.height)
         check_classes(video, self.classes)
         return Observation(video, seen=None if self.evidence.source == "none" else self._seen(dataset, video))
 
@@ -167,7 +167,7 @@ class DatasetTask:
     def _observed(self, dataset: DavisDataset, video: Sample) -> Observation:
         """The video at the height of its evidence, without labels, with its flow and what moves in it."""
         height = height_of_evidence(self.evidence, self.data.height, video.native_size[0])
-        fine = dataset.load(video.name, height=height, max_frames=self.data.max_frames).select([])
+        fine = dataset.load(video.name, height=height).select([])
         return observe(
             fine,
             height=self.data.height,
@@ -181,7 +181,7 @@ class DatasetTask:
     def _write(self, net: RevSegNet, observed: Observation, folder: Path) -> None:
         video = observed.video
         segmenter = Segmenter(observed, self.evidence)
-        write_prediction(segmenter.segment(net, self.placements), Source.of(video, decoder=self.data.decoder), folder, note={})
+        write_prediction(segmenter.segment(net, self.placements), Source.of(video, self.data.reading), folder, note={})
 
     def _scores(self, sample: Sample, folder: Path) -> dict[int, Score]:
         """Measures the masks in `folder` against the annotation, both at the video's own size."""

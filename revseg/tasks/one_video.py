@@ -24,8 +24,8 @@ from revseg.output.folder import Prediction, check, write_prediction
 from revseg.output.report import Frames
 from revseg.output.source import Source
 from revseg.runs.folder import RunFolder
-from revseg.segment.expectation import least_sure
-from revseg.segment.segmenter import Segmented, Segmenter
+from revseg.segmentation.expectation import least_sure
+from revseg.segmentation.segmenter import Segmented, Segmenter
 from revseg.tasks.config import DataConfig, GuidanceConfig
 from revseg.tasks.guidance import Guidance, shares_of
 from revseg.tasks.measures import (
@@ -43,6 +43,7 @@ from revseg.tasks.source import load_one, load_truth
 from revseg.tasks.vanishing import vanishing
 from revseg.training.item import Item
 from revseg.training.task import Evaluation, Result
+from revseg.video.reading import WHOLE, Reading
 from revseg.video.scale import Scale
 
 LOG = logging.getLogger("revseg")
@@ -73,9 +74,8 @@ class OneVideo:
     guidance: Guidance | None
     """For a network that sees evidence."""
     placements: int = 1
-    on_error: str = "stop"
-    axes: str | None = None
-    decoder: str = "process"
+    reading: Reading = WHOLE
+    """How the video is read once more, to draw masks on it."""
     sha256: str | None = None
     """Hash of the video (``digest_of``), where it is known."""
 
@@ -193,8 +193,10 @@ class OneVideo:
                 masks.append(resize_mask(frame.mask, video.height, video.width))
                 yield Segmented(self.objects.as_ids(frame.mask), frame.expected_J)
 
-        source = Source.of(video, on_error=self.on_error, axes=self.axes, decoder=self.decoder, sha256=self.sha256)
-        return masks, write_prediction(native(), source, folder, labelled=video.labelled_frames, note={"scale": video.scale})
+        source = Source.of(video, self.reading, sha256=self.sha256)
+        return masks, write_prediction(
+            native(), source, folder, labelled=video.labelled_frames, note={"scale": video.scale, **self.reading.told}
+        )
 
 
 def open_video(
@@ -251,9 +253,7 @@ def open_video(
         evidence=evidence,
         guidance=None if observation.seen is None else Guidance(observation, guidance, seed),
         placements=placements,
-        on_error=data.on_error,
-        axes=data.axes,
-        decoder=data.decoder,
+        reading=data.reading,
         sha256=sha256,
     )
 

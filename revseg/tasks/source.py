@@ -26,7 +26,7 @@ def open_split(config: DataConfig, split: str | None) -> DavisDataset:
             "how to get a dataset), or experiment=demo, which needs neither"
         )
     return DavisDataset(
-        config.root, split, config.year, resolution=config.resolution, encoding=config.encoding, decoder=config.decoder
+        config.root, split, config.year, resolution=config.resolution, encoding=config.encoding, reading=config.reading
     )
 
 
@@ -39,21 +39,17 @@ def load_one(config: DataConfig, run_dir: Path, height: Height) -> Sample:
     if config.video is None:
         dataset = open_split(config, None)
         name = _sequence(config)
-        native, _ = probe(dataset.folder_of(name), decoder=config.decoder).native_size
-        return dataset.load(name, height=height(native), max_frames=config.max_frames, show=True)
+        native, _ = probe(dataset.folder_of(name), config.reading).native_size
+        return dataset.load(name, height=height(native), show=True)
     if config.masks is None:
         raise ValueError(f"data.masks is not set; give the folder with the masks of some frames of {config.video}")
-    native, _ = probe(config.video, config.axes, decoder=config.decoder).native_size
+    native, _ = probe(config.video, config.reading).native_size
     return load_own(
         config.video,
         config.masks,
         config.encoding or "davis2017",
         height=height(native),
-        max_frames=config.max_frames,
-        on_error=config.on_error,
-        axes=config.axes,
-        scale=config.scale,
-        decoder=config.decoder,
+        reading=config.reading,
         conventions=config.conventions,
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 from revseg.video.file import decode_file, facts_of_file
 from revseg.video.folder import FRAME_RATE, decode_folder, image_files
 from revseg.video.frame import Facts, Frame, Losses
+from revseg.video.part import Part
 
 STACKS = (".tif", ".tiff", ".webp")
 
@@ -19,19 +20,30 @@ class Decoded:
 
     facts: Facts
     frames: Generator[Frame]
-    """In order; decoded as they are asked for. The pixels of one are there until the next one is asked for: copy what is kept."""
+    """Those of the part in order, decoded as they are asked for. The pixels of one are there until the next one is asked for:
+    copy what is kept."""
 
 
-def decode(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
-    """Opens a video. height: of the frames, None: the video's own. threads: None: one per core."""
+def decode(
+    path: Path,
+    part: Part,
+    *,
+    height: int | None,
+    losses: Losses,
+    threads: int | None,
+    passed: Callable[[], None] = lambda: None,
+) -> Decoded:
+    """Opens a part of a video. height: of the frames, None: the video's own. threads: None: one per core. passed: is called for
+    each frame that is read on the way to the part."""
     if path.is_dir():
         facts = Facts(FRAME_RATE, len(image_files(path)))
-        return Decoded(facts, decode_folder(path, height=height, losses=losses, threads=threads))
+        return Decoded(facts, decode_folder(path, part, height=height, losses=losses, threads=threads))
     if is_stack(path):
         from revseg.video.stack import decode_stack, frame_rate_of  # only here: it loads OpenCV
 
-        return Decoded(Facts(frame_rate_of(path), None), decode_stack(path, height=height, losses=losses, threads=threads))
-    return Decoded(facts_of_file(path), decode_file(path, height=height, losses=losses, threads=threads))
+        return Decoded(Facts(frame_rate_of(path), None), decode_stack(path, part, height=height, losses=losses, threads=threads))
+    frames = decode_file(path, part, height=height, losses=losses, threads=threads, passed=passed)
+    return Decoded(facts_of_file(path), frames)
 
 
 def is_stack(path: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # settings are checked before a library that decodes is loaded
     from revseg.video.decode import Decoded
     from revseg.video.frame import Losses
+    from revseg.video.reading import Reading
 
 DECODERS = ("process", "inline")
 
@@ -19,13 +20,12 @@ def check_decoder(name: str) -> None:
         raise ValueError(f"data.decoder is {name}; choose {' or '.join(DECODERS)}")
 
 
-def open_video(path: Path, *, height: int | None, losses: Losses, threads: int | None, decoder: str) -> Decoded:
-    """Opens a video. decoder: where it is decoded; systems without fork decode inline."""
-    check_decoder(decoder)
-    if decoder == "inline" or not hasattr(os, "fork"):
+def open_video(path: Path, reading: Reading, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
+    """Opens a video where its reading says; systems without fork decode inline."""
+    if reading.decoder == "inline" or not hasattr(os, "fork"):
         from revseg.video.decode import decode
 
-        return decode(path, height=height, losses=losses, threads=threads)
+        return decode(path, reading.part, height=height, losses=losses, threads=threads)
     from revseg.video.process import decode_apart  # only here: systems without fork cannot load it
 
-    return decode_apart(path, height=height, losses=losses, threads=threads)
+    return decode_apart(path, reading, height=height, losses=losses, threads=threads)

@@ -1,8 +1,11 @@
 """Decodes a video file: any container, codec and pixel format that FFmpeg reads."""
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from fractions import Fraction
+from functools import partial
+from itertools import dropwhile
 from pathlib import Path
 
 import av
@@ -12,8 +15,10 @@ from av.video.stream import VideoStream
 
 from revseg.video.convert import Picture, sample_aspect_ratio
 from revseg.video.crop import crop_of
+from revseg.video.entry import Entry, Unexpected, entry_of
 from revseg.video.frame import Facts, Frame, Losses, check_pixels
-from revseg.video.numbering import numbered
+from revseg.video.numbering import Numbered, numbered
+from revseg.video.part import Part, Selection
 from revseg.video.transport import incomplete_frames
 
 DEFAULT = 5_000_000
@@ -65,8 +70,33 @@ def facts_of_file(path: Path) -> Facts:
         return Facts(frame_rate(stream), stream.frames or None, sound=bool(container.streams.audio))
 
 
-def decode_file(path: Path, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
-    """Yields frames in order of time, resized and turned upright."""
+def decode_file(
+    path: Path, part: Part, *, height: int | None, losses: Losses, threads: int | None, passed: Callable[[], None]
+) -> Generator[Frame]:
+    """Yields the frames of a part in order of time, resized and turned upright. passed: see ``decode``."""
+    decoded = partial(_decode, path, part, height=height, losses=losses, threads=threads, passed=passed)
+    with open_file(path) as container:
+        stream = video_stream(container, path)
+        entry = entry_of(container.demux(stream), stream, part.start, passed=passed) if part.start else None
+    if entry is not None:
+        with suppress(Unexpected):
+            yield from decoded(entry=entry)
+            return
+    yield from decoded(entry=None)
+
+
+def _decode(
+    path: Path,
+    part: Part,
+    *,
+    entry: Entry | None,
+    height: int | None,
+    losses: Losses,
+    threads: int | None,
+    passed: Callable[[], None],
+) -> Generator[Frame]:
+    """Decodes from the key frame of an entry on, or from the first frame."""
+    selection = Selection(part)
     with open_file(path) as container:
         stream = video_stream(container, path)
         context = stream.codec_context
@@ -78,9 +108,23 @@ def decode_file(path: Path, height: int | None, losses: Losses, threads: int | N
         check_pixels(path, stream.width, stream.height)
         crop = crop_of(path, container.format.name, index=container.streams.video.index(stream))
         picture, clock = Picture(height, sample_aspect_ratio(stream), crop), _Clock(1 / frame_rate(stream))
-        packets = container.demux(stream)
-        for number, section, frame in numbered(packets, losses, _incomplete(stream, path)):
+        frames = numbered(
+            _packets(container, stream, entry),
+            losses,
+            incomplete=_incomplete(stream, path),
+            missed=selection.misses,
+            first=0 if entry is None else entry.number,
+        )
+        if entry is not None:
+            clock.begin(entry, stream)
+            frames = _checked(frames, entry)
+        for number, section, frame in frames:
             time = clock.time(frame, section)
+            if selection.ends(number, time):
+                break
+            if not selection.takes(number, time):
+                passed()
+                continue
             pixels = picture.pixels(frame)
             yield Frame(
                 f"{number:05d}",
@@ -89,8 +133,29 @@ def decode_file(path: Path, height: int | None, losses: Losses, threads: int | N
                 native_size=picture.native_size,
                 sample_aspect_ratio=picture.sample_aspect_ratio,
             )
-        if max(clock.end, clock.last + clock.usual) < 0.95 * _promised_seconds(stream) - 0.5:
+            if selection.ends_after(number):
+                return
+        if losses.total is not None and max(clock.end, clock.last + clock.usual) < 0.95 * _promised_seconds(stream) - 0.5:
             losses.cut(f", its video ends after {float(clock.last):.1f} s")
+        if losses.total != 0 and not losses.names:  # of a video without any frame, who asked for it says so
+            selection.check(path, losses.total, clock.last + clock.usual)
+
+
+def _packets(container: InputContainer, stream: VideoStream, entry: Entry | None) -> Iterator[av.Packet]:
+    if entry is None:
+        return container.demux(stream)
+    container.seek(entry.expected[0], stream=stream)
+    return dropwhile(lambda packet: packet.pts != entry.expected[0], container.demux(stream))
+
+
+def _checked(frames: Iterator[Numbered], entry: Entry) -> Iterator[Numbered]:
+    """Raises Unexpected where other frames come out than an entry says, until the first of the part has come."""
+    for stamp in entry.expected:
+        found = next(frames, None)
+        if found is None or found[2].pts != stamp or found[2].is_corrupt:
+            raise Unexpected
+        yield found
+    yield from frames
 
 
 def _incomplete(stream: VideoStream, path: Path) -> Callable[[av.Packet], bool]:
@@ -131,6 +196,12 @@ class _Clock:
         self.section = 0
         self.end = Fraction(0)
         """When the last frame ends, by the clock of the file."""
+
+    def begin(self, entry: Entry, stream: VideoStream) -> None:
+        """Begins with the key frame of an entry."""
+        assert stream.time_base is not None
+        self.first = entry.first * stream.time_base
+        self.last = (entry.expected[0] - entry.first) * stream.time_base - self.usual
 
     def time(self, frame: av.VideoFrame, section: int) -> Fraction:
         """Returns when a frame is shown. section: another one has a clock that began anew."""

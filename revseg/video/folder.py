@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from revseg.video.frame import Frame, Losses, resized
 from revseg.video.names import identity, kind, ordered, tell_once
+from revseg.video.part import Part
 from revseg.video.pixels import rgb
 
 FRAME_RATE = Fraction(24)
@@ -53,17 +54,19 @@ def some(names: list[str]) -> str:
     return f"{listed} {'is' if len(names) == 1 else 'are'}"
 
 
-def decode_folder(folder: Path, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
+def decode_folder(folder: Path, part: Part, *, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
     """Yields frames in order, read ahead by a few threads; all must have the size of the first."""
     files, size = image_files(folder), None
+    losses.total = len(files)
+    places = part.positions(folder, len(files), 1 / FRAME_RATE)
     threads = threads or min(8, os.cpu_count() or 1)
     ahead = threads + 1  # bounded: frames that nobody has asked for yet take memory
     with ThreadPoolExecutor(threads) as pool:
-        waiting = deque(pool.submit(_read, path, height) for path in files[:ahead])
-        for index, path in enumerate(files):
-            image = waiting.popleft().result()
-            if index + ahead < len(files):
-                waiting.append(pool.submit(_read, files[index + ahead], height))
+        waiting = deque(pool.submit(_read, files[place], height) for place in places[:ahead])
+        for index, place in enumerate(places):
+            path, image = files[place], waiting.popleft().result()
+            if index + ahead < len(places):
+                waiting.append(pool.submit(_read, files[places[index + ahead]], height))
             if image is None:
                 losses.add(path.stem)
                 continue
@@ -74,7 +77,7 @@ def decode_folder(folder: Path, height: int | None, losses: Losses, threads: int
                     f"frame {path} is {native_size[1]} x {native_size[0]} pixels, but those before it are "
                     f"{size[1]} x {size[0]}: give all frames of a folder one size"
                 )
-            yield Frame(path.stem, time=index / FRAME_RATE, pixels=pixels, native_size=native_size)
+            yield Frame(path.stem, time=place / FRAME_RATE, pixels=pixels, native_size=native_size)
 
 
 def _read(path: Path, height: int | None) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:

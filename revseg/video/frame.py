@@ -42,12 +42,14 @@ class Facts:
 
 @dataclass
 class Losses:
-    """Frames of a video that cannot be decoded."""
+    """Frames of a video, or of the part of it that is read, that cannot be decoded."""
 
     path: Path
     on_error: str
     """stop: the first one raises ValueError; skip: they are left out, with a warning."""
     names: list[str] = field(default_factory=list)
+    total: int | None = None
+    """How many frames the whole video has, these too; None as long as its end was not seen."""
 
     def __post_init__(self) -> None:
         if self.on_error not in ("stop", "skip"):

@@ -10,19 +10,35 @@ from revseg.video.frame import Losses
 Packets = Iterator[av.Packet]
 Place = tuple[int, int]
 """Where a frame is shown: the section of the file, and its time there. A section begins where the clock of the file restarts."""
+Numbered = tuple[int, int, av.VideoFrame]
+"""The number of a frame, its section, and the frame."""
 
 
 def numbered(
-    packets: Packets, losses: Losses, incomplete: Callable[[av.Packet], bool]
-) -> Iterator[tuple[int, int, av.VideoFrame]]:
-    """Yields (number, section, frame). incomplete: tells of a packet whether a part of it is missing.
+    packets: Packets,
+    losses: Losses,
+    *,
+    incomplete: Callable[[av.Packet], bool],
+    missed: Callable[[int], bool],
+    first: int = 0,
+) -> Iterator[Numbered]:
+    """Yields (number, section, frame). incomplete: tells of a packet whether a part of it is missing. missed: tells of the number
+    of a frame that is lost whether anybody asks for it. first: number of the first frame.
 
     Threads report an error some packets late. But frames come out in order of time: after an error, a frame that
     did not come out is lost as soon as a later frame comes out; without an error, it was not meant to be shown.
     If a lost frame comes out after all, out of order, it stays lost.
     """
+
+    def lose(number: int, count: int) -> int:
+        """Records `count` lost frames, the first with this number; returns the next number."""
+        for each in range(number, number + count):
+            if missed(each):
+                losses.add(f"{each:05d}")
+        return number + count
+
     decoding = _Decoding(packets, incomplete)
-    number, errors, lost = 0, 0, set[Place]()
+    number, errors, lost = first, 0, set[Place]()
     while (step := decoding.step()) is not None:
         frames, failed = step
         errors += failed
@@ -34,22 +50,16 @@ def numbered(
             late = decoding.overtaken(place)
             if decoding.damaged:
                 lost |= late
-                number = _lose(losses, number, errors if place is None else len(late))
+                number = lose(number, errors if place is None else len(late))
             errors = 0
             if frame.is_corrupt:
-                number = _lose(losses, number, 1)
+                number = lose(number, 1)
             else:
                 yield number, section, frame
                 number += 1
     if decoding.damaged:
-        _lose(losses, number, len(decoding.sent) or errors)
-
-
-def _lose(losses: Losses, number: int, count: int) -> int:
-    """Records `count` lost frames, the first with this number; returns the next number."""
-    for lost in range(number, number + count):
-        losses.add(f"{lost:05d}")
-    return number + count
+        number = lose(number, len(decoding.sent) or errors)
+    losses.total = number
 
 
 class _Decoding:

@@ -26,6 +26,7 @@ import numpy as np
 
 from revseg.video.decode import Decoded
 from revseg.video.frame import MOST_PIXELS, Facts, Frame, Losses
+from revseg.video.reading import Reading
 from revseg.video.worker import LONGEST_LINE, OUT_OF_MEMORY, SLOTS
 
 MEMORY = 4 << 30
@@ -42,11 +43,11 @@ NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 """Sends what nobody reads any more without SIGPIPE, which ends a command (`| head`)."""
 
 
-def decode_apart(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
+def decode_apart(path: Path, reading: Reading, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
     """Opens a video in a process of its own. It ends with the iterator of frames."""
     job = _Job(path, losses)
     try:
-        job.start(height, threads)
+        job.start(reading, height, threads)
         facts = job.next()["facts"]
         frames = facts["frames"]
         count = frames if isinstance(frames, int) and frames > 0 else None
@@ -76,13 +77,14 @@ class _Job:
             theirs.close()
         self.lines = self.channel.makefile("rb")
 
-    def start(self, height: int | None, threads: int | None) -> None:
+    def start(self, reading: Reading, height: int | None, threads: int | None) -> None:
         """Tells the worker what to do."""
         paths = {"path": os.fsencode(self.path).hex(), "folder": os.fsencode(Path.cwd()).hex()}
         settings = {"height": height, "threads": threads, "on_error": self.losses.on_error}
+        part = {"part": [reading.start, reading.end, reading.every, reading.max_frames]}
         limits = {"shared": SLOTS * ROOM, "memory": MEMORY, "seconds": SECONDS}
         self.channel.settimeout(PATIENCE)
-        self.channel.sendall(json.dumps(paths | settings | limits).encode() + b"\n", NO_SIGNAL)
+        self.channel.sendall(json.dumps(paths | settings | part | limits).encode() + b"\n", NO_SIGNAL)
 
     def frames(self) -> Generator[Frame]:
         """Yields the frames. The worker ends with it, also where not all are asked for."""
@@ -96,6 +98,8 @@ class _Job:
                 with suppress(OSError):  # it has decoded all, and ended
                     self.channel.sendall(b"\0", NO_SIGNAL)  # the slot is free
             self._lose(message["end"]["lost"])
+            total = message["end"]["total"]
+            self.losses.total = total if isinstance(total, int) and total >= 0 else None
         except (KeyError, TypeError, OverflowError) as error:
             raise self.nonsense() from error
         finally:
@@ -113,6 +117,8 @@ class _Job:
             except OSError:
                 line = b""
             message: dict[str, Any] = self._read(line) if line else {"exit": 1}
+            if "passed" in message:
+                continue
             if "log" in message:
                 _tell_once(int(message["log"]["level"]), str(message["log"]["text"]))
             elif "error" in message:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +19,9 @@ from revseg.video.decode import Decoded
 from revseg.video.decoder import open_video
 from revseg.video.frame import Frame, Losses, resized
 from revseg.video.pages import Pages
+from revseg.video.part import Part
 from revseg.video.picture import picture_of
+from revseg.video.reading import WHOLE, Reading
 from revseg.video.resize import resize_picture
 from revseg.video.scale import Scale, scale_of, sentence, to_bytes
 from revseg.video.slices import Slices, format_of, open_slices
@@ -41,11 +41,13 @@ class Video:
     native_size: tuple[int, int]
     """(H, W) as the video is shown, before resizing."""
     timestamps: tuple[Fraction, ...]
-    """Seconds since the first frame for each of the T frames, increasing."""
+    """Seconds since the first frame of the whole video for each of the T frames, increasing."""
     names: tuple[str, ...]
     """Names of the T frames and of their masks: the file's name in a folder, else the number: "00012"."""
     lost: tuple[str, ...] = ()
     """Names of the frames that were left out because they could not be decoded."""
+    total: int | None = None
+    """How many frames the whole video has, those too; None where reading ended before it."""
     scale: Scale | None = None
     """How the values of a volume became bytes; None: they were bytes."""
     sample_aspect_ratio: Fraction = Fraction(1)
@@ -70,44 +72,32 @@ class Probe:
 
 
 def read_video(
-    path: str | Path,
-    *,
-    height: int | None = None,
-    max_frames: int | None = None,
-    on_error: str = "stop",
-    threads: int | None = None,
-    show: bool = False,
-    axes: str | None = None,
-    scale: Any = None,
-    decoder: str = "process",
+    path: str | Path, *, height: int | None = None, reading: Reading = WHOLE, threads: int | None = None, show: bool = False
 ) -> Video:
     """Reads a video file, a folder of JPEG or PNG frames, or a volume (``slices``), as one volume of bytes.
 
     height: height of the volume, None: the video's own; the width follows. Frames are resized, by averaging, as they
-    are decoded: only a few are ever in memory at their own size. max_frames: only the first ones, None: all.
-    on_error: at a frame that cannot be decoded, "stop" raises ValueError and "skip" leaves it out.
+    are decoded: only a few are ever in memory at their own size. reading: which frames, and what at one that cannot be decoded.
     threads: for decoding, None: one per core. show: whether it is a phase of its own, with a bar.
-    axes: of .npy arrays, "CTHW"; None: THW or THWC. scale: how values become bytes (``scale``), None: by their own range.
-    decoder: where videos are decoded (``decoder``): "process" or "inline".
     """
-    for name, value in (("height", height), ("max_frames", max_frames)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} is {value}: give 1 or more, or none for all there is")
-    path, pile = Path(path), _Pile()
-    losses, slices = Losses(path, on_error), opened(path, axes, scale)
+    if height is not None and height < 1:
+        raise ValueError(f"height is {height}: give 1 or more, or none for all there is")
+    path, pile, part = Path(path), _Pile(), reading.part
+    losses, slices = Losses(path, reading.on_error), opened(path, reading)
     names, times, native_size, ratio, sound = [], [], (0, 0), Fraction(1), False
     if slices is None:
-        decoded, used = open_video(path, height=height, losses=losses, threads=threads, decoder=decoder), None
-        rate, promised, sound = decoded.facts.frame_rate, decoded.facts.frames or max_frames, decoded.facts.sound
-        total = promised and min(promised, max_frames or promised)
+        decoded, used = open_video(path, reading, height=height, losses=losses, threads=threads), None
+        facts = decoded.facts
+        rate, sound = facts.frame_rate, facts.sound
+        total = part.count(facts.frames, 1 / rate) if facts.frames else reading.max_frames
         frames = _frames(decoded, losses)
     else:
-        count = min(len(slices.names), max_frames or len(slices.names))
-        total, used, rate = count, scale_of(slices, count, given=scale), VOLUME_RATE
+        places, losses.total, rate = _places(slices, part), len(slices.names), VOLUME_RATE
+        total, used = len(places), scale_of(slices, places, given=reading.scale)
         logging.getLogger(__name__).info(sentence(slices, used))
-        frames = _decode(slices, used, height)
+        frames = _decode(slices, places, scale=used, height=height)
     with phase("decoding", total=total) if show else nullcontext() as bar, closing(frames):
-        for frame in islice(frames, max_frames):
+        for frame in frames:
             pile.add(frame.pixels)
             names.append(frame.name)
             times.append(frame.time)
@@ -118,11 +108,12 @@ def read_video(
         raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
     return Video(
         pile.volume(),
-        frame_rate=rate,
+        frame_rate=part.frame_rate(rate),
         native_size=native_size,
         timestamps=tuple(times),
         names=tuple(names),
         lost=tuple(losses.names),
+        total=losses.total,
         scale=used,
         sample_aspect_ratio=ratio,
         sound=sound,
@@ -130,48 +121,35 @@ def read_video(
 
 
 def iterate_frames(
-    path: str | Path,
-    *,
-    on_error: str = "stop",
-    threads: int | None = None,
-    axes: str | None = None,
-    scale: Any = None,
-    decoder: str = "process",
+    path: str | Path, reading: Reading = WHOLE, *, threads: int | None = None
 ) -> Generator[tuple[int, Fraction, NDArray[np.uint8]]]:
-    """Yields (index, seconds since the first, picture (H, W, 3) at native size) of each frame. axes, scale: of a volume."""
-    given = {"on_error": on_error, "threads": threads, "axes": axes, "scale": scale, "decoder": decoder}
-    with closing(native_frames(path, **given)) as frames:
+    """Yields (index, seconds since the first of the video, picture (H, W, 3) at native size) of each frame."""
+    with closing(native_frames(path, reading, threads=threads)) as frames:
         for index, frame in enumerate(frames):
             yield index, frame.time, frame.pixels.copy()
 
 
-def native_frames(
-    path: str | Path,
-    *,
-    on_error: str = "stop",
-    threads: int | None = None,
-    axes: str | None = None,
-    scale: Any = None,
-    decoder: str = "process",
-) -> Generator[Frame]:
+def native_frames(path: str | Path, reading: Reading = WHOLE, *, threads: int | None = None) -> Generator[Frame]:
     """Yields the frames as pictures (H, W, 3) at native size. The pixels of one are there until the next one is asked for."""
-    path, slices = Path(path), opened(Path(path), axes, scale)
-    if slices is not None:
-        used = scale_of(slices, len(slices.names), given=scale)
-        for frame in _decode(slices, used, height=None):
+    path = Path(path)
+    if (slices := opened(path, reading)) is not None:
+        places = _places(slices, reading.part)
+        used = scale_of(slices, places, given=reading.scale)
+        for frame in _decode(slices, places, scale=used, height=None):
             yield frame._replace(pixels=picture_of(list(np.moveaxis(frame.pixels, -1, 0))))
         return
-    losses = Losses(path, on_error)
-    yield from _frames(open_video(path, height=None, losses=losses, threads=threads, decoder=decoder), losses)
+    losses = Losses(path, reading.on_error)
+    yield from _frames(open_video(path, reading, height=None, losses=losses, threads=threads), losses)
 
 
-def probe(path: str | Path, axes: str | None = None, *, decoder: str = "process") -> Probe:
-    """Returns size, channels and frame rate, from the first frame that can be decoded. axes: of .npy arrays."""
+def probe(path: str | Path, reading: Reading = WHOLE) -> Probe:
+    """Returns size, channels and frame rate, from the first frame that can be decoded; of the whole video."""
     path = Path(path)
-    if (slices := opened(path, axes)) is not None:
+    if (slices := opened(path, reading)) is not None:
         height, width, channels = slices.shape
         return Probe((height, width), VOLUME_RATE, channels, frames=len(slices.names))
-    decoded = open_video(path, height=None, losses=Losses(path, "skip"), threads=None, decoder=decoder)
+    first = Reading(on_error="skip", decoder=reading.decoder)
+    decoded = open_video(path, first, height=None, losses=Losses(path, first.on_error), threads=None)
     with closing(decoded.frames) as frames:
         for frame in frames:
             ratio, sound = frame.sample_aspect_ratio, decoded.facts.sound
@@ -180,26 +158,31 @@ def probe(path: str | Path, axes: str | None = None, *, decoder: str = "process"
     raise ValueError(f"no frame of {path} can be decoded: give a video with at least one frame")
 
 
-def opened(path: Path, axes: str | None = None, scale: Any = None) -> Slices | None:
+def opened(path: Path, reading: Reading = WHOLE) -> Slices | None:
     """Returns a volume; None for videos and pictures, which are RGB and have neither axes nor a scale."""
     kind = format_of(path)
     if kind == "npy" or (kind == "tif" and (path.is_dir() or Pages(path).deep)):
-        return open_slices(path, axes)
-    for name, value in (("axes", axes), ("scale", scale)):
+        return open_slices(path, reading.axes)
+    for name, value in (("axes", reading.axes), ("scale", reading.scale)):
         if value is not None:
             raise ValueError(f"data.{name} is about arrays and TIFF files of more than 8 bits: leave it out for {path}")
     return None
 
 
-def _decode(slices: Slices, scale: Scale | None, height: int | None) -> Generator[Frame]:
-    """Yields the slices of a volume as bytes, one in memory at a time."""
+def _places(slices: Slices, part: Part) -> list[int]:
+    """Returns which slices belong to a part."""
+    return part.positions(slices.path, len(slices.names), 1 / VOLUME_RATE)
+
+
+def _decode(slices: Slices, places: Sequence[int], *, scale: Scale | None, height: int | None) -> Generator[Frame]:
+    """Yields slices of a volume as bytes, one in memory at a time."""
     native_size = slices.shape[:2]
     size = resized(native_size, height)
-    for index, name in enumerate(slices.names):
-        pixels = to_bytes(slices.read(index), scale)
+    for place in places:
+        pixels = to_bytes(slices.read(place), scale)
         yield Frame(
-            name,
-            time=index / VOLUME_RATE,
+            slices.names[place],
+            time=place / VOLUME_RATE,
             pixels=pixels if size == native_size else resize_picture(pixels, size),
             native_size=native_size,
         )

@@ -25,8 +25,8 @@ SAMPLES = 1 << 20
 """Pixels that percentiles are found from, at most: their error is then far below a byte."""
 
 
-def scale_of(slices: Slices, frames: int, given: Any = None) -> Scale | None:
-    """Returns the scale of a volume's first frames; None for bytes, which stay as they are.
+def scale_of(slices: Slices, frames: Sequence[int], given: Any = None) -> Scale | None:
+    """Returns the scale of some of a volume's frames; None for bytes, which stay as they are.
 
     given: (low, high) for all channels, or such a pair for each; None: found from the values.
     """
@@ -35,10 +35,10 @@ def scale_of(slices: Slices, frames: int, given: Any = None) -> Scale | None:
     if slices.dtype == np.uint8:
         return None
     height, width, channels = slices.shape
-    each = max(1, min(height * width, SAMPLES // frames))
+    each = max(1, min(height * width, SAMPLES // len(frames)))
     random = np.random.default_rng(0)  # a regular grid could follow a pattern of the data
     found = []
-    for frame in range(frames):
+    for frame in frames:
         pixels = slices.read(frame).reshape(-1, channels)
         found.append(pixels if each == len(pixels) else pixels[random.integers(0, len(pixels), each)])
     values = np.concatenate(found).astype(np.float64)

@@ -54,6 +54,11 @@ def format_of(path: Path) -> str | None:
     return {".npy": "npy", ".tif": "tif", ".tiff": "tif"}.get(path.suffix.lower())
 
 
+def frame_files(folder: Path) -> list[Path]:
+    """Returns the files of a folder's frames in order, pictures or slices."""
+    return in_order(folder, {"npy": ARRAY, "tif": TIFF, None: SUFFIXES}[format_of(folder)])
+
+
 def open_slices(path: Path, axes: str | None = None, *, labels: bool = False) -> Slices:
     """Opens a volume. labels: TIFF pages are numbers, not pictures. Raises ValueError in one sentence for what is none."""
     if format_of(path) == "npy":

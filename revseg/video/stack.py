@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from revseg.video.frame import Frame, Losses, resized
 from revseg.video.pages import PICTURES
+from revseg.video.part import Part
 from revseg.video.pixels import rgb
 from revseg.video.resize import resize_picture
 
@@ -19,11 +20,13 @@ FRAME_RATE = Fraction(25)
 """Rate of a stack that has no times of its own."""
 
 
-def decode_stack(path: Path, *, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
+def decode_stack(path: Path, part: Part, *, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
     """Yields the frames in order, all of the size of the first. threads: not used: one file is one stream."""
     step, size = 1 / frame_rate_of(path), None
     with Image.open(path) as image:
-        for index, picture in enumerate(_pictures(image, path, losses)):
+        losses.total = getattr(image, "n_frames", 1)
+        places = part.positions(path, losses.total, step)
+        for index, picture in _pictures(image, path, places=places, losses=losses):
             size = size or picture.shape[:2]
             if picture.shape[:2] != size:
                 raise ValueError(f"frame {index} of {path} has another size than those before: give all frames one size")
@@ -46,16 +49,18 @@ def frame_rate_of(path: Path) -> Fraction:
     return Fraction(1000) / Fraction(milliseconds).limit_denominator(1000) if milliseconds else FRAME_RATE
 
 
-def _pictures(image: Image.Image, path: Path, losses: Losses) -> Iterator[NDArray[np.uint8]]:
-    """Yields (H, W, 3) uint8 as long as they can be decoded; what is missing then is the end."""
-    count = 0
+def _pictures(
+    image: Image.Image, path: Path, *, places: Sequence[int], losses: Losses
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yields the place and (H, W, 3) uint8 of frames as long as they can be decoded; what is missing then is the end."""
+    place = 0
     try:
-        for count in range(getattr(image, "n_frames", 1)):
-            image.seek(count)
+        for place in places:
+            image.seek(place)
             image.load()
-            yield np.asarray(rgb(image, path))
+            yield place, np.asarray(rgb(image, path))
     except (OSError, SyntaxError, EOFError) as error:
-        losses.cut(f", its frame {count} cannot be decoded ({error})")
+        losses.cut(f", its frame {place} cannot be decoded ({error})")
 
 
 def write_array(path: Path, slices: Iterable[NDArray[np.uint8]], count: int) -> None:

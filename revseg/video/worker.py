@@ -5,6 +5,7 @@ and memory that is shared with who asked. The worker reads its job from the chan
 
     {"facts": {...}}        first
     {"frame": {...}}        a frame lies in the shared memory; a byte comes back when it has been taken
+    {"passed": {}}          frames before the part are read
     {"log": {...}}          a line for the log
     {"end": {...}}          all is decoded
     {"error": {...}}        a sentence, and the end
@@ -23,6 +24,7 @@ import os
 import select
 import signal
 import socket
+import time
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -35,11 +37,14 @@ from PIL import Image
 from revseg.video.decode import decode, prepare
 from revseg.video.frame import Frame, Losses
 from revseg.video.limits import address_space, allow_seconds, die_with_parent, limit
+from revseg.video.part import Part
 
 SLOTS = 4
 """Frames that are decoded ahead."""
 OUT_OF_MEMORY = 12
 """Exit status of a worker without memory, which has none left to say so."""
+EVERY = 0.5
+"""Seconds after which a worker on its way to a part says that it goes on."""
 LONGEST_LINE = 1 << 20
 """Bytes of a line that are read."""
 
@@ -122,10 +127,13 @@ class Worker(logging.Handler):
         job = json.loads(self.answers.readline(LONGEST_LINE))
         os.chdir(os.fsdecode(bytes.fromhex(job["folder"])))
         self.path, self.height, self.threads = Path(os.fsdecode(bytes.fromhex(job["path"]))), job["height"], job["threads"]
+        *limits, most = job["part"]
+        self.part = Part.of(*limits, most=most)
         self.losses = Losses(self.path, job["on_error"])
         self.shared = mmap.mmap(memory, job["shared"])
         self.memory, self.seconds = job["memory"], job["seconds"]
         self.given = self.lost = 0
+        self.told = time.monotonic()
 
     def run(self) -> None:
         """Decodes under limits; every error becomes a line."""
@@ -134,17 +142,25 @@ class Worker(logging.Handler):
         try:
             limit(self.memory + address_space())
             allow_seconds(self.seconds)
-            decoded = decode(self.path, height=self.height, losses=self.losses, threads=self.threads)
+            given = {"height": self.height, "losses": self.losses, "threads": self.threads}
+            decoded = decode(self.path, self.part, **given, passed=self.passed)
             facts = decoded.facts
             self.say(facts={"frame_rate": _pair(facts.frame_rate), "frames": facts.frames, "sound": facts.sound})
             for frame in decoded.frames:
                 self.give(frame)
                 allow_seconds(self.seconds)
-            self.say(end={"lost": self.newly_lost()})
+            self.say(end={"lost": self.newly_lost(), "total": self.losses.total})
         except BlockingIOError as error:  # no memory for a thread of FFmpeg
             raise MemoryError from error
         except (ValueError, OSError) as error:
             self.say(error={"kind": "OSError" if isinstance(error, OSError) else "ValueError", "text": str(error)})
+
+    def passed(self) -> None:
+        """A frame before the part was read: says now and then that it goes on."""
+        if (now := time.monotonic()) - self.told >= EVERY:
+            self.told = now
+            allow_seconds(self.seconds)
+            self.say(passed={})
 
     def give(self, frame: Frame) -> None:
         """Puts a frame into the next slot of the shared memory; waits until it is free."""

@@ -17,6 +17,7 @@ from revseg.evaluation import average, evaluate_masks
 from revseg.labels.dataset import DavisDataset, evenly_spaced
 from revseg.labels.sample import Sample
 from revseg.tasks.measures import object_ids
+from revseg.video.reading import Reading
 
 Mask = NDArray[np.uint8]
 
@@ -65,7 +66,8 @@ class Recipe:
 
     def load(self, sequence: str, height: int | None) -> Sample:
         """Returns a video with the labels of all frames."""
-        return DavisDataset(self.root, year=self.year).load(sequence, height=height, max_frames=self.max_frames)
+        reading = Reading(max_frames=self.max_frames)
+        return DavisDataset(self.root, year=self.year, reading=reading).load(sequence, height=height)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from revseg.cli.composition import Composition
-from revseg.cli.main import PREDICT, TRAIN
+from revseg.cli.main import PLAN, PREDICT, TRAIN
 from revseg.cli.settings import leaves
 from revseg.cli.words import Translation, names_in, read_words
 
 
 def translation(command: Any = PREDICT) -> Translation:
     groups = Composition(command, read_words([]).flags).groups
-    return Translation({leaf.key: leaf for leaf in leaves(command.settings())}, groups, command.positional)
+    known = {leaf.key: leaf for leaf in leaves(command.settings())}
+    return Translation(known, groups, command.positional, several=command.several)
 
 
 TRANSLATION, TRAINING = translation(), translation(TRAIN)
@@ -146,7 +147,7 @@ def test_refused(arguments: list[str], sentence: str) -> None:
 def test_one_file_at_most() -> None:
     for arguments in (["a", "b"], ["a", "--", "b"]):
         with pytest.raises(ValueError, match="did not expect the arguments 'a', 'b'; give one"):
-            values(*arguments)
+            values(*arguments, words=translation(PLAN))
 
 
 def test_names_in_overrides() -> None:

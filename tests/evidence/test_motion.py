@@ -15,6 +15,7 @@ from revseg.evidence.config import EvidenceConfig, FlowConfig, MotionConfig
 from revseg.evidence.flow import Flow
 from revseg.evidence.motion import motion_evidence
 from revseg.labels.dataset import DavisDataset
+from revseg.video.reading import Reading
 from tests.evidence.made import flow_of, texture
 
 pytestmark = pytest.mark.slow
@@ -128,6 +129,6 @@ def test_settings_are_heard_and_have_other_keys(change: dict[str, float]) -> Non
 
 def test_real_motion(clip_root: Path) -> None:
     """A barrel that the camera follows, in the handheld picture."""
-    video = DavisDataset(clip_root).load("barrel", height=96, max_frames=4)
+    video = DavisDataset(clip_root, reading=Reading(max_frames=4)).load("barrel", height=96)
     found = motion_evidence(flow_of(video.volume, FlowConfig()), 2, config=CONFIG, cache=NO_CACHE).probabilities[1].numpy() > 127
     assert np.mean([region_similarity(*pair) for pair in zip(found, video.labels.numpy() == 1, strict=True)]) > 0.6

@@ -23,7 +23,10 @@ def opened(config: TrainConfig, folder: Path) -> Outline:
     return Outline.of(task)
 
 
-@pytest.mark.parametrize("more", [(), ("data.max_frames=5",), ("data.labelled_frames=1", "network.classes=4")])
+@pytest.mark.parametrize(
+    "more",
+    [(), ("data.max_frames=5",), ("data.start=1", "data.every=2"), ("data.labelled_frames=1", "network.classes=4")],
+)
 def test_it_is_that_of_the_open_task(tmp_path: Path, more: tuple[str, ...]) -> None:
     write_video(tmp_path, objects=2)
     config = compose([*arguments(tmp_path, tmp_path / "run"), "evidence=none", *more])

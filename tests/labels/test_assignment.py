@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from revseg.labels.assignment import masks_by_frame
 from revseg.labels.frames import Frames
 
-VIDEO = Frames(Path("clip2.mp4"), tuple(f"{index:05d}" for index in range(24)), (4, 6))
+VIDEO = Frames(Path("clip2.mp4"), tuple(f"{index:05d}" for index in range(24)), (4, 6), total=24)
 
 
 def folder_of(folder: Path, *names: str) -> Path:
@@ -58,7 +59,7 @@ def test_a_single_mask_has_the_last_number_of_its_name(name: str, tmp_path: Path
 
 
 def test_a_video_whose_name_is_a_number(tmp_path: Path) -> None:
-    frames = Frames(Path("1.mp4"), VIDEO.names, VIDEO.native_size)
+    frames = replace(VIDEO, source=Path("1.mp4"))
     assert list(masks_by_frame(folder_of(tmp_path, "1.png", "12.png"), frames)) == [1, 12]
 
 
@@ -93,7 +94,7 @@ def test_names_that_leave_it_open_are_refused(names: list[str], sentence: str, t
 
 
 def test_a_mask_without_a_number_is_refused_where_only_some_frames_are_read(tmp_path: Path) -> None:
-    frames = Frames(VIDEO.source, VIDEO.names[:4], VIDEO.native_size, cut=True)
+    frames = Frames(VIDEO.source, VIDEO.names[:4], VIDEO.native_size)
     assert list(masks_by_frame(folder_of(tmp_path, "2.png", "12.png"), frames)) == [2]
     with pytest.raises(ValueError, match=r"overview\.png is for a frame that does not exist"):
         masks_by_frame(folder_of(tmp_path, "overview.png"), frames)
@@ -110,7 +111,7 @@ def test_in_a_folder_of_frames_a_mask_has_the_name_of_its_frame(tmp_path: Path) 
 
 def test_in_a_folder_of_which_the_first_frames_are_read(tmp_path: Path) -> None:
     whole = frames_in(tmp_path / "frames", "a_1.png", "a_2.png", "a_3.png")
-    frames = Frames(whole.source, whole.names[:2], whole.native_size, cut=True)
+    frames = Frames(whole.source, whole.names[:2], whole.native_size)
     assert list(masks_by_frame(folder_of(tmp_path / "masks", "a_1.png", "a_3.png"), frames)) == [0]
     with pytest.raises(ValueError, match=r"a_4\.png is for a frame that does not exist"):
         masks_by_frame(folder_of(tmp_path / "masks", "a_4.png"), frames)

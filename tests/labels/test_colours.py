@@ -17,7 +17,7 @@ from revseg.labels.masks import write_mask
 from revseg.labels.palette import PASCAL_PALETTE
 from revseg.labels.read import Labelled, read_labels
 
-VIDEO = Frames(Path("clip.mp4"), tuple(f"{frame:05d}" for frame in range(8)), (20, 30))
+VIDEO = Frames(Path("clip.mp4"), tuple(f"{frame:05d}" for frame in range(8)), (20, 30), total=8)
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
 

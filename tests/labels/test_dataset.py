@@ -13,6 +13,7 @@ from PIL import Image
 from revseg.labels.dataset import DavisDataset, classes_of, evenly_spaced, load_own, load_unlabelled, objects_in
 from revseg.labels.masks import write_mask
 from revseg.video.read import read_video
+from revseg.video.reading import Reading
 
 
 def labels(frame, height=64, width=96):
@@ -71,7 +72,7 @@ def test_load(root):
 
 
 def test_load_small(root):
-    sample = DavisDataset(root, "val", year=2017).load("bear", height=32, max_frames=2)
+    sample = DavisDataset(root, "val", year=2017, reading=Reading(max_frames=2)).load("bear", height=32)
     assert sample.volume.shape == (3, 2, 32, 48)
     assert sample.labels.shape == (2, 32, 48)
     assert sample.native_size == (64, 96)
@@ -81,9 +82,9 @@ def test_load_small(root):
 
 @pytest.mark.parametrize(("height", "max_frames"), [(None, None), (32, 2), (33, 99)])
 def test_size_is_that_which_would_be_loaded(root, height, max_frames):
-    dataset = DavisDataset(root, year=2017)
-    loaded = dataset.load("bear", height=height, max_frames=max_frames)
-    assert dataset.size("bear", height, max_frames) == loaded.volume.shape[1:]
+    dataset = DavisDataset(root, year=2017, reading=Reading(max_frames=max_frames))
+    loaded = dataset.load("bear", height=height)
+    assert dataset.size("bear", height) == loaded.volume.shape[1:]
 
 
 def test_classes_of_a_sequence(root):
@@ -185,9 +186,9 @@ def test_contradicting_encoding(root):
 
 
 def test_real_sequences(clip_root):
-    dataset = DavisDataset(clip_root, "val")
+    dataset = DavisDataset(clip_root, "val", reading=Reading(max_frames=15))
     assert dataset.names == ["backwards", "mirrored"]
-    sample = dataset.load("mirrored", height=48, max_frames=15)
+    sample = dataset.load("mirrored", height=48)
     assert sample.volume.shape == (3, 15, 48, 85)
     assert sample.labelled_frames == tuple(range(15))
     assert sample.native_size == (144, 256)
@@ -279,7 +280,7 @@ def test_ids_up_to_254_with_holes(own):
 
 
 def test_masks_after_the_last_frame_read(own):
-    assert load_own(*own, "davis2017", max_frames=6).labelled_frames == (0, 4)
+    assert load_own(*own, "davis2017", reading=Reading(max_frames=6)).labelled_frames == (0, 4)
 
 
 def test_folder_whose_names_are_no_numbers(tmp_path, pictures):
@@ -306,7 +307,7 @@ def test_labels_stay_with_their_frames_after_a_broken_one(own, break_packet):
     write_mask(masks / "00003.png", labels(3))
     with pytest.raises(ValueError, match="frame 0000[1-3] of .* cannot be decoded"):
         load_own(video, masks, "davis2017")
-    sample = load_own(video, masks, "davis2017", on_error="skip")
+    sample = load_own(video, masks, "davis2017", reading=Reading(on_error="skip"))
     assert "00003" not in sample.frame_names
     assert [sample.frame_names[frame] for frame in sample.labelled_frames][-2:] == ["00004", "00011"]
     assert (sample.labels[-1].numpy() == labels(11)).all()
@@ -348,7 +349,7 @@ def test_bad_video(own):
 
 def test_video_without_labels(own):
     video, _ = own
-    sample = load_unlabelled(video, height=32, max_frames=6)
+    sample = load_unlabelled(video, height=32, reading=Reading(max_frames=6))
     assert sample.volume.shape == (3, 6, 32, 48)
     assert (sample.masks.shape, sample.labels.shape, sample.labelled_frames) == ((0, 64, 96), (0, 32, 48), ())
     assert (sample.name, sample.source, sample.frame_rate) == (video.stem, video, Fraction(25))

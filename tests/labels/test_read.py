@@ -14,6 +14,7 @@ from revseg.labels.dataset import load_own
 from revseg.labels.masks import read_mask, resize_mask, resize_sparse
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
+from revseg.video.reading import Reading
 from revseg.video.stack import write_pages
 
 SHAPE = T, H, W = 5, 8, 10
@@ -61,7 +62,7 @@ def test_tiff_pages_are_numbers_whatever_their_kind(video: Path, tmp_path: Path)
 
 def test_the_first_frames_of_a_longer_volume(video: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "labels.npy", points())
-    assert loaded(video, tmp_path / "labels.npy", max_frames=4).labelled_frames == (1, 3)
+    assert loaded(video, tmp_path / "labels.npy", reading=Reading(max_frames=4)).labelled_frames == (1, 3)
 
 
 def test_no_labelled_point_is_lost_at_a_smaller_height(video: Path, tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_volume_has_a_slice_for_frames_that_cannot_be_decoded(tmp_path: Path) 
         Image.new("RGB", (W, H)).save(tmp_path / "frames" / f"{index}.png")
     (tmp_path / "frames" / "2.png").write_bytes(b"broken")
     np.save(tmp_path / "labels.npy", points())
-    sample = loaded(tmp_path / "frames", tmp_path / "labels.npy", on_error="skip")
+    sample = loaded(tmp_path / "frames", tmp_path / "labels.npy", reading=Reading(on_error="skip"))
     assert [sample.frame_names[frame] for frame in sample.labelled_frames] == ["1", "3", "4"]
     assert np.array_equal(sample.masks.numpy(), points()[[1, 3, 4]])
 

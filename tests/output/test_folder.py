@@ -18,8 +18,9 @@ from revseg.labels.dataset import load_unlabelled
 from revseg.labels.masks import read_mask, write_mask
 from revseg.output.folder import AHEAD, check, name_of, write_prediction
 from revseg.output.source import Source
-from revseg.segment.segmenter import Segmented
+from revseg.segmentation.segmenter import Segmented
 from revseg.video.read import read_video
+from revseg.video.reading import Reading
 from tests.harm import full_disk
 from tests.runs.power_cut import PowerCut
 
@@ -103,7 +104,7 @@ def test_a_prediction_that_breaks_off_leaves_the_one_before(tmp_path: Path, sour
     ("size", "file"), [(100, "masks/00000.png"), (2500, "overlay.mp4"), (40_000, "preview.gif"), (90_000, "prediction.json")]
 )
 def test_a_full_disk_leaves_the_prediction_before(size: int, file: str, tmp_path: Path, source: Source) -> None:
-    source = replace(source, decoder="inline")  # shared memory, too, is a file for the limit below
+    source = replace(source, reading=Reading(decoder="inline"))  # shared memory, too, is a file for the limit below
     out = tmp_path / "out"
     write_prediction(segmented(), source, out, note={})
     before = files_in(out)
@@ -274,7 +275,7 @@ def test_the_masks_of_a_volume_come_as_a_volume_too(kind: str, tmp_path: Path) -
         path.mkdir()
         for name, each in zip(NAMES, volume, strict=True):
             np.save(path / f"{name}.npy", each)
-    volume_source = Source(path, Fraction(25), NAMES, scale=((-3, 3),) * (1 if kind == "tif" else 2))
+    volume_source = Source(path, Fraction(25), NAMES, reading=Reading(scale=((-3, 3),) * (1 if kind == "tif" else 2)))
     write_prediction(segmented(), volume_source, tmp_path / "out", note={})
     ending = kind[-3:]
     written = {path.name for path in (tmp_path / "out").iterdir()}

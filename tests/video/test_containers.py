@@ -11,6 +11,7 @@ from av.stream import Disposition
 
 from revseg.video.crop import Crop
 from revseg.video.read import probe, read_video
+from revseg.video.reading import Reading
 from tests.video.container_edits import add_clean_aperture, add_pixel_crop
 
 FAST = {"preset": "ultrafast"}
@@ -63,7 +64,7 @@ def test_a_frame_of_a_transport_stream_that_misses_a_part(tmp_path: Path, encode
         start = [packet.pos for packet in file.demux(video=0) if packet.size][5]
     content = path.read_bytes()
     path.write_bytes(content[: start + 188] + content[start + 2 * 188 :])
-    video = read_video(path, on_error="skip")
+    video = read_video(path, reading=Reading(on_error="skip"))
     assert video.lost == ("00005",)
     assert video.names == tuple(f"{number:05d}" for number in range(12) if number != 5)
     with pytest.raises(ValueError, match=r"frame 00005 of .*broken\.ts cannot be decoded"):

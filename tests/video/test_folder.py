@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from revseg.video.read import iterate_frames, probe, read_video
+from revseg.video.reading import Reading
 
 
 def write(folder: Path, names: list[str]) -> Path:
@@ -67,7 +68,7 @@ def test_a_link_to_nothing_is_a_frame_that_cannot_be_decoded(tmp_path: Path) -> 
     (folder / "1.png").symlink_to(tmp_path / "gone.png")
     with pytest.raises(ValueError, match="frame 1 of .*frames cannot be decoded"):
         read_video(folder)
-    assert read_video(folder, on_error="skip").lost == ("1",)
+    assert read_video(folder, reading=Reading(on_error="skip")).lost == ("1",)
 
 
 def test_a_frame_without_a_meaning_as_colours_names_its_file(tmp_path: Path) -> None:

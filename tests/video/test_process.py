@@ -15,6 +15,7 @@ from PIL import Image
 
 from revseg.video import process
 from revseg.video.read import iterate_frames, probe, read_video
+from revseg.video.reading import Reading
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -55,15 +56,15 @@ def test_the_same_as_inline(tmp_path: Path, noisy: Path, height: int | None) -> 
     Image.fromarray(np.zeros((48, 64), np.uint8)).save(tmp_path / "stack.tif")
     for path in (noisy, folder, tmp_path / "stack.tif"):
         apart, found = read_video(path, height=height), probe(path)
-        inline = read_video(path, height=height, decoder="inline")
+        inline = read_video(path, height=height, reading=Reading(decoder="inline"))
         assert torch.equal(apart.volume, inline.volume)
         assert (apart.names, apart.timestamps, apart.frame_rate) == (inline.names, inline.timestamps, inline.frame_rate)
-        assert found == probe(path, decoder="inline")
+        assert found == probe(path, reading=Reading(decoder="inline"))
 
 
 def test_losses_and_their_warnings_come_over(noisy: Path, break_packet: Callable, caplog: pytest.LogCaptureFixture) -> None:
     break_packet(noisy, 13)
-    lost = read_video(noisy, on_error="skip").lost
+    lost = read_video(noisy, reading=Reading(on_error="skip")).lost
     assert "00013" in lost
     assert "left out what cannot be decoded, frame 00013" in caplog.text
     with pytest.raises(ValueError, match=f"frame {lost[0]} of .*noisy.mp4 cannot be decoded: get a whole copy"):
@@ -142,7 +143,7 @@ def test_the_server_loads_no_pytorch() -> None:
 )
 def test_what_a_worker_says_is_not_believed(tmp_path: Path, noisy: Path, change: dict) -> None:
     """A worker that was taken over could say anything."""
-    decoded = process.decode_apart(noisy, height=None, losses=process.Losses(noisy, "stop"), threads=1)
+    decoded = process.decode_apart(noisy, Reading(), height=None, losses=process.Losses(noisy, "stop"), threads=1)
     job = decoded.frames.gi_frame.f_locals["self"]
     said = job.next
 
@@ -157,7 +158,7 @@ def test_what_a_worker_says_is_not_believed(tmp_path: Path, noisy: Path, change:
 
 def test_an_unknown_decoder(noisy: Path) -> None:
     with pytest.raises(ValueError, match="data.decoder is thread; choose process or inline"):
-        read_video(noisy, decoder="thread")
+        read_video(noisy, reading=Reading(decoder="thread"))
 
 
 def test_a_worker_that_has_ended_ends_nobody(noisy: Path) -> None:

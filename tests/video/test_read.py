@@ -16,6 +16,7 @@ from PIL import Image
 
 from revseg.video import read as video_module
 from revseg.video.read import iterate_frames, probe, read_video
+from revseg.video.reading import Reading
 from revseg.video.write import VideoWriter
 
 QUIET = {"x265-params": "log-level=none"}
@@ -157,19 +158,20 @@ def test_variable_frame_rate(tmp_path, pictures, encode):
 
 def test_only_the_first_frames(tmp_path, pictures, encode):
     path = encode(tmp_path / "video.mp4", pictures(12))
-    whole, part = read_video(path), read_video(path, max_frames=5)
+    whole, part = read_video(path), read_video(path, reading=Reading(max_frames=5))
     assert torch.equal(part.volume, whole.volume[:, :5])
     assert part.names == whole.names[:5]
-    assert read_video(path, max_frames=100).volume.shape[1] == 12
+    assert read_video(path, reading=Reading(max_frames=100)).volume.shape[1] == 12
 
 
-@pytest.mark.parametrize("setting", ["height", "max_frames"])
-def test_nonsense_settings(tmp_path, pictures, encode, setting):
+def test_nonsense_settings(tmp_path, pictures, encode):
     path = encode(tmp_path / "video.mp4", pictures(2))
-    with pytest.raises(ValueError, match=f"{setting} is 0: give 1 or more"):
-        read_video(path, **{setting: 0})
-    with pytest.raises(ValueError, match="on_error is 'continue': choose stop or skip"):
-        read_video(path, on_error="continue")
+    with pytest.raises(ValueError, match="height is 0: give 1 or more"):
+        read_video(path, height=0)
+    with pytest.raises(ValueError, match=r"data\.max_frames is 0; give a positive number"):
+        Reading(max_frames=0)
+    with pytest.raises(ValueError, match=r"data\.on_error is continue; choose stop or skip"):
+        Reading(on_error="continue")
 
 
 def test_chunks_make_the_same_volume(tmp_path, pictures, encode, monkeypatch):
@@ -281,7 +283,7 @@ def test_truncated_matroska(tmp_path, pictures, encode):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ValueError, match=r"cut\.mkv is truncated, its video ends after .* s: get a whole copy"):
         read_video(path)
-    assert 0 < read_video(path, on_error="skip").volume.shape[1] < 100
+    assert 0 < read_video(path, reading=Reading(on_error="skip")).volume.shape[1] < 100
 
 
 def test_truncated_avi(tmp_path, pictures, encode):
@@ -289,7 +291,7 @@ def test_truncated_avi(tmp_path, pictures, encode):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ValueError, match=r"frame \d{5} of .*cut\.avi cannot be decoded"):
         read_video(path)
-    assert 0 < read_video(path, on_error="skip").volume.shape[1] < 20
+    assert 0 < read_video(path, reading=Reading(on_error="skip")).volume.shape[1] < 20
 
 
 @pytest.mark.parametrize(
@@ -302,7 +304,7 @@ def test_broken_frame_in_the_middle(tmp_path, pictures, encode, break_packet, co
     frames = pictures(30)
     path = encode(tmp_path / "broken.mp4", frames, codec, options={**options, "g": "6", "keyint": "6", "crf": "1"})
     break_packet(path, broken)
-    video = read_video(path, on_error="skip", threads=threads)
+    video = read_video(path, threads=threads, reading=Reading(on_error="skip"))
     assert f"{broken:05d}" in video.lost  # and with it those that are predicted from it
     assert len(video.lost) <= 5
     sentence = rf"frame {video.lost[0]} of .*broken\.mp4 cannot be decoded: get a whole copy, or set on_error=skip"
@@ -313,7 +315,7 @@ def test_broken_frame_in_the_middle(tmp_path, pictures, encode, break_packet, co
     assert sorted((*video.names, *video.lost)) == [f"{i:05d}" for i in range(30)]
     kept = [int(name) for name in video.names]
     assert np.abs(as_frames(video.volume)[-3:].astype(float) - frames[kept][-3:]).mean() < 6
-    assert len(list(iterate_frames(path, on_error="skip"))) == len(kept)
+    assert len(list(iterate_frames(path, reading=Reading(on_error="skip")))) == len(kept)
 
 
 # Folders of images
@@ -335,7 +337,7 @@ def test_folder(tmp_path, pictures, suffix, threads):
     assert difference(video.volume, frames) < (0.01 if suffix == ".png" else 3)
     assert video.frame_rate == 24
     assert video.timestamps[:2] == (0, Fraction(1, 24))
-    small = read_video(folder, height=16, max_frames=4)
+    small = read_video(folder, height=16, reading=Reading(max_frames=4))
     assert small.native_size == (64, 96)
     assert difference(small.volume, frames[:4].reshape(4, 16, 4, 24, 4, 3).mean(axis=(2, 4))) < 3
 
@@ -391,18 +393,18 @@ def test_folder_with_a_broken_frame(tmp_path, pictures, suffix, content):
     broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2] if content == "half" else content)
     with pytest.raises(ValueError, match="frame 00003 of .*frames cannot be decoded: get a whole copy, or set on_error=skip"):
         read_video(folder)
-    video = read_video(folder, on_error="skip")
+    video = read_video(folder, reading=Reading(on_error="skip"))
     assert video.names == ("00000", "00001", "00002", "00004", "00005")
     assert video.lost == ("00003",)
     for path in folder.iterdir():
         path.write_bytes(b"")
     with pytest.raises(ValueError, match="no frame of .*frames can be decoded: give a video with at least one frame"):
-        read_video(folder, on_error="skip")
+        read_video(folder, reading=Reading(on_error="skip"))
 
 
 def test_real_sequence(clip_root):
     folder = clip_root / "JPEGImages" / "480p" / "barrel"
-    video = read_video(folder, height=48, max_frames=3)
+    video = read_video(folder, height=48, reading=Reading(max_frames=3))
     assert video.volume.shape == (3, 3, 48, 85)
     assert video.native_size == probe(folder).native_size == (144, 256)
     with Image.open(folder / "00002.jpg") as image:

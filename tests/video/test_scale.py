@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from revseg.video.read import read_video
+from revseg.video.reading import Reading
 
 
 def saved(path: Path, volume: np.ndarray) -> Path:
@@ -34,13 +35,15 @@ def test_bytes_stay_as_they_are_unless_a_scale_is_given(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.npy", volume)
     assert read_video(path).scale is None
     assert np.array_equal(read_video(path).volume[0].numpy(), volume)
-    assert np.array_equal(read_video(path, scale=[0, 51]).volume[0].numpy(), np.minimum(5 * volume.astype(int), 255))
+    assert np.array_equal(
+        read_video(path, reading=Reading(scale=[0, 51])).volume[0].numpy(), np.minimum(5 * volume.astype(int), 255)
+    )
 
 
 def test_a_scale_means_the_same_in_another_volume(tmp_path: Path) -> None:
     first = read_video(saved(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(4, 20, 30))))
     other = np.full((2, 20, 30), 0.5)
-    alone, same = read_video(saved(tmp_path / "b.npy", other)), read_video(tmp_path / "b.npy", scale=first.scale)
+    alone, same = read_video(saved(tmp_path / "b.npy", other)), read_video(tmp_path / "b.npy", reading=Reading(scale=first.scale))
     low, high = first.scale[0]  # type: ignore[index]
     assert same.volume.unique().tolist() == [round(255 * (0.5 - low) / (high - low))]
     assert alone.volume.unique().tolist() == [0]
@@ -86,4 +89,4 @@ def test_what_is_done_is_said_in_one_line(tmp_path: Path, caplog: pytest.LogCapt
 def test_pairs_that_do_not_fit(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.npy", np.zeros((2, 3, 4, 3)))
     with pytest.raises(ValueError, match=r"the scale has 2 pairs \[low, high\], but .*a\.npy has 3 channels"):
-        read_video(path, scale=[[0, 1], [0, 1]])
+        read_video(path, reading=Reading(scale=[[0, 1], [0, 1]]))

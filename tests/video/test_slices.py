@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from revseg.video.read import iterate_frames, opened, probe, read_video
+from revseg.video.reading import Reading
 
 SHAPE = T, H, W = 5, 20, 30
 
@@ -35,7 +36,7 @@ def write_pages(path: Path, pages: np.ndarray) -> Path:
 def test_an_array_of_any_channels_and_type(channels: int, dtype: str, tmp_path: Path) -> None:
     volume = values(channels, dtype)
     np.save(tmp_path / "volume.npy", volume)
-    video = read_video(tmp_path / "volume.npy", scale=None if dtype == "uint8" else [0, 255])
+    video = read_video(tmp_path / "volume.npy", reading=Reading(scale=None if dtype == "uint8" else [0, 255]))
     assert np.array_equal(video.volume.numpy(), bytes_of(volume))
     assert video.names == ("00000", "00001", "00002", "00003", "00004")
     assert video.native_size == (H, W)
@@ -47,7 +48,7 @@ def test_an_array_of_any_channels_and_type(channels: int, dtype: str, tmp_path: 
 def test_axes(axes: str, tmp_path: Path) -> None:
     volume = values(2, "uint8")
     np.save(tmp_path / "volume.npy", volume.transpose(["THWC".index(name) for name in axes.upper()]))
-    assert np.array_equal(read_video(tmp_path / "volume.npy", axes=axes).volume.numpy(), bytes_of(volume))
+    assert np.array_equal(read_video(tmp_path / "volume.npy", reading=Reading(axes=axes)).volume.numpy(), bytes_of(volume))
 
 
 def test_an_array_without_channels(tmp_path: Path) -> None:
@@ -55,21 +56,21 @@ def test_an_array_without_channels(tmp_path: Path) -> None:
     np.save(tmp_path / "volume.npy", volume[..., 0])
     np.save(tmp_path / "turned.npy", volume[..., 0].transpose(1, 2, 0))
     for name, axes in (("volume", None), ("turned", "HWT")):
-        assert np.array_equal(read_video(tmp_path / f"{name}.npy", axes=axes).volume.numpy(), bytes_of(volume))
+        assert np.array_equal(read_video(tmp_path / f"{name}.npy", reading=Reading(axes=axes)).volume.numpy(), bytes_of(volume))
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int32", "float32"])
 def test_deep_tiff_pages(dtype: str, tmp_path: Path) -> None:
     volume = values(1, dtype)
     path = write_pages(tmp_path / "deep.tif", volume[..., 0])
-    assert np.array_equal(read_video(path, scale=[0, 255]).volume.numpy(), bytes_of(volume))
-    assert read_video(path, scale=[0, 255], max_frames=2, height=10).volume.shape == (1, 2, 10, 15)
+    assert np.array_equal(read_video(path, reading=Reading(scale=[0, 255])).volume.numpy(), bytes_of(volume))
+    assert read_video(path, height=10, reading=Reading(scale=[0, 255], max_frames=2)).volume.shape == (1, 2, 10, 15)
 
 
 def test_rgb_pages_of_16_bits_are_not_cut_to_8(tmp_path: Path) -> None:
     volume = values(3, "uint16")
     cv2.imwritemulti(str(tmp_path / "deep.tif"), [np.ascontiguousarray(page[..., ::-1]) for page in volume])
-    assert np.array_equal(read_video(tmp_path / "deep.tif", scale=[0, 255]).volume.numpy(), bytes_of(volume))
+    assert np.array_equal(read_video(tmp_path / "deep.tif", reading=Reading(scale=[0, 255])).volume.numpy(), bytes_of(volume))
 
 
 def test_folders_of_slices(tmp_path: Path) -> None:
@@ -81,11 +82,13 @@ def test_folders_of_slices(tmp_path: Path) -> None:
         np.save(tmp_path / "arrays" / f"{8 + index}.npy", each)
         np.save(tmp_path / "first" / f"{8 + index}.npy", np.moveaxis(each, -1, 0))
         Image.fromarray(each[..., 0]).save(tmp_path / "pages" / f"s{index}.tif")
-    arrays = read_video(tmp_path / "arrays", scale=[0, 255])
+    arrays = read_video(tmp_path / "arrays", reading=Reading(scale=[0, 255]))
     assert arrays.names == ("8", "9", "10", "11", "12")
     assert np.array_equal(arrays.volume.numpy(), bytes_of(volume))
-    assert np.array_equal(read_video(tmp_path / "first", axes="CHW", scale=[0, 255]).volume.numpy(), bytes_of(volume))
-    pages = read_video(tmp_path / "pages", scale=[0, 255])
+    assert np.array_equal(
+        read_video(tmp_path / "first", reading=Reading(axes="CHW", scale=[0, 255])).volume.numpy(), bytes_of(volume)
+    )
+    pages = read_video(tmp_path / "pages", reading=Reading(scale=[0, 255]))
     assert np.array_equal(pages.volume.numpy(), bytes_of(volume[..., :1]))
     assert pages.names == ("s0", "s1", "s2", "s3", "s4")
 
@@ -103,7 +106,7 @@ def test_a_smaller_height_averages_every_channel(tmp_path: Path) -> None:
 def test_the_picture_of_every_frame(tmp_path: Path) -> None:
     volume = values(4, "int16")
     np.save(tmp_path / "volume.npy", volume)
-    pictures = [picture for _, _, picture in iterate_frames(tmp_path / "volume.npy", scale=[0, 255])]
+    pictures = [picture for _, _, picture in iterate_frames(tmp_path / "volume.npy", reading=Reading(scale=[0, 255]))]
     assert len(pictures) == T
     assert np.array_equal(pictures[1][..., 2], volume[1, ..., 3])
 
@@ -113,7 +116,7 @@ def test_pictures_are_no_volume(tmp_path: Path) -> None:
     assert opened(path) is None
     for name, value in (("axes", "THWC"), ("scale", [0, 1])):
         with pytest.raises(ValueError, match=rf"data\.{name} is about arrays and TIFF files of more than 8 bits: leave it out"):
-            read_video(path, **{name: value})
+            read_video(path, reading=Reading(**{name: value}))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ def test_pictures_are_no_volume(tmp_path: Path) -> None:
 def test_bad_arrays(array: np.ndarray, axes: str | None, sentence: str, tmp_path: Path) -> None:
     np.save(tmp_path / "bad.npy", array, allow_pickle=True)
     with pytest.raises(ValueError, match=sentence):
-        read_video(tmp_path / "bad.npy", axes=axes)
+        read_video(tmp_path / "bad.npy", reading=Reading(axes=axes))
 
 
 def test_bad_files(tmp_path: Path) -> None:

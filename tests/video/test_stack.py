@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from revseg.video.read import probe, read_video
+from revseg.video.reading import Reading
 from revseg.video.stack import write_array, write_pages
 
 
@@ -25,7 +26,8 @@ def test_a_tiff_stack(tmp_path: Path, pictures) -> None:
     assert np.array_equal(video.volume.permute(1, 2, 3, 0).numpy(), frames)
     assert video.names == ("00000", "00001", "00002", "00003", "00004")
     assert video.frame_rate == 25
-    assert read_video(tmp_path / "a stack.TIF", height=12, max_frames=2, show=True).volume.shape == (3, 2, 12, 18)
+    first = read_video(tmp_path / "a stack.TIF", height=12, show=True, reading=Reading(max_frames=2))
+    assert first.volume.shape == (3, 2, 12, 18)
 
 
 def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
@@ -45,7 +47,7 @@ def test_an_animated_webp_has_its_own_rate(tmp_path: Path, pictures) -> None:
 
 def test_16_bits_are_scaled_not_turned_white(tmp_path: Path) -> None:
     deep = np.linspace(300, 555, 2 * 72).reshape(2, 8, 9).astype(np.uint16)
-    volume = read_video(write(tmp_path / "deep.tif", deep), scale=[300, 555]).volume
+    volume = read_video(write(tmp_path / "deep.tif", deep), reading=Reading(scale=[300, 555])).volume
     assert np.array_equal(volume[0].numpy(), deep - 300)
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.labels.frames import Frames
-from revseg.video.names import identity
 from revseg.video.read import iterate_frames
 
 WHITE = 128
@@ -25,8 +24,7 @@ MOST_COLOUR = 40
 
 def read_matte(path: Path, frames: Frames) -> tuple[Tensor, tuple[int, ...]]:
     """Returns the masks (T, H, W) of all frames, and their positions. The frames of both videos are counted alike."""
-    places = {name: place for place, name in enumerate(sorted([*frames.names, *frames.lost], key=identity))}
-    position = {places[name]: position for position, name in enumerate(frames.names)}
+    position = {place: position for position, place in enumerate(frames.places)}
     masks = torch.zeros(len(frames.names), *frames.native_size, dtype=torch.uint8)
     count = grey = 0
     for index, _, pixels in iterate_frames(path):
@@ -40,9 +38,10 @@ def read_matte(path: Path, frames: Frames) -> tuple[Tensor, tuple[int, ...]]:
             brightness = _brightness(pixels, path, index)
             grey += int(((brightness > BLACKEST) & (brightness < WHITEST)).sum())
             masks[position[index]] = torch.from_numpy((brightness >= WHITE).astype(np.uint8))
-    if count != len(places) and not (frames.cut and count > len(places)):
+    least = frames.places[-1] + 1 if frames.count is None else frames.count
+    if count < least or count > (frames.count or count):
         raise ValueError(
-            f"matte {path} has {count} frames, but {frames.source} has {len(places)}: give one of each frame, or a folder with a "
+            f"matte {path} has {count} frames, but {frames.source} has {least}: give one of each frame, or a folder with a "
             "PNG for some of them"
         )
     if grey > MOST_GREY * masks.numel():

@@ -13,7 +13,7 @@ from revseg.labels.frames import Frames
 from revseg.labels.read import Labelled, read_labels
 
 SIZE = HEIGHT, WIDTH = 10, 12
-VIDEO = Frames(Path("clip.mp4"), tuple(f"{frame:05d}" for frame in range(8)), SIZE)
+VIDEO = Frames(Path("clip.mp4"), tuple(f"{frame:05d}" for frame in range(8)), SIZE, total=8)
 
 
 def square(left: int, top: int, side: int) -> list[list[int]]:

@@ -67,6 +67,8 @@ def test_shapes_of_no_track_are_written_as_tracks_of_one_frame(tmp_path: Path) -
 
 def test_the_number_of_a_frame_is_its_place_in_a_folder_of_frames(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
+    for name in ("img_10", "img_20", "img_30"):
+        (tmp_path / "frames" / f"{name}.png").touch()
     frames = Frames(tmp_path / "frames", ("img_10", "img_20", "img_30"), SIZE)
     assert read(written(tmp_path / "a.xml", cvat(track(0, "dog", at(1, 2)))), frames).frames == (1,)
 

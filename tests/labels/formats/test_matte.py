@@ -12,9 +12,10 @@ from revseg.labels.conventions import Conventions
 from revseg.labels.dataset import load_own
 from revseg.labels.frames import Frames
 from revseg.labels.read import read_labels
+from revseg.video.reading import Reading
 
 H, W = 32, 48
-VIDEO = Frames(Path("clip.mp4"), tuple(f"{frame:05d}" for frame in range(6)), (H, W))
+VIDEO = Frames(Path("clip.mp4"), tuple(f"{frame:05d}" for frame in range(6)), (H, W), total=6)
 
 
 def discs(frames: int = 6) -> np.ndarray:
@@ -40,7 +41,7 @@ def test_frames_that_were_not_read_have_no_mask(tmp_path: Path, encode: Callable
     path = encode(tmp_path / "matte.mkv", matte(), codec="ffv1", pixel_format="yuv444p")
     video = encode(tmp_path / "clip.mp4", pictures(6, H, W))
     assert len(load_own(video, path, "davis2017").masks) == 6
-    cut = load_own(video, path, "davis2017", max_frames=3)
+    cut = load_own(video, path, "davis2017", reading=Reading(max_frames=3))
     assert np.array_equal(cut.masks, discs(3))
 
 

@@ -22,7 +22,9 @@ assert _specification.loader is not None
 scene = importlib.util.module_from_spec(_specification)
 _specification.loader.exec_module(scene)
 
-VIDEO = Frames(Path("scene.mp4"), tuple(f"{frame:05d}" for frame in range(scene.FRAMES)), (scene.HEIGHT, scene.WIDTH))
+VIDEO = Frames(
+    Path("scene.mp4"), tuple(f"{frame:05d}" for frame in range(scene.FRAMES)), (scene.HEIGHT, scene.WIDTH), total=scene.FRAMES
+)
 
 TOOLS = {
     "coco.json": ("coco", "COCO JSON", "polygons, run lengths, compressed and not"),

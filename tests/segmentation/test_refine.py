@@ -8,7 +8,7 @@ from revseg import RevSegNet
 from revseg.evidence.config import RefineConfig
 from revseg.evidence.evidence import Evidence
 from revseg.network.network import normalise
-from revseg.segment.refine import refine
+from revseg.segmentation.refine import refine
 
 CONFIG = RefineConfig()
 LEAST = CONFIG.least

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from revseg.evidence.config import PoolConfig
-from revseg.segment.pool import pool
+from revseg.segmentation.pool import pool
 
 CONFIG = PoolConfig()
 LEAST = CONFIG.least

@@ -21,11 +21,11 @@ from revseg.labels.masks import resize_sparse
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from revseg.network.inference import predict_probabilities, spread_placements
-from revseg.segment import segmenter as module
-from revseg.segment.expectation import expected_similarity
-from revseg.segment.pool import pool
-from revseg.segment.refine import refine
-from revseg.segment.segmenter import Mask, Segmented, Segmenter, resized
+from revseg.segmentation import segmenter as module
+from revseg.segmentation.expectation import expected_similarity
+from revseg.segmentation.pool import pool
+from revseg.segmentation.refine import refine
+from revseg.segmentation.segmenter import Mask, Segmented, Segmenter, resized
 
 FLOW = FlowConfig(least_height=32)
 ALONE = EvidenceConfig(flow=FLOW, smoothing=SmoothingConfig(sweeps=0))

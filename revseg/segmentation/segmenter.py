@@ -21,9 +21,9 @@ from revseg.labels.masks import Labels, resize_mask, resize_sparse
 from revseg.labels.palette import VOID
 from revseg.network.inference import predict_probabilities, spread_placements
 from revseg.network.network import RevSegNet
-from revseg.segment.expectation import expected_similarity
-from revseg.segment.pool import pool
-from revseg.segment.refine import refine
+from revseg.segmentation.expectation import expected_similarity
+from revseg.segmentation.pool import pool
+from revseg.segmentation.refine import refine
 
 Mask = NDArray[np.uint8]
 

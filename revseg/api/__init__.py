@@ -1,0 +1,1 @@
+"""What is called from Python, where there is no command line."""
