@@ -2,7 +2,8 @@
 
     revseg-predict VIDEO [data.masks=DIR] [checkpoint=RUN] [output=DIR] [placements=8] [data.height=96]
 
-VIDEO: a file, a folder of frames, a volume. Writes masks/00000.png, ... (palette PNG at the video's own size), and overlay.mp4.
+VIDEO: a file, a folder of frames, a volume. Writes masks/00000.png, ... (palette PNG at the video's own size) and overlay.mp4, or
+what else output.formats= names.
 data.masks: of some of its frames, for a network that sees evidence; without them one that was trained on a dataset is shown
 what moves by itself, and one that was trained on a single video predicts from the pictures alone.
 """
@@ -29,12 +30,13 @@ from revseg.labels.sample import Sample
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.network import RevSegNet
 from revseg.output.folder import check, name_of, write_prediction
+from revseg.output.formats import file_of
 from revseg.output.source import Source
 from revseg.runs.folder import checkpoint_at, enclosing_run, newest_checkpoint
 from revseg.runs.lock import locked
 from revseg.runs.provenance import digest_of
 from revseg.segment.expectation import least_sure
-from revseg.segment.segmenter import Segmented, Segmenter
+from revseg.segment.segmenter import Segmenter
 from revseg.tasks.measures import check_channels
 from revseg.tasks.objects import Objects, trained_objects
 from revseg.tasks.vanishing import vanishing
@@ -56,9 +58,9 @@ def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
         raise ValueError(f"data.masks={config.data.masks} is of no use to {path}, whose network sees no evidence; leave it out")
     found = probe(config.data.video, config.data.axes, decoder=config.data.decoder)
     check_channels(config.data.video, found.channels, net.config.video_channels)
-    output = Path(config.output) if config.output else Path("predictions") / name_of(Path(config.data.video))
+    output = Path(config.output.folder) if config.output.folder else Path("predictions") / name_of(Path(config.data.video))
     sha256 = digest_of(Path(config.data.video))
-    check(output, Path(config.data.video), sha256)
+    check(output, Path(config.data.video), sha256, config=config.output)
     video = load_video(config.data, height_of_evidence(config.evidence, config.data.height, found.native_size[0]))
     objects = trained_objects(checkpoint).with_those_of([video])
     objects.check(video, net.config.outputs)
@@ -139,16 +141,23 @@ def write(
     path: Path,
     sha256: str,
 ) -> None:
-    """Masks, overlay and prediction.json into the output folder; says what to expect of them."""
+    """Writes what the settings ask for and prediction.json into the output folder; says what to expect of it."""
     video, placements = observed.video, config.placements or 1
     # A network of many videos has learned from no label of this one: it counts as one that saw a single frame.
-    segmenter = Segmenter(observed, config.evidence, label_count=checkpoint.label_count or 1, keeps_labels=True)
+    segmenter = Segmenter(
+        observed,
+        config.evidence,
+        label_count=checkpoint.label_count or 1,
+        keeps_labels=True,
+        keeps_probabilities=config.output.needs_probabilities,
+    )
     note = {"checkpoint": str(path), "placements": placements, "height": video.height, "scale": video.scale}
     data = config.data
     source = Source.of(video, on_error=data.on_error, axes=data.axes, decoder=data.decoder, sha256=sha256)
-    frames = (Segmented(objects.as_ids(found.mask), found.expected_J) for found in segmenter.segment(net, placements))
-    expected = write_prediction(frames, source, output, labelled=observed.fixed, note=note).expected
-    LOG.info(f"{len(video.frame_names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
+    frames = (found._replace(mask=objects.as_ids(found.mask)) for found in segmenter.segment(net, placements))
+    legend = objects.legend(net.config.outputs)
+    expected = write_prediction(frames, source, output, legend=legend, labelled=observed.fixed, note=note, config=config.output)
+    LOG.info(f"{len(video.frame_names)} frames: {', '.join(str(output / file_of(name)) for name in config.output.written)}")
     if net.config.evidence and (label_next := [video.frame_names[frame] for frame in least_sure(expected, observed.fixed)]):
         LOG.info(f"frames to label next, for data.masks=: {', '.join(label_next)}")
 

@@ -36,7 +36,7 @@ PREDICT = Command(
     schema="revseg.config:PredictConfig",
     function="revseg.predict:predict",
     positional="data.video",
-    folder="output",
+    folder="output.folder",
 )
 EVALUATE = Command("evaluate", schema="revseg.config:EvaluateConfig", function="revseg.evaluate:evaluate", folder="output")
 PLAN = Command("plan", schema="revseg.config:TrainConfig", function="revseg.plan:plan", positional="data.video")

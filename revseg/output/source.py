@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revseg.labels.sample import Sample
+from revseg.video.decoder import open_sound
 from revseg.video.read import iterate_frames
 from revseg.video.scale import Scale
+from revseg.video.sound import Sound
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Source:
     axes: str | None = None
     scale: Scale | None = None
     """How the values of a volume became bytes."""
+    begins: Fraction = Fraction(0)
+    """Seconds from the first frame of the video to the first of these."""
     sample_aspect_ratio: Fraction = Fraction(1)
     """Width of a pixel as it is to be shown, for a height of 1."""
     sound: bool = False
@@ -52,3 +56,7 @@ class Source:
     def pictures(self) -> Generator[tuple[int, Fraction, NDArray[np.uint8]]]:
         """Decodes it once more: index, seconds since the first, picture (H, W, 3) of each frame."""
         return iterate_frames(self.path, on_error=self.on_error, axes=self.axes, scale=self.scale, decoder=self.decoder)
+
+    def track(self, codecs: Sequence[str]) -> Sound | None:
+        """Opens its sound, in one of these codecs; None where these frames have none. Raises ValueError in one sentence."""
+        return open_sound(self.path, codecs, self.begins, decoder=self.decoder)
