@@ -7,6 +7,7 @@ from typing import Any
 
 from revseg.evidence.config import EvidenceConfig
 from revseg.network.config import NetworkConfig
+from revseg.output.config import OutputConfig, PredictOutputConfig
 from revseg.runs.verbosity import check_verbosity
 from revseg.tasks.config import DataConfig, GuidanceConfig, LabelledVideo
 from revseg.training.config import AugmentConfig, TrainingConfig
@@ -40,6 +41,7 @@ class TrainConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -93,9 +95,6 @@ class PredictConfig:
 
     checkpoint: str | None = None
     """What to segment with: the folder of a run, or a checkpoint file; null: the newest run in runs/."""
-    output: str | None = None
-    """Folder for masks/ and overlay.mp4, of several videos for such folders by their names; null: predictions/ and the video's
-    name."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
     placements: int | None = None
@@ -105,6 +104,7 @@ class PredictConfig:
     data: PredictDataConfig = field(default_factory=PredictDataConfig)
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     """What is not given is as it was in the training."""
+    output: PredictOutputConfig = field(default_factory=PredictOutputConfig)
 
     def __post_init__(self) -> None:
         if self.placements is not None and self.placements < 1:

@@ -4,7 +4,8 @@
     revseg-predict a.mp4 b.mp4 'clips/*.mp4'              each into its own folder
     revseg-predict VIDEO data.start=1:30 data.end=2:00    a part of it
 
-VIDEO: a file, a folder of frames, a volume. Writes masks/00000.png, ... (palette PNG at the video's own size), and overlay.mp4.
+VIDEO: a file, a folder of frames, a volume. Writes masks/00000.png, ... (palette PNG at the video's own size) and overlay.mp4, or
+what else output.formats= names.
 data.masks: of some of its frames, for a network that sees evidence; without them one that was trained on a dataset is shown
 what moves by itself, and one that was trained on a single video predicts from the pictures alone.
 """
@@ -32,12 +33,13 @@ from revseg.labels.sample import Sample
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.network import RevSegNet
 from revseg.output.folder import check, name_of, write_prediction
+from revseg.output.formats import file_of
 from revseg.output.source import Source
 from revseg.runs.folder import checkpoint_at, enclosing_run, newest_checkpoint
 from revseg.runs.lock import locked
 from revseg.runs.provenance import digest_of
 from revseg.segmentation.expectation import least_sure
-from revseg.segmentation.segmenter import Segmented, Segmenter
+from revseg.segmentation.segmenter import Segmenter
 from revseg.tasks.measures import check_channels
 from revseg.tasks.objects import Objects, trained_objects
 from revseg.tasks.vanishing import vanishing
@@ -61,7 +63,7 @@ def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
     trained = Trained(path, checkpoint, network_from(checkpoint, device))
     if data.masks is not None and not trained.net.config.evidence:
         raise ValueError(f"data.masks={data.masks} is of no use to {path}, whose network sees no evidence; leave it out")
-    output = Path(config.output) if config.output else None
+    output = Path(config.output.folder) if config.output.folder else None
     if not several:
         segment(videos[0], config, trained, output=output or Path("predictions") / name_of(videos[0]))
         return
@@ -113,7 +115,7 @@ def segment(path: Path, config: PredictConfig, trained: Trained, *, output: Path
     found = probe(path, data.reading)
     check_channels(path, found.channels, net.config.video_channels)
     sha256 = digest_of(path)
-    check(output, path, sha256)
+    check(output, path, sha256, config=config.output)
     video = load_video(path, data, height_of_evidence(config.evidence, data.height, found.native_size[0]))
     objects = trained_objects(trained.checkpoint).with_those_of([video])
     objects.check(video, net.config.outputs)
@@ -184,21 +186,25 @@ def observed_video(video: Sample, config: PredictConfig, trained: Trained, *, ou
 
 
 def write(observed: Observation, config: PredictConfig, trained: Trained, *, objects: Objects, output: Path, sha256: str) -> None:
-    """Masks, overlay and prediction.json into the output folder; says what to expect of them."""
+    """Writes what the settings ask for and prediction.json into the output folder; says what to expect of it."""
     video, placements, net = observed.video, config.placements or 1, trained.net
     # A network of many videos has learned from no label of this one: it counts as one that saw a single frame.
-    segmenter = Segmenter(observed, config.evidence, label_count=trained.checkpoint.label_count or 1, keeps_labels=True)
-    note = {
-        "checkpoint": str(trained.path),
-        "placements": placements,
-        "height": video.height,
-        "scale": video.scale,
-        **config.data.told,
-    }
+    segmenter = Segmenter(
+        observed,
+        config.evidence,
+        label_count=trained.checkpoint.label_count or 1,
+        keeps_labels=True,
+        keeps_probabilities=config.output.needs_probabilities,
+    )
+    note = {"checkpoint": str(trained.path), "placements": placements, "height": video.height, "scale": video.scale}
+    note |= config.data.told
     source = Source.of(video, config.data.reading, sha256=sha256)
-    frames = (Segmented(objects.as_ids(found.mask), found.expected_J) for found in segmenter.segment(net, placements))
-    expected = write_prediction(frames, source, output, labelled=observed.fixed, note=note | config.data.told).expected
-    LOG.info(f"{len(video.frame_names)} frames: {output / 'masks'}, {output / 'overlay.mp4'}")
+    frames = (found._replace(mask=objects.as_ids(found.mask)) for found in segmenter.segment(net, placements))
+    legend = objects.legend(net.config.outputs)
+    expected = write_prediction(
+        frames, source, output, legend=legend, labelled=observed.fixed, note=note, config=config.output
+    ).expected
+    LOG.info(f"{len(video.frame_names)} frames: {', '.join(str(output / file_of(name)) for name in config.output.written)}")
     if net.config.evidence and (label_next := [video.frame_names[frame] for frame in least_sure(expected, observed.fixed)]):
         LOG.info(f"frames to label next, for data.masks=: {', '.join(label_next)}")
 

@@ -165,6 +165,7 @@ def open_task(
             classes=config.network.classes,
             placements=config.placements,
             seed=config.seed,
+            output=config.output,
         )
     return open_video(
         config.data,
@@ -180,6 +181,7 @@ def open_task(
         seed=config.seed,
         objects=Objects() if saved is None else trained_objects(saved),
         sha256=sha256,
+        output=config.output,
     )
 
 

@@ -39,10 +39,11 @@ from revseg.evaluation import average, evaluate_folders
 from revseg.evidence.flow import Flow
 from revseg.evidence.motion import motion_evidence
 from revseg.evidence.observation import Observation, height_of_evidence
-from revseg.labels.dataset import DavisDataset
+from revseg.labels.dataset import DavisDataset, objects_in
 from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
 from revseg.output.folder import write_prediction
+from revseg.output.legend import Legend
 from revseg.output.source import Source
 from revseg.runs.folder import RunFolder
 from revseg.segmentation.segmenter import Segmented, Segmenter
@@ -124,7 +125,8 @@ def videos(config: TrainConfig, split: str) -> Iterator[Sample]:
 
 def write(config: TrainConfig, video: Sample, frames: Iterable[Segmented]) -> None:
     source = Source.of(video)
-    write_prediction(frames, source, run_of(config).predictions / video.name, note={})
+    legend = Legend(tuple(objects_in(video.masks)))
+    write_prediction(frames, source, run_of(config).predictions / video.name, legend=legend, note={})
 
 
 def run_of(config: TrainConfig) -> RunFolder:

@@ -28,6 +28,7 @@ from PIL import Image
 
 from revseg.config import PredictConfig, PredictDataConfig
 from revseg.labels.masks import write_mask
+from revseg.output.config import PredictOutputConfig
 from revseg.predict import predict
 from revseg.runs.folder import RunFolder
 from revseg.train import evidence_store, new_network, new_trainer, open_task, train
@@ -118,7 +119,8 @@ def predictions(count: int, device: str) -> Reply:
         video = PredictDataConfig(video=str(folder / "frames"), masks=str(folder / "masks"))
         for number in range(count):
             output = folder / f"out-{number}"
-            predict(PredictConfig(checkpoint=str(folder / "run"), output=str(output), device="cpu", data=video))
+            where = PredictOutputConfig(folder=str(output))
+            predict(PredictConfig(checkpoint=str(folder / "run"), output=where, device="cpu", data=video))
             shutil.rmtree(output)
             samples.take()
     return samples.growth(every=1)

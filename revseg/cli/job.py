@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from revseg.cli.command import Command
 from revseg.cli.composition import without_hydra
 from revseg.cli.logs import warnings_logged, write_to_log
 from revseg.cli.sentences import sentence
-from revseg.cli.settings import instance
+from revseg.cli.settings import instance, updated
 from revseg.cli.words import names_in
 from revseg.runs.interruption import Interrupted
 
@@ -72,10 +73,10 @@ class Job:
     def _in_its_folder(self, config: Any, *, alone: bool) -> Any:
         """The settings with the folder that Hydra made for this job."""
         name = self.command.folder
-        if name is None or getattr(config, name) is not None or (alone and not self.command.keeps_runs):
+        if name is None or reduce(getattr, name.split("."), config) is not None or (alone and not self.command.keeps_runs):
             return config
         path = HydraConfig.get().run.dir if alone else _from_here(Path(HydraConfig.get().runtime.output_dir))
-        return replace(config, **{name: str(path)})
+        return updated(config, {name: str(path)})
 
 
 def _from_here(path: Path) -> Path:

@@ -37,7 +37,7 @@ PREDICT = Command(
     function="revseg.predict:predict",
     positional="data.video",
     several="data.videos",
-    folder="output",
+    folder="output.folder",
 )
 EVALUATE = Command("evaluate", schema="revseg.config:EvaluateConfig", function="revseg.evaluate:evaluate", folder="output")
 PLAN = Command("plan", schema="revseg.config:TrainConfig", function="revseg.plan:plan", positional="data.video")

@@ -28,8 +28,8 @@ from revseg.cli.settings import Setting, nearest, without_interpolation
 # What has a meaning in the value of a sweep; a text without any of these is taken as it is there, too.
 SWEEP_GRAMMAR = re.compile(r"[,()\[\]{}'\"\\$]")
 
-KEYWORDS = {"from": "from_run"}
-"""What may be typed for a setting and is a word of Python, which no setting can have as its name."""
+KEYWORDS = {"from": "from_run", "output": "output.folder"}
+"""What may be typed for a setting: a word of Python, which no setting can have as its name, and the folder of the results."""
 
 SWEEP_FUNCTION = re.compile(r"\s*(range|interval|choice|glob|shuffle|sort|tag)\s*\(")
 

@@ -126,7 +126,8 @@ def forecast_run(
         evidence, config.evidence, footage.native_pixels, fixed=len(outline.labelled_frames), threads=threads
     )
     standing.reach("segmenting", inputs + frames * pixels + deciding + (summed if on_cpu else 0))
-    standing.reach("writing", frames * pixels + writing_bytes(footage.native_size, frames))
+    writing = writing_bytes(footage.native_size, frames, classes=outline.classes, config=config.output)
+    standing.reach("writing", frames * pixels + writing)
     return RunForecast(
         host=standing.phases,
         device={} if on_cpu else {"training": step.total, "inference": inference, "segmenting": summed},
@@ -150,4 +151,5 @@ def _disk(
     keeps = config.evidence.cache and config.task == "one_video"
     found = evidence_disk(evidence, config.evidence, keeps=keeps and carries) if flows else {}
     footage = outline.footage
-    return found | {"checkpoints": CHECKPOINTS * weights, "masks and overlay": output_disk(footage.native_size, footage.frames)}
+    written = output_disk(footage.native_size, footage.frames, classes=outline.classes, config=config.output)
+    return found | {"checkpoints": CHECKPOINTS * weights, "results": written}

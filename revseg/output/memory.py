@@ -4,25 +4,52 @@ from __future__ import annotations
 
 import os
 
+from revseg.output.config import WITH_ALPHA, OutputConfig
 from revseg.output.preview import HEIGHT, MOST_FRAMES
 
-ENCODER_FRAMES, ENCODER_BYTES = 20, 3.4
-"""Frames that x264 holds beside those of its threads, of which it has three for two cores; and bytes of each pixel (measured)."""
+FILMS = {"overlay": (20, 3.4), "matte": (20, 3.4), "cutout": (20, 3.4), "prores": (2, 8.0), "webm": (25, 6.0)}
+"""Frames that an encoder holds beside those of its threads, of which x264 has three for two cores; and bytes of each pixel of
+them (measured)."""
 DRAWING_BYTES = 24
 """Bytes of each pixel that is drawn on: a frame, the same with masks, and their colours in float64 where there is an object."""
-MASK_SHARE, FILM_SHARE = 0.03, 0.12
-"""Bytes a pixel of a mask's PNG, and of a frame of the overlay (measured on DAVIS)."""
+REFINING_BYTES = 240
+"""Bytes of each pixel of the box around the edges, while alpha is refined: sixty planes in float32."""
+WAITING = 10
+"""Frames that are on their way to the files."""
+DISK = {
+    "masks": 0.03,
+    "overlay": 0.12,
+    "alpha": 2.5,
+    "prores": 2.2,
+    "webm": 0.1,
+    "matte": 0.03,
+    "cutout": 0.12,
+    "coco": 0.004,
+    "youtube-vis": 0.004,
+    "gif": 0.0,
+}
+"""Bytes of each pixel of a frame (measured on DAVIS); of probabilities: 2 for each class."""
 
 
-def writing_bytes(native_size: tuple[int, int], frames: int) -> int:
-    """Bytes of the encoder of the overlay, of a frame that is drawn on, and of the preview's pictures, twice."""
+def writing_bytes(native_size: tuple[int, int], frames: int, *, classes: int, config: OutputConfig) -> int:
+    """Bytes of the encoders, of frames on their way, of one that is drawn on or refined, and of the preview's pictures, twice."""
     height, width = native_size
-    encoder = (ENCODER_FRAMES + 1.5 * (os.cpu_count() or 1)) * ENCODER_BYTES
+    written, parts = config.written, classes if config.each_object else 1
+    threads = 1.5 * (os.cpu_count() or 1)
+    pixel = sum((FILMS[name][0] + threads) * FILMS[name][1] for name in written if name in FILMS) + DRAWING_BYTES
+    if config.needs_probabilities:
+        pixel += WAITING * 2 * classes
+    if any(name in WITH_ALPHA for name in written):
+        pixel += WAITING * 4 * parts + 2 * REFINING_BYTES
     shown = min(HEIGHT, height)
-    preview = 2 * 3 * min(MOST_FRAMES, frames) * shown * round(width * shown / height)
-    return round((encoder + DRAWING_BYTES) * height * width) + preview
+    preview = 2 * 3 * min(MOST_FRAMES, frames) * shown * round(width * shown / height) if "gif" in written else 0
+    return round(pixel * height * width) + preview
 
 
-def output_disk(native_size: tuple[int, int], frames: int) -> int:
-    """Bytes of masks and overlay."""
-    return round((MASK_SHARE + FILM_SHARE) * frames * native_size[0] * native_size[1])
+def output_disk(native_size: tuple[int, int], frames: int, *, classes: int, config: OutputConfig) -> int:
+    """Bytes of all that is written."""
+    parts = classes if config.each_object else 1
+    pixel = sum(
+        2 * classes if name == "probabilities" else DISK[name] * (parts if name in WITH_ALPHA else 1) for name in config.written
+    )
+    return round(pixel * frames * native_size[0] * native_size[1])

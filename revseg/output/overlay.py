@@ -1,4 +1,6 @@
-"""Labels drawn on a frame, in the colours of DAVIS."""
+"""Labels drawn on a frame, in the colours of DAVIS or in others."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +9,14 @@ from revseg.labels.masks import Labels
 from revseg.labels.palette import PASCAL_PALETTE
 
 
-def overlay(frame: NDArray[np.uint8], mask: Labels, alpha: float = 0.5) -> NDArray[np.uint8]:
+def overlay(
+    frame: NDArray[np.uint8],
+    mask: Labels,
+    alpha: float = 0.5,
+    *,
+    palette: NDArray[np.uint8] = PASCAL_PALETTE,
+    contours: bool = True,
+) -> NDArray[np.uint8]:
     """A frame (H, W, 3) with the objects of a mask (H, W) tinted by `alpha`, with a bright contour."""
     if frame.shape[:2] != mask.shape:
         raise ValueError(
@@ -15,11 +24,21 @@ def overlay(frame: NDArray[np.uint8], mask: Labels, alpha: float = 0.5) -> NDArr
             f"{frame.shape[1]} x {frame.shape[0]}: resize it first"
         )
     result = frame.copy()
-    inside, edge = mask > 0, _contour(mask)
-    tinted = (1 - alpha) * frame[inside] + alpha * PASCAL_PALETTE[mask[inside]]
+    inside = mask > 0
+    tinted = (1 - alpha) * frame[inside] + alpha * palette[mask[inside]]
     result[inside] = np.rint(tinted).astype(np.uint8)
-    result[edge] = 255 - (255 - PASCAL_PALETTE[mask[edge]]) // 2  # halfway to white: the palette itself is dark
+    if contours:
+        edge = _contour(mask)
+        result[edge] = 255 - (255 - palette[mask[edge]]) // 2  # halfway to white: the palette of DAVIS is dark
     return result
+
+
+def palette_of(colours: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """Returns the palette (256, 3) in which objects 1, 2, ... have these colours, and others those of DAVIS."""
+    palette = PASCAL_PALETTE.copy()
+    for number, colour in enumerate(colours[:255], 1):
+        palette[number] = colour
+    return palette
 
 
 def _contour(mask: Labels) -> NDArray[np.bool_]:

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revseg.labels.sample import Sample
+from revseg.video.decoder import open_sound
 from revseg.video.read import iterate_frames
 from revseg.video.reading import WHOLE, Reading
+from revseg.video.sound import Sound
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,7 @@ class Source:
         with closing(iterate_frames(self.path, self.reading)) as frames:
             for index, seconds, picture in frames:
                 yield index, seconds - self.begins, picture
+
+    def track(self, codecs: Sequence[str]) -> Sound | None:
+        """Opens its sound, in one of these codecs; None where these frames have none. Raises ValueError in one sentence."""
+        return open_sound(self.path, codecs, self.begins, decoder=self.reading.decoder)

@@ -35,6 +35,8 @@ class Segmented(NamedTuple):
     """(H, W): the class of every pixel."""
     expected_J: float
     """``expected_similarity``."""
+    probabilities: NDArray[np.float16] | None = None
+    """(O, H, W): of every class, where they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Segmenter:
     """(H, W) of the masks; None: the video's own."""
     keeps_labels: bool = False
     """Whether the masks are the video's labels wherever these are not void: at every size, not only that of the evidence."""
+    keeps_probabilities: bool = False
+    """Whether the probabilities come with the masks."""
 
     def segment(self, net: RevSegNet, placements: int = 1) -> Iterator[Segmented]:
         """Masks that a network makes, averaged over so many placements on its grid."""
@@ -67,7 +71,8 @@ class Segmenter:
         for frame, found in enumerate(probabilities):
             whole = self._labelled(frame, resized(found, size))  # probabilities, not masks: contours stay smooth
             classes = whole.max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
-            yield Segmented(classes.to(torch.uint8).cpu().numpy(), expected_similarity(whole, classes))
+            kept = whole.to(torch.float16).cpu().numpy() if self.keeps_probabilities else None
+            yield Segmented(classes.to(torch.uint8).cpu().numpy(), expected_similarity(whole, classes), kept)
 
     def _refined(self, net: RevSegNet, placements: int) -> Iterator[Tensor]:
         """(O, H, W) of each frame at the size of the evidence, or that of the network."""

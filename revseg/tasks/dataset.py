@@ -26,7 +26,9 @@ from revseg.labels.masks import read_mask
 from revseg.labels.sample import Sample
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
+from revseg.output.config import OutputConfig
 from revseg.output.folder import check, write_prediction
+from revseg.output.legend import Legend
 from revseg.output.source import Source
 from revseg.runs.phases import phase
 from revseg.segmentation.segmenter import Segmenter
@@ -57,6 +59,8 @@ class DatasetTask:
     seed: int = 0
     threads: int = 1
     """For optical flow. Those that items are made on may have but one (``made_ahead``)."""
+    output: OutputConfig = OutputConfig()  # noqa: RUF009 (it never changes)
+    """What is written of the videos of the validation split."""
     kept: dict[str, Evidence] = field(default_factory=dict)
     """Evidence of videos that were seen before, where no folder keeps it."""
 
@@ -88,7 +92,7 @@ class DatasetTask:
     def check_output(self, folder: Path) -> None:
         """Raises ValueError where the results of another video lie where those of one of the validation split go."""
         for name in self.validation.names:
-            check(folder / name, self.validation.folder_of(name))
+            check(folder / name, self.validation.folder_of(name), config=self.output)
 
     @property
     def sees_evidence(self) -> bool:
@@ -180,8 +184,11 @@ class DatasetTask:
 
     def _write(self, net: RevSegNet, observed: Observation, folder: Path) -> None:
         video = observed.video
-        segmenter = Segmenter(observed, self.evidence)
-        write_prediction(segmenter.segment(net, self.placements), Source.of(video, self.data.reading), folder, note={})
+        segmenter = Segmenter(observed, self.evidence, keeps_probabilities=self.output.needs_probabilities)
+        source = Source.of(video, self.data.reading)
+        legend = Legend(tuple(range(1, net.config.outputs)))
+        frames = segmenter.segment(net, self.placements)
+        write_prediction(frames, source, folder, legend=legend, note={}, config=self.output)
 
     def _scores(self, sample: Sample, folder: Path) -> dict[int, Score]:
         """Measures the masks in `folder` against the annotation, both at the video's own size."""
@@ -199,6 +206,7 @@ def open_dataset(
     classes: int | None = None,
     placements: int = 1,
     seed: int = 0,
+    output: OutputConfig = OutputConfig(),  # noqa: B008 (it never changes)
 ) -> DatasetTask:
     """Opens both splits; returns the task. classes: None: as many as the first masks of the training videos show."""
     training, validation = open_split(data, data.training_split), open_split(data, data.validation_split)
@@ -213,4 +221,5 @@ def open_dataset(
         placements=placements,
         seed=seed,
         threads=torch.get_num_threads(),
+        output=output,
     )

@@ -13,6 +13,7 @@ from revseg.labels.conventions import given_names
 from revseg.labels.dataset import objects_in
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
+from revseg.output.legend import Legend
 from revseg.training.checkpoint import Checkpoint
 
 Mask = NDArray[np.uint8]
@@ -83,6 +84,10 @@ class Objects:
         free = [number for number in range(1, VOID) if number not in self.ids]
         table = np.array([0, *self.ids, *free, VOID], np.uint8)
         return np.asarray(table[mask], np.uint8)
+
+    def legend(self, classes: int) -> Legend:
+        """Returns what is said of the masks of a network of so many classes, background included."""
+        return Legend(tuple(self.as_ids(np.arange(1, classes, dtype=np.uint8)).tolist()), self.names)
 
 
 def _ids_in(samples: Iterable[Sample]) -> set[int]:

@@ -20,7 +20,9 @@ from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
-from revseg.output.folder import Prediction, check, write_prediction
+from revseg.output.album import Album
+from revseg.output.config import OutputConfig
+from revseg.output.folder import check, write_prediction
 from revseg.output.report import Frames
 from revseg.output.source import Source
 from revseg.runs.folder import RunFolder
@@ -78,6 +80,8 @@ class OneVideo:
     """How the video is read once more, to draw masks on it."""
     sha256: str | None = None
     """Hash of the video (``digest_of``), where it is known."""
+    output: OutputConfig = OutputConfig()  # noqa: RUF009 (it never changes)
+    """What is written at the end."""
 
     @property
     def sees_evidence(self) -> bool:
@@ -111,7 +115,7 @@ class OneVideo:
 
     def check_output(self, folder: Path) -> None:
         """Raises ValueError where the results of another video lie where those of this one go."""
-        check(folder, self.video.source, self.sha256)
+        check(folder, self.video.source, self.sha256, config=self.output)
 
     def item(self, index: int) -> Item:
         """Returns what step number `index` is trained on."""
@@ -128,7 +132,14 @@ class OneVideo:
 
     def segmenter(self, size: tuple[int, int] | None = None) -> Segmenter:
         """Returns what makes masks of a size from a network's probabilities; None: the video's own size."""
-        return Segmenter(self.observation, self.evidence, label_count=self.label_count, size=size, keeps_labels=True)
+        return Segmenter(
+            self.observation,
+            self.evidence,
+            label_count=self.label_count,
+            size=size,
+            keeps_labels=True,
+            keeps_probabilities=size is None and self.output.needs_probabilities,
+        )
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
         """Measures the network alone, without what evidence and smoothing add at the end."""
@@ -144,8 +155,8 @@ class OneVideo:
         where a few pixels are all that is known. volume_J: of the pixels of all these frames together, which suits volumes.
         expected_J: on the frames without a mask, by the probabilities alone; label_next: names of the frames to label next.
         """
-        masks, written = self._write(net, folder)
-        expected = written.expected
+        album = Album(self.video.frames, self.video.labelled_frames)
+        masks, expected = self._write(net, folder, album)
         metrics: dict[str, Any] = dict.fromkeys(("J", "F", "JF", "objects", "volume_J", "baseline"))
         if self.held_out is not None:
             metrics |= measured(masks, self.held_out, self.shown)
@@ -169,7 +180,7 @@ class OneVideo:
         # Of a volume that has a few labels in every frame, none is to be labelled next.
         metrics["label_next"] = [self.video.frame_names[frame] for frame in least_sure(expected, whole)] if whole else []
         true = {} if self.held_out is None else similarity_of_frames(masks, self.held_out, self.shown)
-        frames = Frames(self.video.frame_names, expected, album=written.album, labelled=self.video.labelled_frames, true=true)
+        frames = Frames(self.video.frame_names, expected, album=album, labelled=self.video.labelled_frames, true=true)
         return VideoResult(metrics, self._evaluation(masks, ""), frames)
 
     def _evaluation(self, masks: list[Mask], prefix: str) -> Evaluation:
@@ -183,20 +194,28 @@ class OneVideo:
         shown = self.held_out or self.video
         return Evaluation(scalars, pictures(masks, shown, self.video.volume))
 
-    def _write(self, net: RevSegNet, folder: Path) -> tuple[list[Mask], Prediction]:
-        """Writes masks in the video's own size; returns them at the size trained on."""
+    def _write(self, net: RevSegNet, folder: Path, album: Album) -> tuple[list[Mask], list[float]]:
+        """Writes masks in the video's own size; returns them at the size trained on, and the J expected of each."""
         video, masks = self.video, list[Mask]()
 
         def native() -> Iterator[Segmented]:
             for frame in self.segmenter().segment(net, self.placements):
                 # At the pixels where the annotation, too, is sampled.
                 masks.append(resize_mask(frame.mask, video.height, video.width))
-                yield Segmented(self.objects.as_ids(frame.mask), frame.expected_J)
+                yield frame._replace(mask=self.objects.as_ids(frame.mask))
 
         source = Source.of(video, self.reading, sha256=self.sha256)
-        return masks, write_prediction(
-            native(), source, folder, labelled=video.labelled_frames, note={"scale": video.scale, **self.reading.told}
+        expected = write_prediction(
+            native(),
+            source,
+            folder,
+            legend=self.objects.legend(net.config.outputs),
+            labelled=video.labelled_frames,
+            note={"scale": video.scale, **self.reading.told},
+            config=self.output,
+            album=album,
         )
+        return masks, expected
 
 
 def open_video(
@@ -214,6 +233,7 @@ def open_video(
     seed: int = 0,
     objects: Objects = Objects(),  # noqa: B008 (it never changes)
     sha256: str | None = None,
+    output: OutputConfig = OutputConfig(),  # noqa: B008 (it never changes)
 ) -> OneVideo:
     """Decodes the video, reads its masks and carries the labels; returns the task.
 
@@ -255,6 +275,7 @@ def open_video(
         placements=placements,
         reading=data.reading,
         sha256=sha256,
+        output=output,
     )
 
 

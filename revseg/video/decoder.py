@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ if TYPE_CHECKING:  # settings are checked before a library that decodes is loade
     from revseg.video.decode import Decoded
     from revseg.video.frame import Losses
     from revseg.video.reading import Reading
+    from revseg.video.sound import Sound
 
 DECODERS = ("process", "inline")
 
@@ -29,3 +32,15 @@ def open_video(path: Path, reading: Reading, *, height: int | None, losses: Loss
     from revseg.video.process import decode_apart  # only here: systems without fork cannot load it
 
     return decode_apart(path, reading, height=height, losses=losses, threads=threads)
+
+
+def open_sound(path: Path, codecs: Sequence[str], begins: Fraction, *, decoder: str) -> Sound | None:
+    """Opens the sound of a video (``read_sound``), where it is decoded."""
+    check_decoder(decoder)
+    if decoder == "inline" or not hasattr(os, "fork"):
+        from revseg.video.sound import read_sound
+
+        return read_sound(path, codecs, begins)
+    from revseg.video.process import sound_apart
+
+    return sound_apart(path, codecs, begins)

@@ -158,6 +158,18 @@ def _checked(frames: Iterator[Numbered], entry: Entry) -> Iterator[Numbered]:
     yield from frames
 
 
+def first_moment(path: Path) -> Fraction:
+    """Returns when the first frame that can be decoded is shown, in seconds by the clock of the file."""
+    with open_file(path) as container:
+        stream = video_stream(container, path)
+        stream.codec_context.copy_opaque = True
+        for _, _, frame in numbered(container.demux(stream), Losses(path, "skip"), _incomplete(stream, path)):
+            if frame.pts is not None and frame.time_base is not None:
+                return Fraction(frame.pts * frame.time_base)
+            break
+        return Fraction(0)
+
+
 def _incomplete(stream: VideoStream, path: Path) -> Callable[[av.Packet], bool]:
     """Returns what tells of a packet whether a part of it is missing."""
     if stream.container.format.name != "mpegts":

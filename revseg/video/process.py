@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import base64
+import binascii
 import fcntl
 import json
 import logging
@@ -15,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
@@ -26,7 +28,8 @@ import numpy as np
 
 from revseg.video.decode import Decoded
 from revseg.video.frame import MOST_PIXELS, Facts, Frame, Losses
-from revseg.video.reading import Reading
+from revseg.video.reading import WHOLE, Reading
+from revseg.video.sound import Sound, SoundPacket
 from revseg.video.worker import LONGEST_LINE, OUT_OF_MEMORY, SLOTS
 
 MEMORY = 4 << 30
@@ -61,6 +64,24 @@ def decode_apart(path: Path, reading: Reading, *, height: int | None, losses: Lo
     return Decoded(known, job.frames())
 
 
+def sound_apart(path: Path, codecs: Sequence[str], begins: Fraction) -> Sound | None:
+    """Opens the sound of a video in a process of its own (``read_sound``). It ends with the packets."""
+    job = _Job(path, Losses(path, "stop"))
+    try:
+        job.start(WHOLE, None, None, sound={"codecs": list(codecs), "begins": (begins.numerator, begins.denominator)})
+        header = job.next()["header"]
+        if header is None:
+            job.close()
+            return None
+        return Sound(base64.b64decode(header), job.sound())
+    except (KeyError, TypeError, binascii.Error) as error:
+        job.close()
+        raise job.nonsense() from error
+    except BaseException:
+        job.close()
+        raise
+
+
 class _Job:
     """One video that is decoded by a worker."""
 
@@ -77,10 +98,10 @@ class _Job:
             theirs.close()
         self.lines = self.channel.makefile("rb")
 
-    def start(self, reading: Reading, height: int | None, threads: int | None) -> None:
-        """Tells the worker what to do."""
+    def start(self, reading: Reading, height: int | None, threads: int | None, *, sound: dict[str, Any] | None = None) -> None:
+        """Tells the worker what to do. sound: which, instead of frames."""
         paths = {"path": os.fsencode(self.path).hex(), "folder": os.fsencode(Path.cwd()).hex()}
-        settings = {"height": height, "threads": threads, "on_error": self.losses.on_error}
+        settings = {"height": height, "threads": threads, "on_error": self.losses.on_error, "sound": sound}
         part = {"part": [reading.start, reading.end, reading.every, reading.max_frames]}
         limits = {"shared": SLOTS * ROOM, "memory": MEMORY, "seconds": SECONDS}
         self.channel.settimeout(PATIENCE)
@@ -101,6 +122,19 @@ class _Job:
             total = message["end"]["total"]
             self.losses.total = total if isinstance(total, int) and total >= 0 else None
         except (KeyError, TypeError, OverflowError) as error:
+            raise self.nonsense() from error
+        finally:
+            self.close()
+
+    def sound(self) -> Generator[SoundPacket]:
+        """Yields the packets of the sound. The worker ends with it, also where not all are asked for."""
+        try:
+            while "sound" in (message := self.next()):
+                data, time, duration = message["sound"]
+                yield SoundPacket(base64.b64decode(data), _fraction(time), _fraction(duration))
+        except (KeyError, TypeError, ValueError) as error:
+            if type(error) is ValueError:  # a sentence already
+                raise
             raise self.nonsense() from error
         finally:
             self.close()

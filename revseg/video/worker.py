@@ -6,6 +6,8 @@ and memory that is shared with who asked. The worker reads its job from the chan
     {"facts": {...}}        first
     {"frame": {...}}        a frame lies in the shared memory; a byte comes back when it has been taken
     {"passed": {}}          frames before the part are read
+    {"header": text}        instead of facts and frames, where sound was asked for: what the codec is; null: there is none
+    {"sound": [...]}        a packet of it: its bytes, time and duration
     {"log": {...}}          a line for the log
     {"end": {...}}          all is decoded
     {"error": {...}}        a sentence, and the end
@@ -16,6 +18,7 @@ Imports no PyTorch: a server is there in a fraction of a second.
 
 from __future__ import annotations
 
+import base64
 import gc
 import json
 import logging
@@ -38,6 +41,7 @@ from revseg.video.decode import decode, prepare
 from revseg.video.frame import Frame, Losses
 from revseg.video.limits import address_space, allow_seconds, die_with_parent, limit
 from revseg.video.part import Part
+from revseg.video.sound import read_sound
 
 SLOTS = 4
 """Frames that are decoded ahead."""
@@ -129,6 +133,7 @@ class Worker(logging.Handler):
         self.path, self.height, self.threads = Path(os.fsdecode(bytes.fromhex(job["path"]))), job["height"], job["threads"]
         *limits, most = job["part"]
         self.part = Part.of(*limits, most=most)
+        self.sound = job["sound"]
         self.losses = Losses(self.path, job["on_error"])
         self.shared = mmap.mmap(memory, job["shared"])
         self.memory, self.seconds = job["memory"], job["seconds"]
@@ -142,6 +147,9 @@ class Worker(logging.Handler):
         try:
             limit(self.memory + address_space())
             allow_seconds(self.seconds)
+            if self.sound is not None:
+                self.give_sound(self.sound["codecs"], Fraction(*self.sound["begins"]))
+                return
             given = {"height": self.height, "losses": self.losses, "threads": self.threads}
             decoded = decode(self.path, self.part, **given, passed=self.passed)
             facts = decoded.facts
@@ -181,6 +189,15 @@ class Worker(logging.Handler):
             }
         )
 
+    def give_sound(self, codecs: list[str], begins: Fraction) -> None:
+        """Tells what the codec of the sound is, and its packets."""
+        sound = read_sound(self.path, codecs, begins)
+        self.say(header=None if sound is None else _text(sound.header))
+        for packet in () if sound is None else sound.packets:
+            self.say(sound=[_text(packet.data), _pair(packet.time), _pair(packet.duration)])
+            allow_seconds(self.seconds)
+        self.say(end={})
+
     def newly_lost(self) -> list[str]:
         """Returns the names of lost frames that were not told yet."""
         new = self.losses.names[self.lost :]
@@ -197,6 +214,10 @@ class Worker(logging.Handler):
 
 def _line(**message: Any) -> bytes:
     return json.dumps(message).encode() + b"\n"
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _pair(number: Fraction) -> tuple[int, int]:

@@ -1,7 +1,9 @@
-"""Writes H.264 video that all players can show."""
+"""Writes video: H.264 that all players can show, or with alpha; with the sound of another one."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from revseg.runs.atomic import replacing
+from revseg.video.encoding import H264, Encoding
+from revseg.video.sound import Sound
+from revseg.video.track import SoundTrack
 
 TICKS = 90_000  # least ticks per second; their number is a multiple of the frame rate, which is therefore kept exactly
 
@@ -21,24 +26,35 @@ SQUARE = Fraction(1)
 
 
 class VideoWriter:
-    """Writes frames to an MP4 file, which appears, complete, when the block ends without an error.
+    """Writes frames to a video file, which appears, complete, when the block ends without an error.
 
         with VideoWriter("overlay.mp4", frame_rate=25) as writer:
             writer.write(frame)             # or writer.write(frame, seconds), where the rate varies
 
-    sample_aspect_ratio: width of a pixel as it is to be shown, for a height of 1.
-    Raises OSError in one sentence if the folder cannot be written or the disk is full.
+    sample_aspect_ratio: width of a pixel as it is to be shown, for a height of 1. sound: with `begins`, the time of the sound at
+    the first frame. Raises OSError in one sentence if the folder cannot be written or the disk is full.
     """
 
-    def __init__(self, path: str | Path, frame_rate: Fraction | float = 25, *, sample_aspect_ratio: Fraction = SQUARE) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        frame_rate: Fraction | float = 25,
+        *,
+        sample_aspect_ratio: Fraction = SQUARE,
+        encoding: Encoding = H264,
+        sound: Sound | None = None,
+        begins: Fraction = Fraction(0),  # noqa: B008 (it never changes)
+    ) -> None:
         self.path, self.frame_rate, self.sample_aspect_ratio = Path(path), _simple(frame_rate), _simple(sample_aspect_ratio)
+        self.encoding, self.sound, self.begins = encoding, sound, begins
+        self.track: SoundTrack | None = None
         self._ticks = self.frame_rate.numerator * -(-TICKS // self.frame_rate.numerator)
         self._frames, self._last = 0, -1
         self._container: OutputContainer
         self._stream: VideoStream
         self._file: AbstractContextManager[None]
 
-    def __enter__(self) -> "VideoWriter":
+    def __enter__(self) -> VideoWriter:
         self._file = self._opened()
         self._file.__enter__()
         return self
@@ -48,36 +64,54 @@ class VideoWriter:
 
     @contextmanager
     def _opened(self) -> Iterator[None]:
-        options = {"movflags": "+faststart"}  # so that it plays while it loads
-        with (
-            replacing(self.path) as temporary,
-            av.open(str(temporary.absolute()), "w", format="mp4", options=options) as self._container,
-        ):
+        kind = self.encoding
+        with ExitStack() as stack:
+            if self.sound is not None:
+                stack.callback(self.sound.packets.close)
+            temporary = stack.enter_context(replacing(self.path))
+            opened = av.open(str(temporary.absolute()), "w", format=kind.container, options=dict(kind.container_options))
+            self._container = stack.enter_context(opened)
             yield
             if not self._frames:
                 raise ValueError(f"no frame was written to {self.path}: give at least one")
             self._container.mux(self._stream.encode())
+            if self.track is not None:
+                self.track.write(Fraction(self._last, self._ticks) + 1 / self.frame_rate)
 
     def write(self, frame: NDArray[np.uint8], time: Fraction | float | None = None) -> None:
-        """Writes one frame: (H, W, 3) RGB, all of one size. time: seconds, increasing; None: by the frame rate."""
+        """Writes one frame: (H, W, 3) RGB or as the encoding wants it, all of one size.
+
+        time: seconds, increasing; None: by the frame rate.
+        """
         if not self._frames:
             self._stream = self._add_stream(*frame.shape[:2])
+            if self.sound is not None:
+                self.track = SoundTrack(self._container, self.sound, self.begins, early=self.encoding.early_sound)
         seconds = self._frames / self.frame_rate if time is None else time
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
-            format=self._stream.pix_fmt, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=self.encoding.pixels).reformat(
+            width=self._stream.width,
+            format=self._stream.pix_fmt,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
         )
         picture.time_base = Fraction(1, self._ticks)
         picture.pts = self._last = max(round(seconds * self._ticks), self._last + 1)
         picture.duration = round(self._ticks / self.frame_rate)
         self._frames += 1
         self._container.mux(self._stream.encode(picture))
+        if self.track is not None:
+            self.track.write(Fraction(self._last, self._ticks))
 
     def _add_stream(self, height: int, width: int) -> VideoStream:
-        stream = self._container.add_stream("libx264", rate=self.frame_rate, options={"crf": "18", "preset": "veryfast"})
+        kind, ratio = self.encoding, self.sample_aspect_ratio
+        if kind.square:
+            width, ratio = max(1, round(width * ratio)), SQUARE
+        stream = self._container.add_stream(kind.codec, rate=self.frame_rate, options=dict(kind.options))
+        assert isinstance(stream, VideoStream)
         stream.height, stream.width = height, width
-        stream.codec_context.sample_aspect_ratio = self.sample_aspect_ratio
-        # Halved colour planes need even sides. Every player can show them; not every player can show full planes.
-        stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+        stream.codec_context.sample_aspect_ratio = ratio
+        stream.pix_fmt = kind.format_for(height, width)
+        stream.metadata.update(kind.metadata)
         context = stream.codec_context
         context.time_base = Fraction(1, self._ticks)
         context.colorspace = context.color_primaries = context.color_trc = Colorspace.ITU709

@@ -66,7 +66,8 @@ def unet(problem: Problem) -> Outcome:
     net = monai.new_unet(len(inputs), task.classes, problem.config.seed, choose_device(problem.config.device))
     progress = monai.fit(net, task, problem.config)
     segmented = task.segmenter().decide(monai.probabilities(net, inputs))
-    write_prediction(segmented, Source.of(video), folder.predictions, note={})
+    legend = task.objects.legend(task.classes)
+    write_prediction(segmented, Source.of(video), folder.predictions, legend=legend, note={})
     return written(problem, {"training_seconds": progress.seconds, "steps": progress.step})
 
 

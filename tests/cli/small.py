@@ -60,7 +60,7 @@ def fail(steps: int, run_dir: str) -> None:
 def predict(config: PredictConfig, given: frozenset[str]) -> None:
     """Says what it was called with."""
     SEEN.append((config, given))
-    print(json.dumps({"video": config.data.video, "output": config.output, "spin": os.environ.get("GOMP_SPINCOUNT")}))
+    print(json.dumps({"video": config.data.video, "output": config.output.folder, "spin": os.environ.get("GOMP_SPINCOUNT")}))
 
 
 if __name__ == "__main__":

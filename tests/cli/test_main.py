@@ -26,7 +26,7 @@ HYDRA_FILES = {".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml
 
 def test_types_and_defaults(line: Callable) -> None:
     config = line("predict", "it's [x] ${y}, b.mp4", "data.height=48", "evidence=none").config
-    assert (config.data.video, config.output, config.data.height) == ("it's [x] ${y}, b.mp4", None, 48)
+    assert (config.data.video, config.output.folder, config.data.height) == ("it's [x] ${y}, b.mp4", None, 48)
     assert type(config) is small.PREDICT.settings()
     assert config.evidence.source == "none"
     config = line("train", "network.step_size=2", "network.depth=0,1,1,1").config
@@ -91,7 +91,7 @@ def test_hydras_own_folder_is_the_runs(line: Callable) -> None:
 
 
 def test_other_commands_leave_nothing(line: Callable) -> None:
-    assert line("predict", "a.mp4").config.output is None
+    assert line("predict", "a.mp4").config.output.folder is None
     assert files() == set()
 
 
@@ -116,7 +116,10 @@ def test_sweep_functions_and_folders(line: Callable) -> None:
     seen = line("train", "-m", *arguments)
     assert [(config.training.steps, config.run_dir) for config, _ in seen.calls] == [(1, "s/n0"), (2, "s/n1")]
     seen = line("predict", "-m", "one film.mp4", "placements=1,4", "hydra.sweep.dir=p")
-    assert [(config.data.video, config.output) for config, _ in seen.calls] == [("one film.mp4", "p/0"), ("one film.mp4", "p/1")]
+    assert [(config.data.video, config.output.folder) for config, _ in seen.calls] == [
+        ("one film.mp4", "p/0"),
+        ("one film.mp4", "p/1"),
+    ]
     assert "run_dir is the folder of one run" in line("train", "-m", "run_dir=x", "training.steps=1,2").sentence
 
 

@@ -56,6 +56,6 @@ def test_a_cache_too_large_for_the_disk_is_switched_off(tmp_path: Path, caplog: 
 def test_a_disk_without_room_for_the_masks_is_refused(tmp_path: Path) -> None:
     config = compose([])
     found = smallest(config, LONG.with_frames(10), CPU, held=0)
-    huge = replace(found, disk=found.disk | {"masks and overlay": 10**18})
+    huge = replace(found, disk=found.disk | {"results": 10**18})
     with pytest.raises(OSError, match=r"GB of free disk, but masks, overlay and checkpoints take .* run_dir="):
         without_cache_on_a_small_disk(config, huge, tmp_path)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import imageio.v3 as imageio
@@ -16,7 +17,9 @@ from PIL import Image
 
 from revseg.labels.dataset import load_unlabelled
 from revseg.labels.masks import read_mask, write_mask
+from revseg.output.config import OutputConfig
 from revseg.output.folder import AHEAD, check, name_of, write_prediction
+from revseg.output.legend import Legend
 from revseg.output.source import Source
 from revseg.segmentation.segmenter import Segmented
 from revseg.video.read import read_video
@@ -38,6 +41,12 @@ def segmented(frames: int = 12) -> Iterator[Segmented]:
     return (Segmented(mask_of(frame), frame / 20) for frame in range(frames))
 
 
+def write(frames: Iterator[Segmented], source: Source, folder: Path, **more: Any) -> list[float]:
+    """With the formats that were tested first, unless others are given."""
+    given = {"note": {}, "config": OutputConfig(formats=["masks", "overlay", "gif"]), "legend": Legend((1, 2))}
+    return write_prediction(frames, source, folder, **given | more)
+
+
 @pytest.fixture
 def source(tmp_path: Path, pictures: Callable, encode: Callable) -> Source:
     return Source(encode(tmp_path / "video.mp4", pictures(12)), Fraction(25), NAMES)
@@ -45,19 +54,19 @@ def source(tmp_path: Path, pictures: Callable, encode: Callable) -> Source:
 
 def test_what_is_written(tmp_path: Path, source: Source) -> None:
     folder = tmp_path / "out"
-    written = write_prediction(segmented(), source, folder, labelled=(0, 4), note={})
-    assert written.expected == [frame / 20 for frame in range(12)]
+    written = write(segmented(), source, folder, labelled=(0, 4))
+    assert written == [frame / 20 for frame in range(12)]
     assert sorted(path.name for path in folder.iterdir()) == ["masks", "overlay.mp4", "prediction.json", "preview.gif"]
     assert sorted(path.stem for path in (folder / "masks").iterdir()) == list(NAMES)
     for frame, name in enumerate(NAMES):
         assert np.array_equal(read_mask(folder / "masks" / f"{name}.png", "davis2017"), mask_of(frame))
     note = json.loads((folder / "prediction.json").read_text())
     assert (note["complete"], note["frames"], note["labelled_frames"]) == (True, 12, [0, 4])
-    assert (note["expected_J"], note["video"]) == (written.expected, str(source.path))
+    assert (note["expected_J"], note["video"]) == (written, str(source.path))
 
 
 def test_the_overlay_is_the_video_with_its_masks(tmp_path: Path, source: Source) -> None:
-    write_prediction(segmented(), source, tmp_path / "out", note={})
+    write(segmented(), source, tmp_path / "out")
     video, drawn = read_video(source.path), read_video(tmp_path / "out" / "overlay.mp4")
     assert drawn.volume.shape == video.volume.shape
     assert drawn.timestamps == video.timestamps
@@ -71,13 +80,13 @@ def test_the_overlay_is_the_video_with_its_masks(tmp_path: Path, source: Source)
 
 def test_only_the_first_frames_of_a_longer_video(tmp_path: Path, source: Source) -> None:
     first = Source(source.path, source.frame_rate, NAMES[:5])
-    write_prediction(segmented(5), first, tmp_path / "out", note={})
+    write(segmented(5), first, tmp_path / "out")
     assert read_video(tmp_path / "out" / "overlay.mp4").volume.shape[1] == 5
 
 
 def test_masks_of_a_longer_video_are_removed(tmp_path: Path, source: Source) -> None:
-    write_prediction(segmented(), source, tmp_path / "out", note={})
-    write_prediction(segmented(5), Source(source.path, source.frame_rate, NAMES[:5]), tmp_path / "out", note={})
+    write(segmented(), source, tmp_path / "out")
+    write(segmented(5), Source(source.path, source.frame_rate, NAMES[:5]), tmp_path / "out")
     assert sorted(path.stem for path in (tmp_path / "out" / "masks").iterdir()) == list(NAMES[:5])
 
 
@@ -91,12 +100,12 @@ def test_a_prediction_that_breaks_off_leaves_the_one_before(tmp_path: Path, sour
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        write_prediction(broken(), source, tmp_path / "out", note={})
+        write(broken(), source, tmp_path / "out")
     assert files_in(tmp_path / "out") == {}
-    write_prediction(segmented(), source, tmp_path / "out", note={})
+    write(segmented(), source, tmp_path / "out")
     before = files_in(tmp_path / "out")
     with pytest.raises(MemoryError):
-        write_prediction(broken(), source, tmp_path / "out", note={})
+        write(broken(), source, tmp_path / "out")
     assert files_in(tmp_path / "out") == before
 
 
@@ -106,11 +115,11 @@ def test_a_prediction_that_breaks_off_leaves_the_one_before(tmp_path: Path, sour
 def test_a_full_disk_leaves_the_prediction_before(size: int, file: str, tmp_path: Path, source: Source) -> None:
     source = replace(source, reading=Reading(decoder="inline"))  # shared memory, too, is a file for the limit below
     out = tmp_path / "out"
-    write_prediction(segmented(), source, out, note={})
+    write(segmented(), source, out)
     before = files_in(out)
     sentence = f"cannot write {out / '.new' / file}: File too large; free space there or choose another output folder"
     with full_disk(size), pytest.raises(OSError, match=f"^{re.escape(sentence)}$"):
-        write_prediction(segmented(), source, out, note={"why": "x" * 100_000})
+        write(segmented(), source, out, note={"why": "x" * 100_000})
     assert files_in(out) == before
 
 
@@ -119,7 +128,7 @@ def test_a_power_cut_leaves_the_prediction_before_or_the_new_one(
 ) -> None:
     """At every moment: what calls itself complete is."""
     out, seen = tmp_path / "out", set()
-    write_prediction(segmented(), source, out, note={"version": 1})
+    write(segmented(), source, out, note={"version": 1})
     versions = {1: files_in(out)}
 
     def moment(left: dict[str, bytes]) -> None:
@@ -130,7 +139,7 @@ def test_a_power_cut_leaves_the_prediction_before_or_the_new_one(
 
     disk = PowerCut(monkeypatch, out, moment)
     other = (Segmented(1 - mask_of(frame).clip(max=1), 0.5) for frame in range(12))
-    write_prediction(other, source, out, note={"version": 2})
+    write(other, source, out, note={"version": 2})
     assert {name: content for name, content in disk.left().items() if not name.startswith(".new")} == files_in(out)
     assert files_in(out) != versions[1]
     assert seen == {(True, 1), (False, None), (True, 2)}
@@ -145,7 +154,7 @@ def test_masks_are_written_while_others_are_made(tmp_path: Path, source: Source)
             yield each
             waiting.append(made + 1 - len(list(masks.iterdir())))
 
-    write_prediction(slowly(), source, tmp_path / "out", note={})
+    write(slowly(), source, tmp_path / "out")
     assert max(waiting) <= 1 + AHEAD
 
 
@@ -157,13 +166,13 @@ def test_a_video_that_became_shorter_meanwhile(tmp_path: Path, source: Source, p
     with pytest.raises(
         ValueError, match=r"video\.mp4 has fewer frames than when it was read; start again, and leave it as it is$"
     ):
-        write_prediction(cut(), source, tmp_path / "out", note={})
+        write(cut(), source, tmp_path / "out")
     assert files_in(tmp_path / "out") == {}
 
 
 def test_what_a_killed_process_left_goes(tmp_path: Path, source: Source) -> None:
     write_mask(tmp_path / "out" / ".new" / "masks" / "00099.png", mask_of(0))
-    write_prediction(segmented(), source, tmp_path / "out", note={})
+    write(segmented(), source, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "masks",
         "overlay.mp4",
@@ -174,7 +183,7 @@ def test_what_a_killed_process_left_goes(tmp_path: Path, source: Source) -> None
 
 
 def test_killed_while_files_are_moved_it_says_so(tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_prediction(segmented(), source, tmp_path / "out", note={})
+    write(segmented(), source, tmp_path / "out")
     replace = os.replace
 
     def stopped(one: Path, other: Path) -> None:
@@ -185,9 +194,9 @@ def test_killed_while_files_are_moved_it_says_so(tmp_path: Path, source: Source,
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", stopped)
         with pytest.raises(KeyboardInterrupt):
-            write_prediction(segmented(), source, tmp_path / "out", note={})
+            write(segmented(), source, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "prediction.json").read_text())["complete"] is False
-    write_prediction(segmented(), source, tmp_path / "out", note={})
+    write(segmented(), source, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "prediction.json").read_text())["complete"] is True
 
 
@@ -195,18 +204,18 @@ def test_killed_while_files_are_moved_it_says_so(tmp_path: Path, source: Source,
 
 
 def test_another_video_of_the_same_name_is_refused(tmp_path: Path, source: Source, pictures: Callable, encode: Callable) -> None:
-    write_prediction(segmented(), source, tmp_path / "out", note={})
+    write(segmented(), source, tmp_path / "out")
     before = files_in(tmp_path / "out")
     (tmp_path / "usb").mkdir()
     other = encode(tmp_path / "usb" / "video.mp4", pictures(12)[::-1])
     with pytest.raises(ValueError, match=rf"^{tmp_path}/out holds the masks of {source.path}, which is not {other} as it is now"):
-        write_prediction(segmented(), replace(source, path=other), tmp_path / "out", note={})
+        write(segmented(), replace(source, path=other), tmp_path / "out")
     assert files_in(tmp_path / "out") == before
 
 
 def test_what_counts_is_what_is_in_a_video(tmp_path: Path, source: Source, pictures: Callable, encode: Callable) -> None:
     """The next card of a camera has a video of the same name in the same place; a video that was moved is the same."""
-    write_prediction(segmented(), source, tmp_path / "out", note={})
+    write(segmented(), source, tmp_path / "out")
     moved = source.path.rename(tmp_path / "moved.mp4")
     check(tmp_path / "out", moved)
     encode(source.path, pictures(12)[::-1])
@@ -259,7 +268,7 @@ def test_the_video_itself_is_not_overwritten(tmp_path: Path, source: Source) -> 
 def test_a_folder_that_cannot_be_made(tmp_path: Path, source: Source) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"cannot write .*file/out: Not a directory; choose another folder with output="):
-        write_prediction(segmented(), source, tmp_path / "file" / "out", note={})
+        write(segmented(), source, tmp_path / "file" / "out")
 
 
 @pytest.mark.parametrize("kind", ["npy", "tif", "folder of npy"])
@@ -276,7 +285,7 @@ def test_the_masks_of_a_volume_come_as_a_volume_too(kind: str, tmp_path: Path) -
         for name, each in zip(NAMES, volume, strict=True):
             np.save(path / f"{name}.npy", each)
     volume_source = Source(path, Fraction(25), NAMES, reading=Reading(scale=((-3, 3),) * (1 if kind == "tif" else 2)))
-    write_prediction(segmented(), volume_source, tmp_path / "out", note={})
+    write(segmented(), volume_source, tmp_path / "out")
     ending = kind[-3:]
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written == {"masks", f"masks.{ending}", "overlay.mp4", "prediction.json", "preview.gif"}
@@ -317,7 +326,7 @@ def test_the_overlay_keeps_the_shape_of_pixels_and_says_that_it_has_no_sound(
         file.mux([*video.encode(), *sound.encode()])
     source = read_video(path)
     with caplog.at_level("INFO"):
-        write_prediction(segmented(), Source.of(load_unlabelled(path)), tmp_path / "out", note={})
+        write(segmented(), Source.of(load_unlabelled(path)), tmp_path / "out")
     drawn = read_video(tmp_path / "out" / "overlay.mp4")
     assert drawn.sample_aspect_ratio == 2
     assert drawn.timestamps == source.timestamps == tuple(Fraction(3600 * hour) for hour in range(12))

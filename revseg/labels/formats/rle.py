@@ -49,6 +49,28 @@ def uncompressed(text: str) -> list[int]:
     return counts
 
 
+def counts_by_columns(mask: Raster) -> list[int]:
+    """Returns COCO's counts of a mask."""
+    flat = np.asarray(mask, bool).T.ravel()
+    changes = 1 + np.flatnonzero(flat[1:] != flat[:-1])
+    ends = np.concatenate([[0], changes, [flat.size]]) if not flat[0] else np.concatenate([[0, 0], changes, [flat.size]])
+    return np.diff(ends).tolist()
+
+
+def compressed(counts: Sequence[int]) -> str:
+    """Returns COCO's compressed string of counts: what ``uncompressed`` reads."""
+    text = bytearray()
+    for index, count in enumerate(counts):
+        number = count - (counts[index - 2] if index > 2 else 0)
+        while True:
+            bits, number = number & 31, number >> 5
+            last = number == (-1 if bits & 16 else 0)
+            text.append(48 + (bits if last else bits | 32))
+            if last:
+                break
+    return text.decode("ascii")
+
+
 def _pixels(counts: Sequence[int], total: int) -> NDArray[np.bool_]:
     if len(counts) > MOST_COUNTS:
         raise ValueError("it has too many run lengths")
