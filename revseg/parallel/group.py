@@ -123,10 +123,11 @@ class Group:
         except RuntimeError as error:
             raise self._broken(error) from error
 
-    def end(self, text: str, status: int, *, by_signal: bool = False) -> Ended:
+    def end(self, text: str, status: int, *, by_signal: bool = False, by_another: bool = False) -> Ended:
         """Tells the others that this process ends with an error, and waits for them; returns what all end with.
 
-        by_signal: a launcher that has seen a process end signals the others; then this is no reason of its own.
+        by_signal: a launcher that has seen a process end signals the others; then this is no reason of its own. by_another: the
+        error is nothing but the end of another process.
         """
         own = Ending(self.rank, text, status)
         if self.alone:
@@ -136,7 +137,8 @@ class Group:
         if dist.is_initialized() and dist.get_backend() == "gloo":
             dist.destroy_process_group()  # who waits for a tensor of this process learns that none comes
         self._say_farewell("ended")
-        told = text if text == ending.text or ending.lost else f"rank {ending.rank}: {ending.text}"
+        of_all = ending.lost or ending.rank == self.rank or (text == ending.text and not by_another)
+        told = ending.text if of_all else f"rank {ending.rank}: {ending.text}"
         return Ended(Ending(ending.rank, told, ending.status), tells=self.rank == ending.told_by(self.world))
 
     def tell(self, text: str) -> None:
@@ -151,8 +153,13 @@ class Group:
         if self.alone:
             return
         self._watch.done = True
-        self._say_farewell("left")
-        self._watch.stop()
+        if self.first:  # who may keep the store goes last
+            self._say_farewell("left")
+            self._watch.stop()
+        else:
+            self._watch.stop()
+            with suppress(dist.DistError):
+                self._store.set(f"left/{self.rank}", "")
         if dist.is_initialized():
             dist.destroy_process_group()
 
@@ -236,9 +243,11 @@ def current() -> Group:
     return _joined
 
 
-def _of_signal(error: BaseException | None) -> bool:
-    """Whether a signal is the cause of an error."""
-    return error is not None and (isinstance(error, KeyboardInterrupt) or _of_signal(error.__cause__))
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yields an error, and those that it comes from."""
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 Describe = Callable[[BaseException], tuple[str, int] | None]
@@ -268,7 +277,13 @@ def joined(describe: Describe = in_words) -> Iterator[Group]:
     except BaseException as error:
         described = describe(error)
         text, status = described or (f"{type(error).__name__}: {error}; its traceback stands above", 1)
-        ended = _joined.end(text, status, by_signal=_of_signal(error))
+        causes = {type(cause) for cause in _causes(error)}
+        ended = _joined.end(
+            text,
+            status,
+            by_signal=any(issubclass(kind, KeyboardInterrupt) for kind in causes),
+            by_another=Ended in causes,
+        )
         if described is None:
             raise
         raise ended from error

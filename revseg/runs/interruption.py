@@ -34,7 +34,7 @@ class Signalled(KeyboardInterrupt):
     """A signal stops the process where it is: what was done so far is saved, what was half done is not."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        super().__init__("interrupted" if signum == signal.SIGINT else f"stopped by {signal.Signals(signum).name}")
         self.signum = signum
 
     def __reduce__(self) -> tuple[type[Signalled], tuple[int]]:

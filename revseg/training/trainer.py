@@ -58,7 +58,7 @@ class _Found:
     """Whether the backward pass came back to the opening, for each video (``StepResult``)."""
     frames: int
     signum: int
-    """Of the signal that asks one of the processes to stop; 0 without."""
+    """The signal that asks one of the processes to stop; 0 without."""
 
 
 class Trainer:
