@@ -15,7 +15,8 @@ import logging
 import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,13 @@ from revseg.network.compilation import compiled_meanwhile
 from revseg.network.memory import forecast_training
 from revseg.network.network import RevSegNet, convolution_dtype_of
 from revseg.output.report import Report, write_report
+from revseg.parallel.agreement import check_alike, device_of
+from revseg.parallel.group import ALONE, Group, joined
 from revseg.runs.folder import RunFolder, claim_new
 from revseg.runs.lock import locked
 from revseg.runs.phases import Phases, recorded
 from revseg.runs.provenance import Inputs, Provenance, command_line
+from revseg.runs.watchdog import watched
 from revseg.tasks.dataset import DatasetTask, open_dataset
 from revseg.tasks.objects import Objects, trained_objects
 from revseg.tasks.one_video import OneVideo, VideoResult, open_video
@@ -56,50 +60,125 @@ from revseg.training.trainer import Trainer
 LOG = logging.getLogger("revseg")
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A run as it begins, or goes on."""
+
+    config: TrainConfig
+    folder: RunFolder
+    origin: RunFolder
+    """The run that goes on: itself, or another."""
+    sha256: str | None
+    """Hash of the one video."""
+
+    def saved(self) -> Checkpoint | None:
+        """Returns the checkpoint that it goes on from; None where it begins."""
+        return load(self.origin.last) if self.origin.last.exists() else None
+
+
 def train(config: TrainConfig, given: Collection[str] | None = None) -> float | None:
     """Trains, evaluates and segments; returns J&F where truth is known, else the expected J.
 
     given: settings and groups that were named: a run that is resumed keeps all others. None: all were.
+    In a process that torchrun or Slurm started with others, these train together; the first writes the run.
     """
-    held, begun = held_memory(), time.perf_counter()
-    device = choose_device(config.device)
+    held, clock = held_memory(), time.perf_counter()
+    with joined() as group:
+        check_alike(group, config, free=frozenset({"run_dir", "verbosity"}))
+        device = device_of(config.device, group)
+        group.connect(device)
+        work = partial(lead, config, given, clock=clock) if group.first else follow
+        objective = work(group=group, device=device, held=held)
+        return group.from_first(lambda: objective)
+
+
+def lead(
+    config: TrainConfig, given: Collection[str] | None, *, group: Group, device: torch.device, held: int, clock: float
+) -> float | None:
+    """Does the work of a process alone, or that of the first of several, which writes the run. clock: when it began."""
     with run_folder(config) as (folder, started), recorded() as phases:
-        config = as_begun(absolute(config), folder, given)
+        config = on_all(as_begun(absolute(config), folder, given), group)
         origin = origin_of(config, folder)
         with provenance(config, folder, device, origin=origin) as record, ExitStack() as finally_:
+            finally_.enter_context(watched(config.training.watchdog, folder.log, group.tell))
             if not folder.config.exists():  # a run that is killed before its first step can be resumed too
                 folder.write_config(to_yaml(config))
-            saved = load(origin.last) if origin.last.exists() else None
-            fresh = saved is None and not folder.evidence.exists()
+            fresh = not (origin.last.exists() or folder.evidence.exists())
             if origin is not folder and config.evidence.cache:
                 folder.share_evidence(origin)
-            config = as_the_machine_allows(config, folder, device)
-            store, cache = evidence_store(config, folder)
+            config = as_the_machine_allows(config, folder, device, group=group)
+            begun = group.from_first(lambda: Begun(config, folder, origin, sha256=record.inputs.video))
+            store, cache = evidence_store(config, folder, device)
             finally_.callback(cache.finish)  # after an error, too: nothing is written any more where the folder is removed
-            with compiled_meanwhile(config.network, device):
-                task = open_task(config, folder, saved, store=store, cache=cache, sha256=record.inputs.video)
-            task.check_output(folder.predictions)
-            net = new_network(config, task, saved, device=device, held=held)
-            trainer = new_trainer(config, task, folder, net=net)
-            if saved is not None:
-                trainer.resume(saved, origin.last, again=origin is not folder)
+            task, trainer = prepare(begun, store, cache, group=group, device=device, held=held)
             record.start(len(trainer.progress.rounds))
             folder.write_config(to_yaml(config))  # only now: settings that are refused must not replace those of the run
             started()
             verb = "resuming" if folder.last.exists() else "starting"
-            LOG.info(f"{verb} {folder.path} on {device}, {trainer.progress}")
+            LOG.info(f"{verb} {folder.path} on {device}{group.told()}, {trainer.progress}")
             with closing(Board(folder.tensorboard, trainer.progress.step, to_yaml(config))) as board:
                 trainer.fit(board)
-                result = task.finish(net, folder.predictions)
+                result = task.finish(trainer.net, folder.predictions)
                 board.evaluation(trainer.progress.step, result.evaluation)
             if config.task == "one_video":  # of a dataset, no run sees all videos
                 cache.forget_unused()
                 store.forget_unused()
             metrics = report(trainer, result, folder, phases=phases)
             write_html(config, folder, result, metrics=metrics)
-            if fresh and isinstance(task, OneVideo):
-                remember(config, task, net, phases=phases, seconds=time.perf_counter() - begun)
+            if fresh and group.alone and isinstance(task, OneVideo):
+                remember(config, task, trainer.net, phases=phases, seconds=time.perf_counter() - clock)
     return result.objective
+
+
+def follow(*, group: Group, device: torch.device, held: int) -> None:
+    """Does the work of another process: its share of the videos of every step, and of those that are measured."""
+    begun: Begun = group.from_first()
+    store, cache = evidence_store(begun.config, begun.folder, device)
+    with watched(begun.config.training.watchdog, None, group.tell), ExitStack() as finally_:
+        finally_.callback(cache.finish)
+        task, trainer = prepare(begun, store, cache, group=group, device=device, held=held)
+        with closing(Board(None, trainer.progress.step, "")) as board:
+            trainer.fit(board)
+        if task.shared_out:
+            task.finish(trainer.net, begun.folder.predictions)
+
+
+def on_all(config: TrainConfig, group: Group) -> TrainConfig:
+    """Returns the settings with the videos of a step, which are shared out. Raises ValueError where a process would have none."""
+    videos = config.training.accumulation or group.world
+    if videos < group.world:
+        raise ValueError(
+            f"{group.world} processes share out the videos of a step, which are training.accumulation={videos}: start no more "
+            f"than {videos}, or set training.accumulation={group.world}"
+        )
+    return replace(config, training=replace(config.training, accumulation=videos))
+
+
+def prepare(
+    begun: Begun, store: FlowStore, cache: EvidenceCache, *, group: Group, device: torch.device, held: int
+) -> tuple[OneVideo | DatasetTask, Trainer]:
+    """Returns what is trained on, and what trains: from the beginning, or from where the run was."""
+    config, folder, saved = begun.config, begun.folder, begun.saved()
+    with compiled_meanwhile(config.network, device), evidence_once(config, cache, group):
+        task = open_task(config, folder, saved, store=store, cache=cache, sha256=begun.sha256, group=group)
+    if group.first:
+        task.check_output(folder.predictions)
+    net = new_network(config, task, saved, device=device, held=held, group=group)
+    trainer = new_trainer(config, task, folder, net=net, group=group)
+    if saved is not None:
+        trainer.resume(saved, begun.origin.last, again=begun.origin != folder)
+    return task, trainer
+
+
+@contextmanager
+def evidence_once(config: TrainConfig, cache: EvidenceCache, group: Group) -> Iterator[None]:
+    """Lets the first process find the evidence of one video; the others then take it from the cache."""
+    if group.alone or config.task == "dataset" or not config.evidence.cache:
+        yield
+        return
+    with group.first_before_others():
+        yield
+        cache.finish()
 
 
 @contextmanager
@@ -132,12 +211,14 @@ def provenance(config: TrainConfig, folder: RunFolder, device: torch.device, *, 
         yield record
 
 
-def evidence_store(config: TrainConfig, folder: RunFolder) -> tuple[FlowStore, EvidenceCache]:
-    """Returns where flow and evidence are kept: in the run's folder, or until the end."""
+def evidence_store(config: TrainConfig, folder: RunFolder, device: torch.device | None = None) -> tuple[FlowStore, EvidenceCache]:
+    """Returns where flow and evidence are kept: in the run's folder, or until the end. device: None: that of the settings."""
     keep = config.evidence.cache
     # The flow of a whole dataset would fill the disk; what was found with it is small.
     keep_flow = keep and config.task == "one_video"
-    store = FlowStore(folder.evidence if keep_flow else folder.path, keep=keep_flow, device=choose_device(config.device))
+    store = FlowStore(
+        folder.evidence if keep_flow else folder.path, keep=keep_flow, device=device or choose_device(config.device)
+    )
     return store, EvidenceCache(folder.evidence if keep else None)
 
 
@@ -149,6 +230,7 @@ def open_task(
     store: FlowStore,
     cache: EvidenceCache,
     sha256: str | None = None,
+    group: Group = ALONE,
 ) -> OneVideo | DatasetTask:
     """Returns what is trained on: its videos are decoded, and labels carried, as far as that is done once.
 
@@ -166,6 +248,7 @@ def open_task(
             placements=config.placements,
             seed=config.seed,
             output=config.output,
+            group=group,
         )
     return open_video(
         config.data,
@@ -185,17 +268,23 @@ def open_task(
     )
 
 
-def as_the_machine_allows(config: TrainConfig, folder: RunFolder, device: torch.device) -> TrainConfig:
+def as_the_machine_allows(config: TrainConfig, folder: RunFolder, device: torch.device, *, group: Group) -> TrainConfig:
     """Returns the settings, without a cache that the disk has no room for. Raises ValueError or OSError where the run does not
     fit, before its video is read."""
     outline = outline_of(config, labels=False)
     if outline is None:
         return config
-    return without_cache_on_a_small_disk(config, check_memory(config, outline, device), folder.path)
+    return without_cache_on_a_small_disk(config, check_memory(config, outline, device, processes=group.neighbours), folder.path)
 
 
 def new_network(
-    config: TrainConfig, task: OneVideo | DatasetTask, saved: Checkpoint | None, *, device: torch.device, held: int
+    config: TrainConfig,
+    task: OneVideo | DatasetTask,
+    saved: Checkpoint | None,
+    *,
+    device: torch.device,
+    held: int,
+    group: Group = ALONE,
 ) -> RevSegNet:
     """Returns a network with initial weights, arranged so that it fits the memory; tells the forecast of the whole process.
 
@@ -203,7 +292,9 @@ def new_network(
     """
     size, labelled_frames = task.largest()
     asked = replace(config.network, classes=task.classes, in_channels=task.channels, evidence=task.sees_evidence)
-    network, step = arrange(asked, size, labelled_frames=labelled_frames, training=config.training, device=device, saved=saved)
+    network, step = arrange(
+        asked, size, labelled_frames=labelled_frames, training=config.training, device=device, saved=saved, group=group
+    )
     outline = Outline.of(task) if isinstance(task, OneVideo) else outline_of(config, labels=False)
     assert outline is not None
     run = forecast_run(config, outline, network, device=device.type, held=held, threads=torch.get_num_threads())
@@ -216,7 +307,7 @@ def new_network(
         f"{run.phase}{on_gpu}; {step.total / 1e9:.2f} GB for a step of the network{chosen}"
     )
     if saved is None:
-        precision = choose_precision(network, size, device)
+        precision = group.from_first(lambda: choose_precision(network, size, device))
     else:  # as it was begun
         precision = precision_of(saved, device) or convolution_dtype_of(network)
     torch.manual_seed(config.seed)
@@ -225,7 +316,9 @@ def new_network(
     return net
 
 
-def new_trainer(config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFolder, *, net: RevSegNet) -> Trainer:
+def new_trainer(
+    config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFolder, *, net: RevSegNet, group: Group = ALONE
+) -> Trainer:
     """Returns what takes the steps."""
     return Trainer(
         net,
@@ -243,6 +336,7 @@ def new_trainer(config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFo
             "objects": None if task.objects is None else list(task.objects.ids),
             "names": None if task.objects is None else {str(number): name for number, name in task.objects.names.items()},
         },
+        group=group,
     )
 
 

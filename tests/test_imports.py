@@ -3,7 +3,7 @@
     video -> labels -> evidence -> network, training -> segmentation -> output -> tasks -> config
     config -> forecast, command line -> page -> entry points -> api
 
-``reversible`` is a library of its own, ``runs``, ``device`` and ``container`` need nothing of it all but one another.
+``reversible`` is a library of its own. ``runs``, ``device``, ``container`` and ``parallel`` need nothing of it but one another.
 """
 
 import ast
@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "revseg"
 BASE = {"container", "device", "runs"}
 LIBRARY = BASE | {
     "revseg",
+    "parallel",
     "reversible",
     "video",
     "labels",
@@ -34,6 +35,7 @@ MAY_IMPORT = {
     "reversible": {"reversible"},
     "container": set(),
     "device": {"container"},
+    "parallel": {"device", "parallel"},
     "runs": {"runs"},
     "video": BASE | {"video"},
     "labels": BASE | {"video", "labels"},
@@ -41,7 +43,7 @@ MAY_IMPORT = {
     "evaluation": BASE | {"labels", "evaluation"},
     "network": {"reversible", "network"},
     "revseg": {"reversible", "network", "api"},  # revseg/__init__.py
-    "training": BASE | {"reversible", "network", "labels", "evidence", "training"},
+    "training": BASE | {"reversible", "network", "labels", "evidence", "parallel", "training"},
     "segmentation": BASE | {"labels", "evidence", "network", "segmentation"},
     "output": BASE | {"video", "labels", "evidence", "segmentation", "output"},
     "demo": BASE | {"video", "labels", "demo"},

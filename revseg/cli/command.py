@@ -31,7 +31,7 @@ class Command:
     folder: str | None = None
     """The setting that names the folder it writes to; in a sweep every job gets its own."""
     keeps_runs: bool = False
-    """Whether that folder is a run, with Hydra's files and the job log in it."""
+    """Whether that folder is a run, with Hydra's files and the job log in it. Several processes may work on one together."""
 
     def settings(self) -> type[Any]:
         """The dataclass."""

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from revseg.cli.command import Command
 from revseg.cli.composition import without_hydra
-from revseg.cli.logs import warnings_logged, write_to_log
+from revseg.cli.logs import log_warnings, warnings_logged, write_to_log
 from revseg.cli.sentences import sentence
 from revseg.cli.settings import instance, updated
 from revseg.cli.words import names_in
@@ -58,11 +58,17 @@ class Job:
                 raise
             raise Stopped(error) from error
 
-    def directly(self, tree: DictConfig, typed: list[str]) -> Any:
-        """Calls a command that writes nothing: Hydra would compose its settings twice more for a folder that it has not."""
+    def directly(self, tree: DictConfig, typed: list[str], rank: int = 0) -> Any:
+        """Calls a command that writes nothing: Hydra would compose its settings twice more for a folder that it has not.
+
+        rank: of this process among those of a run; the first alone has the folder and the log.
+        """
         sleep_early()
         HydraConfig.instance().set_config(tree)
-        configure_log(tree.hydra.job_logging, tree.hydra.verbose)
+        if rank:
+            log_warnings(rank)
+        else:
+            configure_log(tree.hydra.job_logging, tree.hydra.verbose)
         try:
             return self.command.call(instance(without_hydra(tree), self.command.settings()), names_in(typed))
         except BaseException as error:

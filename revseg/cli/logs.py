@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,15 @@ def warnings_logged() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
+
+
+def log_warnings(rank: int) -> None:
+    """Sets up the log of a process that does not write the run: warnings alone, which name it."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter(f"rank {rank}: %(message)s"))
+    for name in LOGGERS:
+        logging.getLogger(name).handlers[:] = [handler] if name is None else []
 
 
 @contextmanager

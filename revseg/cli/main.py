@@ -21,13 +21,14 @@ from omegaconf import DictConfig, OmegaConf
 from revseg.cli.command import Command, configs_folder
 from revseg.cli.composition import Composition, without_hydra
 from revseg.cli.help import usage
-from revseg.cli.job import Job, Stopped
+from revseg.cli.job import Job, Stopped, sleep_early
 from revseg.cli.logs import logging_restored
-from revseg.cli.sentences import TOLD, sentence, status, tell
+from revseg.cli.sentences import TOLD, in_words, sentence, status, tell
 from revseg.cli.settings import instance, leaves
 from revseg.cli.words import Translation, Words, quoted, read_words
+from revseg.parallel.place import place_of
 from revseg.runs.folder import RunFolder, claim_new
-from revseg.runs.interruption import Interrupted
+from revseg.runs.interruption import Interrupted, raised
 from revseg.runs.lock import locked
 
 TRAIN = Command("train", schema="revseg.config:TrainConfig", function="revseg.train:train", folder="run_dir", keeps_runs=True)
@@ -85,8 +86,9 @@ def start(command: Command) -> None:
     traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     arguments = sys.argv[1:]
     try:
-        with logging_restored():
-            _start(command, read_words(arguments), traceback)
+        words = read_words(arguments)
+        with logging_restored(), signals_raised(command), together(command, words) as rank:
+            _start(command, words, traceback, rank=rank)
     except Stopped as stop:
         _end(stop.error, arguments)
     except TOLD as error:
@@ -95,16 +97,72 @@ def start(command: Command) -> None:
         _end(error, arguments)
 
 
+@contextmanager
+def signals_raised(command: Command) -> Iterator[None]:
+    """Lets every signal end a command that writes files as Ctrl-C does: what is half-written is removed."""
+    if command.folder is None:
+        yield
+        return
+    with raised(_why_ended):
+        yield
+
+
+def _why_ended() -> BaseException | None:
+    """Returns why the other processes of a run have ended, where that is the reason of a signal."""
+    group = sys.modules.get("revseg.parallel.group")
+    return None if group is None else group.current().ended()
+
+
+@contextmanager
+def together(command: Command, words: Words) -> Iterator[int]:
+    """Joins the processes that a launcher started together; yields the rank of this one, 0 where it is alone."""
+    place = None if asks_only(words) else place_of(os.environ)
+    if place is None:
+        yield 0
+        return
+    if not command.keeps_runs or words.sweeps:
+        what = "a sweep" if command.keeps_runs else program()
+        raise ValueError(
+            f"{what} works in one process, but the environment says that {place.world} were started together; start one alone"
+        )
+    sleep_early()
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # what PyTorch says of broken connections is told in one sentence
+    from revseg.parallel.group import joined
+
+    def describe(error: BaseException) -> tuple[str, int] | None:
+        return in_words(error.error if isinstance(error, Stopped) else error, list(words.words))
+
+    with joined(describe) as group:
+        yield group.rank
+
+
+def asks_only(words: Words) -> bool:
+    """Whether a command line asks for help, settings and the like alone, and starts nothing."""
+    flags = words.flags
+    return any((flags.version, flags.help, flags.hydra_help, flags.cfg, flags.info, flags.shell_completion))
+
+
 def _end(error: BaseException, arguments: list[str]) -> None:
     if isinstance(error, BrokenPipeError):  # who reads the output has enough of it: `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to be flushed goes nowhere
         sys.exit(128 + signal.SIGPIPE)
+    ended = _ended(error)
+    if ended is not None and ended.tells:
+        tell(str(ended))
+    if ended is not None:
+        sys.exit(ended.ending.status)
     more = f"; to go on: {program()} {shlex.join([f'run_dir={error.run_dir}'])}" if isinstance(error, Interrupted) else ""
     tell(f"{sentence(error, arguments)}{more}")
     sys.exit(status(error))
 
 
-def _start(command: Command, words: Words, traceback: bool) -> None:
+def _ended(error: BaseException) -> Any:
+    """Returns an error that ended all processes of a run as such; None where it is another."""
+    group = sys.modules.get("revseg.parallel.group")
+    return error if group is not None and isinstance(error, group.Ended) else None
+
+
+def _start(command: Command, words: Words, traceback: bool, *, rank: int = 0) -> None:
     flags = words.flags
     if flags.version:
         from importlib.metadata import version  # only here: it is slow
@@ -131,8 +189,8 @@ def _start(command: Command, words: Words, traceback: bool) -> None:
     else:
         tree = composition.compose(overrides)
         instance(without_hydra(tree), command.settings())  # before there is any folder
-        if command.folder is None:
-            job.directly(tree, overrides)
+        if command.folder is None or rank:
+            job.directly(tree, overrides, rank)
             return
         with _folder(command, tree) as more:
             _hydra(job, words.for_hydra([*overrides, *more]))

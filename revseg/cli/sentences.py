@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from revseg.cli.composition import reason
-from revseg.runs.interruption import Interrupted
+from revseg.runs.interruption import Interrupted, Signalled
 
 TOLD = (
     Interrupted,
@@ -29,10 +29,10 @@ OUT_OF_MEMORY = ("DefaultCPUAllocator", "Insufficient memory", "can't start new 
 
 def sentence(error: BaseException, overrides: list[str]) -> str | None:
     """What is told of an error; None where it is a mistake of the program, which shows its traceback."""
+    if isinstance(error, (Interrupted, Signalled)):
+        return str(error)
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, Interrupted):
-        return str(error)
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return reason(error, overrides)
     if isinstance(error, (MemoryError, RuntimeError)) or _of_opencv(error):
@@ -52,9 +52,15 @@ def tell(text: str) -> None:
 
 def status(error: BaseException) -> int:
     """The exit status: that of the signal, else 1."""
-    if isinstance(error, Interrupted):
+    if isinstance(error, (Interrupted, Signalled)):
         return 128 + error.signum
     return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def in_words(error: BaseException, overrides: list[str]) -> tuple[str, int] | None:
+    """Returns the sentence of an error and its exit status; None where it is a mistake of the program."""
+    text = sentence(error, overrides)
+    return None if text is None else (text, status(error))
 
 
 def _of_opencv(error: BaseException) -> bool:

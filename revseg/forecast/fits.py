@@ -22,13 +22,13 @@ LONGEST, HIGHEST = 30_000, 4_320
 """Frames and lines that are looked for at most."""
 
 
-def check_memory(config: TrainConfig, outline: Outline, device: torch.device) -> RunForecast:
+def check_memory(config: TrainConfig, outline: Outline, device: torch.device, *, processes: int = 1) -> RunForecast:
     """Returns the forecast of the smallest arrangement. Raises ValueError where it takes more memory than there is.
 
-    outline: by headers alone; what they do not say is taken for as little as it can be.
+    outline: by headers alone; what they do not say is taken for as little as it can be. processes: that share this machine.
     """
     held = held_memory()
-    limits = {"memory": held + free_memory(torch.device("cpu"))}
+    limits = {"memory": held + free_memory(torch.device("cpu")) // processes}
     if device.type == "cuda":
         limits["the GPU's memory"] = free_memory(device)
 

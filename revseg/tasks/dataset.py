@@ -7,10 +7,12 @@ No label of a new video tells what is wanted of it. A network that sees evidence
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
 import torch
 
@@ -30,6 +32,7 @@ from revseg.output.config import OutputConfig
 from revseg.output.folder import check, write_prediction
 from revseg.output.legend import Legend
 from revseg.output.source import Source
+from revseg.parallel.group import ALONE, Group
 from revseg.runs.phases import phase
 from revseg.segmentation.segmenter import Segmenter
 from revseg.tasks.config import DataConfig
@@ -41,6 +44,8 @@ from revseg.training.item import Item
 from revseg.training.task import Evaluation, Picture, Result
 
 LOG = logging.getLogger("revseg")
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,13 @@ class DatasetTask:
     """What is written of the videos of the validation split."""
     kept: dict[str, Evidence] = field(default_factory=dict)
     """Evidence of videos that were seen before, where no folder keeps it."""
+    group: Group = ALONE
+    """The processes that share out the validation: each segments its own videos, and all know how good all are."""
+
+    @property
+    def shared_out(self) -> bool:
+        """Each process segments videos of its own."""
+        return True
 
     @property
     def label_count(self) -> int | None:
@@ -113,14 +125,17 @@ class DatasetTask:
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
         """Measures J, F and JF on the validation split, at the size that is trained on, without smoothing."""
-        measures: dict[str, Measures] = {}
-        images: dict[str, Picture] = {}
-        for name in self.validation.names:
-            found = self.load(self.validation, name)
-            video = found.video
-            masks = [frame.mask for frame in Segmenter(found, self.evidence, size=(video.height, video.width)).segment(net)]
-            measures[name] = measure(masks, video, object_ids(video))
-            images |= pictures(masks, video, video.volume, name=name, count=1)
+
+        def found(name: str) -> tuple[Measures, dict[str, Picture]]:
+            observed = self.load(self.validation, name)
+            video = observed.video
+            segmenter = Segmenter(observed, self.evidence, size=(video.height, video.width))
+            masks = [frame.mask for frame in segmenter.segment(net)]
+            return measure(masks, video, object_ids(video)), pictures(masks, video, video.volume, name=name, count=1)
+
+        all_found = self._of_each(found)
+        measures = {name: one for name, (one, _) in all_found.items()}
+        images = {title: image for _, some in all_found.values() for title, image in some.items()}
         means = {key: fmean(one.named()[key] for one in measures.values()) for key in ("J", "F", "JF")}
         scalars = {f"validation/{key}": value for key, value in means.items()}
         scalars |= {f"validation sequences/{name}": one.JF for name, one in measures.items()}
@@ -128,24 +143,34 @@ class DatasetTask:
 
     def finish(self, net: RevSegNet, folder: Path) -> Result:
         """Writes masks and overlays of the validation split, and its table at the videos' own size."""
-        scores = {}
-        with phase("validation", total=len(self.validation.names), unit="video") as bar:
-            for name in self.validation.names:
+        own = len(self.group.share(self.validation.names))
+        with phase("validation", total=own, unit="video") as bar:
+
+            def scored(name: str) -> dict[int, Score]:
                 found = self.load(self.validation, name)
                 flow = self._observed(self.validation, found.video).flow
                 self._write(net, replace(found, flow=flow), folder / name)
-                scores[name] = self._scores(found.video, folder / name)
                 bar.advance()
+                return self._scores(found.video, folder / name)
+
+            scores = self._of_each(scored)
         # All frames count: none of these videos was given with the mask of its first frame.
         report = Report("unsupervised", scores)
-        LOG.info(table(report))
-        write_csv(report, folder.parent / "validation.csv")
-        write_json(report, folder.parent / "validation.json")
+        if self.group.first:
+            LOG.info(table(report))
+            write_csv(report, folder.parent / "validation.csv")
+            write_json(report, folder.parent / "validation.json")
         overall = report.overall
         sequences = {name: average(objects.values()).jf for name, objects in scores.items()}
         means = {"J": overall.J.mean, "F": overall.F.mean, "JF": overall.jf}
         scalars = {f"validation at native size/{key}": value for key, value in means.items()}
         return Result({**means, "sequences": sequences}, Evaluation(scalars, {}))
+
+    def _of_each(self, find: Callable[[str], Found]) -> dict[str, Found]:
+        """Returns what is found of each video of the validation split, by its name; the processes share them out."""
+        names = self.validation.names
+        parts = self.group.gathered({name: find(name) for name in self.group.share(names)})
+        return {name: parts[place % self.group.world][name] for place, name in enumerate(names)}
 
     def load(self, dataset: DavisDataset, name: str) -> Observation:
         """Returns a video of a split with all its labels, and what moves in it for a network that sees evidence."""
@@ -207,6 +232,7 @@ def open_dataset(
     placements: int = 1,
     seed: int = 0,
     output: OutputConfig = OutputConfig(),  # noqa: B008 (it never changes)
+    group: Group = ALONE,
 ) -> DatasetTask:
     """Opens both splits; returns the task. classes: None: as many as the first masks of the training videos show."""
     training, validation = open_split(data, data.training_split), open_split(data, data.validation_split)
@@ -222,4 +248,5 @@ def open_dataset(
         seed=seed,
         threads=torch.get_num_threads(),
         output=output,
+        group=group,
     )

@@ -89,6 +89,11 @@ class OneVideo:
         return self.guidance is not None
 
     @property
+    def shared_out(self) -> bool:
+        """One video is segmented by one process."""
+        return False
+
+    @property
     def video(self) -> Sample:
         """The video at the size of the network, with the labels that are trained on."""
         return self.observation.video

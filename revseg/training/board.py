@@ -39,15 +39,18 @@ class StepReport:
 class Board:
     """TensorBoard log and progress bar of one run.
 
-    step: the last one that the checkpoint has: what a killed run logged beyond it is logged again. settings: for the log.
+    folder: None: there is no log, as of a process that does not write the run. step: the last one that the checkpoint has: what a
+    killed run logged beyond it is logged again. settings: for the log.
     """
 
-    def __init__(self, folder: Path, step: int, settings: str) -> None:
+    def __init__(self, folder: Path | None, step: int, settings: str) -> None:
         self.folder = folder
         self._bar: Phase | None = None
         self._writer: SummaryWriter | None = None
         self._hook = threading.excepthook
         threading.excepthook = self._unless_told
+        if folder is None:
+            return
         with self._ended_by_a_full_disk():
             self._writer = SummaryWriter(str(folder), purge_step=step + 1)
             self._writer.add_text("config", "    " + settings.replace("\n", "\n    "), step)

@@ -9,6 +9,7 @@ import torch
 from revseg.network.config import NetworkConfig
 from revseg.network.fit import fit_memory
 from revseg.network.memory import Forecast, Size, forecast_training
+from revseg.parallel.group import ALONE, Group
 from revseg.training.checkpoint import Checkpoint
 from revseg.training.config import TrainingConfig
 from revseg.training.trainer import budget_of
@@ -25,15 +26,17 @@ def arrange(
     training: TrainingConfig,
     device: torch.device,
     saved: Checkpoint | None,
+    group: Group = ALONE,
 ) -> tuple[NetworkConfig, Forecast]:
     """The network as it will be trained on videos of up to ``size`` (T, H, W), and the forecast of its memory.
 
-    A run that goes on keeps the arrangement that it began with: other slabs could round differently.
+    A run that goes on keeps the arrangement that it began with: other slabs could round differently. So do all processes of a
+    group: it is that of the one with the least memory.
     Raises ValueError where none fits ``training.memory_budget``.
     """
     optimizer = training.optimizer.name
     if saved is not None:
         kept = replace(config, **{name: getattr(saved.network, name) for name in ARRANGEMENT})
         return kept, forecast_training(kept, size, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)
-    budget = budget_of(training, device, network=config, size=size)
+    budget = budget_of(training, device, network=config, size=size, group=group)
     return fit_memory(config, size, budget, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)

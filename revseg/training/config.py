@@ -111,8 +111,9 @@ class TrainingConfig:
     patience: int | None = None
     """Once the mean loss of so many steps is hardly (2 %) below that of as many before them, end after as many more, in which the
     learning rate falls to its end; null: take all steps."""
-    accumulation: int = 1
-    """Videos whose gradients are averaged for one update."""
+    accumulation: int | None = None
+    """Videos whose gradients are averaged for one update, of all processes together; null: one for each process
+    (docs/howto/several_gpus.md)."""
     clip: float = 1.0
     """Largest norm of the gradient; a longer one is scaled down to it."""
     evaluate_every: int | None = None
@@ -126,19 +127,27 @@ class TrainingConfig:
     """Where the uint8 video lies during a step: device, or host, in pinned memory, which saves the device 3 bytes a pixel."""
     ahead: int = 2
     """Videos that are decoded and augmented in the background while the network works."""
+    watchdog: float | None = None
+    """Seconds after which a run without any progress, neither a step nor a frame of another phase, ends with the stacks of all
+    its threads in train.log; null: never. Choose more than the longest video takes in any phase."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
     def __post_init__(self) -> None:
         if self.input not in ("device", "host"):
             raise ValueError(f"training.input is {self.input}; choose device or host")
-        for name in ("steps", "accumulation", "clip", "checkpoint_every"):
+        for name in ("steps", "clip", "checkpoint_every"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"training.{name} is {getattr(self, name)}; give a positive number")
-        for name in ("finetune_steps", "minutes", "patience", "evaluate_every"):
+        for name in ("finetune_steps", "minutes", "patience", "accumulation", "evaluate_every", "watchdog"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"training.{name} is {value}; give a positive number, or null")
+
+    @property
+    def videos(self) -> int:
+        """How many an update sees, where one process trains or `accumulation` says it."""
+        return self.accumulation or 1
 
     @property
     def steps_of_later_rounds(self) -> int:

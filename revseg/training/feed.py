@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from typing import TypeVar
 from zlib import crc32
 
@@ -18,15 +17,15 @@ from revseg.network.memory import Size
 Item = TypeVar("Item")
 
 
-def made_ahead(make: Callable[[int], Item], first: int, ahead: int, *, device: torch.device) -> Generator[Item]:
-    """make(first), make(first + 1), ... without end, in order, `ahead` of them in the making. device: of whoever takes them."""
+def made_ahead(make: Callable[[int], Item], numbers: Iterable[int], ahead: int, *, device: torch.device) -> Generator[Item]:
+    """make(number) of each number, in order, `ahead` of them in the making. device: of whoever takes them."""
     # Beside a network on the CPU an item is made on one thread. With as many as cores, OpenMP counts more threads than cores, and
     # puts those of the network to sleep after each parallel loop: on 2 cores a step took 2.2 times as long.
     cores = torch.get_num_threads()  # a thread takes its number when it first asks: this one before others set theirs
     threads = 1 if device.type == "cpu" else cores
     with ThreadPoolExecutor(max(1, ahead), "feed", _begin, (threads, device)) as pool:
         try:
-            yield from map_ahead(pool, make, count(first), ahead=max(1, ahead))
+            yield from map_ahead(pool, make, numbers, ahead=max(1, ahead))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -55,6 +55,10 @@ class Task(Protocol):
     def labels_key(self) -> str | None:
         """Key of the labels of the one video that are trained on; None: many videos are."""
 
+    @property
+    def shared_out(self) -> bool:
+        """Whether the processes of a group share out `evaluate` and `finish`, and all call them; else the first alone does."""
+
     def item(self, index: int) -> Item:
         """Returns what training item number `index` is made from; depends on nothing else. Called from several threads."""
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -18,9 +19,12 @@ from revseg.network.config import NetworkConfig
 from revseg.network.growth import grown
 from revseg.network.memory import Size, forecast_training
 from revseg.network.network import RevSegNet, widened
-from revseg.network.step import Launched, StepResult, add_gradients, launch_step
+from revseg.network.step import Launched, add_gradients, launch_step
+from revseg.parallel.average import sum_gradients
+from revseg.parallel.group import ALONE, Group
+from revseg.reversible.run import range_error
 from revseg.runs.folder import RunFolder
-from revseg.runs.interruption import Interrupted, StopRequest
+from revseg.runs.interruption import Interrupted, Signalled, StopRequest
 from revseg.training import checkpoint as checkpoints
 from revseg.training.augment import Augmented, augment
 from revseg.training.board import Board, StepReport
@@ -36,22 +40,32 @@ from revseg.training.task import Task
 
 LOG = logging.getLogger("revseg")
 
+COLUMNS = 5
+"""Numbers of a video that are read in each step: loss, range of the state, whether it came back, frames, signal."""
+
 
 @dataclass(frozen=True)
 class _Found:
-    """What the gradients of one update were computed from."""
+    """What the gradients of one update were computed from, by all processes together."""
 
-    results: list[StepResult]
     loss: float
     norm: float
     """The norm of the gradient before it was clipped."""
     J: float
+    state_range: float
+    """Largest magnitude of the state of any video; nan in floating point."""
+    inverted: list[bool | None]
+    """Whether the backward pass came back to the opening, for each video (``StepResult``)."""
+    frames: int
+    signum: int
+    """The signal that asks one of the processes to stop; 0 without."""
 
 
 class Trainer:
     """Trains a network on a task; everything that changes is in the checkpoint.
 
-    height: of the frames that are trained on, None: the video's own. recipe: settings that a prediction uses too.
+    height: of the frames that are trained on, None: the video's own. recipe: settings that a prediction uses too. group: the
+    processes that share out the videos of a step; all have the same weights, and the first writes them.
     """
 
     def __init__(
@@ -65,10 +79,11 @@ class Trainer:
         seed: int,
         height: int | None = None,
         recipe: dict[str, object] | None = None,
+        group: Group = ALONE,
     ) -> None:
         self.net, self.task, self.folder, self.config = net, task, folder, config
         self.augmentation, self.seed, self.height, self.recipe = augmentation, seed, height, recipe or {}
-        self.device = net.device
+        self.device, self.group = net.device, group
         self.loss = SegmentationLoss(config.loss)
         self.optimizer = Optimizer(net, config.optimizer)
         self.progress = Progress(config.steps, config.minutes, config.steps_of_later_rounds)
@@ -79,20 +94,24 @@ class Trainer:
         """Takes steps until the end, from where the progress stands."""
         if self.progress.finished:
             return
-        items = made_ahead(self._item, self.progress.step * self.config.accumulation, self.config.ahead, device=self.device)
+        items = made_ahead(self._item, self._numbers(), self.config.ahead, device=self.device)
         with closing(items), StopRequest.watched() as stop, board.training(self.progress.step, self.progress.last):
             while not self.progress.finished:
                 with self.progress.timed():
-                    self._step(items, board)
-                    if self._due(self.config.evaluate_every):
-                        board.evaluation(self.progress.step, self.task.evaluate(self.net))
+                    asked = self._step(items, board, stop)
+                    if self._due(self.config.evaluate_every) and (self.group.first or self.task.shared_out):
+                        self._evaluate(board, stop)
+                if self.config.minutes is not None:
+                    self.progress.seconds = self.group.from_first(lambda: self.progress.seconds)  # all end at the same step
                 if self._due(self.config.checkpoint_every):
-                    checkpoints.save(self._checkpoint(), self.folder.last)
-                if stop.signum:
+                    self._save()
+                if asked or (self.group.alone and stop.signum):
                     break
-            checkpoints.save(self._checkpoint(), self.folder.last)
-        if stop.signum:
-            raise Interrupted(stop.signum, self.progress.step, self.folder.path)
+            self._save()
+            signum = max(self.group.gathered(stop.signum or 0))  # not before all is saved
+        if signum:
+            stop.hand_on()
+            raise Interrupted(signum, self.progress.step, self.folder.path)
 
     def resume(self, saved: Checkpoint, path: Path, *, again: bool = False) -> None:
         """Takes over a checkpoint, of a file. Begins a round where the labels are others than in it; again: in any case."""
@@ -111,17 +130,37 @@ class Trainer:
         except ValueError as error:
             raise ValueError(f"{path} cannot be resumed: {error}") from error
 
+    def _evaluate(self, board: Board, stop: StopRequest) -> None:
+        """Measures the network; a signal does not wait for it, for that takes as long as many steps."""
+        stop.restore()
+        try:
+            board.evaluation(self.progress.step, self.task.evaluate(self.net))
+        except Signalled as signalled:
+            self._save()
+            raise Interrupted(signalled.signum, self.progress.step, self.folder.path) from signalled
+        stop.catch()
+
+    def _save(self) -> None:
+        if self.group.first:
+            checkpoints.save(self._checkpoint(), self.folder.last)
+
+    def _numbers(self) -> Iterator[int]:
+        """Yields the numbers of the items of this process; those of a step do not depend on how many processes there are."""
+        for step in count(self.progress.step):
+            yield from self.group.share(range(step * self.config.videos, (step + 1) * self.config.videos))
+
     def _item(self, index: int) -> Augmented:
         generator = generator_for("augmentation", self.seed, index)
         item = self.task.item(index)
         return augment(item, self.augmentation, generator, multiple=self.net.multiple, device=self.device)
 
-    def _step(self, items: Iterator[Augmented], board: Board) -> None:
+    def _step(self, items: Iterator[Augmented], board: Board, stop: StopRequest) -> bool:
+        """Takes a step; says whether one of the processes was asked to stop."""
         started = time.perf_counter()
-        batch = [next(items) for _ in range(self.config.accumulation)]
-        found = self._gradients(batch)
+        batch = [next(items) for _ in self.group.share(range(self.config.videos))]
+        found = self._gradients(batch, stop)
         self._require_finite(found.loss, found.norm)
-        self._require_inverted(found.results)
+        self._require_inverted(found.inverted)
         factor = one_cycle(self.progress.fraction)
         self.optimizer.step(factor)
         self.progress.step += 1
@@ -133,12 +172,13 @@ class Trainer:
                 J=found.J,
                 learning_rates=[rate * factor for rate in self.config.optimizer.rates],
                 gradient_norm=found.norm,
-                state_range=max(result.state_range for result in found.results),
+                state_range=found.state_range,
                 seconds=time.perf_counter() - started,
-                frames=sum(item.volume.shape[1] for item in batch),
+                frames=found.frames,
                 peak_memory=peak_memory(self.device),
             ),
         )
+        return found.signum != 0
 
     def _watch(self, loss: float) -> None:
         """Ends the training early where the loss stays as it is."""
@@ -148,28 +188,53 @@ class Trainer:
         if self.progress.end is None and on_plateau(self.losses, patience):
             self.progress.end = min(self.progress.step + patience, self.progress.last)
 
-    def _gradients(self, batch: list[Augmented]) -> _Found:
+    def _gradients(self, batch: list[Augmented], stop: StopRequest) -> _Found:
         """Where states of 16 bits leave their range, once more in 32: nothing was changed yet."""
         try:
-            return self._try_gradients(batch)
+            return self._try_gradients(batch, stop)
         except OverflowError as error:
             self._require_wider(error)
-        return self._try_gradients(batch)
+        return self._try_gradients(batch, stop)
 
-    def _try_gradients(self, batch: list[Augmented]) -> _Found:
-        """Leaves the mean gradient of some videos, clipped, in ``.grad``; a GPU is waited for once, when the numbers are read."""
+    def _try_gradients(self, batch: list[Augmented], stop: StopRequest) -> _Found:
+        """Leaves the mean gradient of the step's videos, clipped, in ``.grad``; a GPU is waited for once, when the numbers are
+        read."""
         for parameter in self.optimizer.parameters:
             parameter.grad = None
         launched = [self._launch(item) for item in batch]
-        norm = self._clip(len(batch))
-        J = region_similarity(torch.stack([each.statistics for each in launched]).sum(0))
-        numbers = torch.stack([norm.double(), J.double(), *(part for each in launched for part in each.numbers())]).tolist()
-        steps = [numbers[start : start + 3] for start in range(2, len(numbers), 3)]
-        try:
-            results = [each.result(own) for each, own in zip(launched, steps, strict=True)]
-        except OverflowError as error:
-            raise OverflowError(f"step {self.progress.step + 1}: {error}") from error
-        return _Found(results, loss=sum(own[0] for own in steps) / len(steps), norm=numbers[0], J=numbers[1])
+        sum_gradients(self.optimizer.parameters, self.group)
+        norm = self._clip(self.config.videos)
+        rows = self._rows(launched, batch, stop.signum or 0)
+        J = region_similarity(rows[:, COLUMNS:].to(launched[0].statistics.dtype).sum(0))
+        numbers = torch.cat([norm.double()[None], J.double()[None], rows[:, :COLUMNS].flatten()]).tolist()
+        losses, reached, returned, frames, signums = (numbers[2 + column :: COLUMNS] for column in range(COLUMNS))
+        exact = launched[0].reached is not None
+        for number in reached if exact else ():
+            if (error := range_error(number, launched[0].grid)) is not None:
+                raise OverflowError(f"step {self.progress.step + 1}: {error}") from error
+        return _Found(
+            loss=sum(losses) / len(losses),
+            norm=numbers[0],
+            J=numbers[1],
+            state_range=max(reached) * launched[0].grid.unit if exact else math.nan,
+            inverted=[None if launched[0].returned is None else bool(number) for number in returned],
+            frames=int(sum(frames)),
+            signum=int(max(signums)),
+        )
+
+    def _rows(self, launched: list[Launched], batch: list[Augmented], signum: int) -> Tensor:
+        """Returns the numbers of each video of the step, (videos, COLUMNS + statistics) float64: of ``Launched``, frames, the
+        signal that its process has caught, and the loss's sums. All processes get the same, and so decide alike."""
+        own = []
+        for each, item in zip(launched, batch, strict=True):
+            known = [each.loss.new_full((1,), number, dtype=torch.float64) for number in (item.volume.shape[1], signum)]
+            own.append(torch.cat([each.numbers(), *known, each.statistics.double()]))
+        if self.group.alone:
+            return torch.stack(own)
+        rows = own[0].new_zeros(self.config.videos, len(own[0]))
+        rows[self.group.rank :: self.group.world] = torch.stack(own)
+        self.group.sum_(rows)
+        return rows
 
     def _launch(self, item: Augmented) -> Launched:
         if self.config.input == "device":
@@ -194,7 +259,7 @@ class Trainer:
         forecast = forecast_training(
             config, size, device=self.device.type, labelled_frames=frames, optimizer=self.config.optimizer.name
         )
-        budget = budget_of(self.config, self.device, network=config, size=size)
+        budget = budget_of(self.config, self.device, network=config, size=size, group=self.group)
         if forecast.total > budget:
             raise OverflowError(
                 f"{reason}; states of 32 bits would take {forecast.total / 1e9:.2f} GB, but {budget / 1e9:.2f} GB may be "
@@ -222,15 +287,15 @@ class Trainer:
             "training.optimizer.kernel_rate, training.optimizer.rate or network.step_size"
         )
 
-    def _require_inverted(self, results: list[StepResult]) -> None:
+    def _require_inverted(self, inverted: list[bool | None]) -> None:
         """Before the update: gradients are those of the forward pass only where the backward pass undid it."""
-        if any(result.inverted is False for result in results):
+        if False in inverted:
             raise ArithmeticError(
                 f"step {self.progress.step + 1}: the backward pass did not come back to the opening bit for bit, so its "
                 f"gradients are not to be trusted; the weights were not changed, and the last checkpoint in "
                 f"{self.folder.path} is good: check this machine's memory, or report it with run.json"
             )
-        self.progress.inverted += all(result.inverted for result in results)
+        self.progress.inverted += all(inverted)
 
     def _due(self, every: int | None) -> bool:
         """Whether it is time; at the end everything is saved and measured in any case."""
@@ -253,7 +318,13 @@ class Trainer:
         )
 
 
-def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkConfig, size: Size) -> int:
-    """Bytes that a step may take. On a CPU the items made ahead lie in the same memory; one is the input in the forecast."""
-    whole = free_memory(device) if config.memory_budget is None else int(config.memory_budget * 1e9)
-    return whole if device.type == "cuda" else whole - items_bytes(network, size, config.ahead, shown=False)
+def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkConfig, size: Size, group: Group = ALONE) -> int:
+    """Bytes that a step may take. On a CPU the items made ahead lie in the same memory; one is the input in the forecast.
+
+    The processes of a group on one machine share its memory; all keep to what the one with the least may take.
+    """
+    if config.memory_budget is None:
+        whole = free_memory(device) // (1 if device.type == "cuda" else group.neighbours)
+    else:
+        whole = int(config.memory_budget * 1e9)
+    return group.least(whole if device.type == "cuda" else whole - items_bytes(network, size, config.ahead, shown=False))

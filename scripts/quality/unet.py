@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 
 import torch
 import torch.nn.functional as F
@@ -56,13 +57,13 @@ def fit(net: nn.Module, task: Task, config: TrainConfig) -> Progress:
     optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=optimizer_config.weight_decay)
     loss, progress = SegmentationLoss(training.loss), Progress(training.steps, training.minutes)
     device = next(net.parameters()).device
-    items = made_ahead(lambda index: item(task, config, index, device), 0, training.ahead, device=device)
+    items = made_ahead(lambda index: item(task, config, index, device), count(), training.ahead, device=device)
     net.train()
     with closing(items):
         while not progress.finished:
             with progress.timed():
-                for _ in range(training.accumulation):
-                    (value(net, *next(items), loss) / training.accumulation).backward()
+                for _ in range(training.videos):
+                    (value(net, *next(items), loss) / training.videos).backward()
                 nn.utils.clip_grad_norm_(net.parameters(), training.clip)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * one_cycle(progress.fraction)

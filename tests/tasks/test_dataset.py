@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_flow_takes_all_cores_where_items_are_made_on_one(root: Path, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(torch, "get_num_threads", lambda: 3)
         task = opened(root, EVIDENCE)
-    with closing(made_ahead(lambda index: made(task, index), first=0, ahead=1, device=torch.device("cpu"))) as items:
+    with closing(made_ahead(lambda index: made(task, index), count(), ahead=1, device=torch.device("cpu"))) as items:
         assert next(items) == (1, 3)
 
 

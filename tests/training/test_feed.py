@@ -1,7 +1,7 @@
 """Order and errors of what is made ahead."""
 
 import time
-from itertools import islice
+from itertools import count, islice
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def test_order_does_not_depend_on_who_is_ready_first() -> None:
         time.sleep(0.02 if index % 2 else 0.0)
         return index
 
-    items = made_ahead(make, first=5, ahead=3, device=CPU)
+    items = made_ahead(make, count(5), ahead=3, device=CPU)
     assert list(islice(items, 7)) == list(range(5, 12))
     items.close()
 
@@ -27,7 +27,7 @@ def test_error_comes_out_where_the_item_would() -> None:
             raise ValueError("broken video")
         return index
 
-    items = made_ahead(make, first=0, ahead=2, device=CPU)
+    items = made_ahead(make, count(), ahead=2, device=CPU)
     assert [next(items), next(items)] == [0, 1]
     with pytest.raises(ValueError, match="broken video"):
         next(items)
@@ -38,7 +38,7 @@ def test_items_do_not_take_the_threads_of_a_network_on_the_cpu(device: str, thre
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        items = made_ahead(lambda _: torch.get_num_threads(), first=0, ahead=2, device=torch.device(device))
+        items = made_ahead(lambda _: torch.get_num_threads(), count(), ahead=2, device=torch.device(device))
         assert list(islice(items, 4)) == [threads] * 4
         items.close()
         assert torch.get_num_threads() == 2
