@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -24,7 +25,7 @@ from revseg.output.alpha import Edge, alpha_of
 
 SIZE, FRAMES, LABELLED = (480, 854), 24, (0, 12, 23)
 HAIRS, OVERSAMPLING = 900, 4
-WIDTHS, EPSILONS = (0.004, 0.008, 0.012, 0.018, 0.025, 0.035), (1e-5, 1e-4, 3e-4, 1e-3, 1e-2)
+WIDTHS, EPSILONS, SHARPNESSES = (0.006, 0.012, 0.018, 0.025), (1e-5, 1e-4, 1e-3), (1, 2, 4)
 OBJECT, GROUND = "libby", "car-shadow"
 
 
@@ -94,18 +95,24 @@ def measure(folder: Path, run: str) -> None:
         probability = 1 - probabilities[frame, 0].astype(np.float32)
         soft = cv2.dilate(((truth > 0) & (truth < 1)).astype(np.uint8), np.ones((5, 5))) > 0
         found = {"mask": inside.astype(np.float32), "probabilities": probability}
-        for width in WIDTHS:
-            for epsilon in EPSILONS:
-                edge = Edge(width, epsilon)
-                found[f"width {width}, epsilon {epsilon:g}"] = (
-                    alpha_of(probability, inside, picture, edge).astype(np.float32) / 255
-                )
+        for width, epsilon, sharpness in product(WIDTHS, EPSILONS, SHARPNESSES):
+            refined = alpha_of(probability, inside, picture, Edge(width, epsilon, sharpness))
+            found[f"width {width}, epsilon {epsilon:g}, sharpness {sharpness}"] = refined.astype(np.float32) / 255
         for key, alpha in found.items():
             error = np.abs(alpha - truth)
             errors.setdefault(key, []).append((error.mean(), error[soft].mean(), error.sum() / 1000))
     for key, values in sorted(errors.items(), key=lambda item: np.mean(item[1], axis=0)[0]):
         whole, edges, total = np.mean(values, axis=0)
-        print(json.dumps({"alpha": key, "MAD": round(whole, 5), "MAD_at_edges": round(edges, 4), "SAD": round(total, 2)}))
+        print(
+            json.dumps(
+                {
+                    "alpha": key,
+                    "MAD": round(float(whole), 5),
+                    "MAD_at_edges": round(float(edges), 4),
+                    "SAD": round(float(total), 2),
+                }
+            )
+        )
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Alpha: how much of each pixel is object, with soft edges that follow the picture.
 
-The probabilities tell where an object is, not where its hairs end: they are made at a coarser size. In a band around the contour
-the picture refines them by a guided filter (He, Sun, Tang, "Guided image filtering", TPAMI 2013): in each window alpha is linear
-in the colour,
+The probabilities tell where an object is, not where its hairs end: they are made at a coarser size. Sharpened around 1/2, they
+are refined by the picture in a band around the contour, with a guided filter (He, Sun, Tang, "Guided image filtering", TPAMI
+2013): in each window alpha is linear in the colour,
 
     alpha = a . colour + b        (a, b) by least squares against the probabilities, with epsilon |a|^2
 
@@ -12,7 +12,7 @@ contradict the mask: at least 1/2 where the mask shows the object, less elsewher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,12 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.floating[Any]]
 Picture = NDArray[np.uint8]
+Box = tuple[slice, slice]
 
 HALF = 128
 """Least alpha, of 255, where the mask shows the object."""
+STRIP = 128
+"""Rows that are refined at a time: memory does not grow with the height of the frame."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,15 @@ class Edge:
     """How edges are refined."""
 
     width: float
-    """Of the band on either side of the contour, as a share of the height of the frame."""
+    """Width of the band on either side of the contour, as a share of the height of the frame."""
     epsilon: float
     """Variance of a colour, of 1, that counts as noise: less makes alpha follow finer differences of colour."""
+    sharpness: float
+    """Factor of the difference of probabilities to 1/2."""
 
     def pixels(self, height: int) -> int:
         """Returns the width of the band in pixels."""
-        return max(1, round(self.width * height))
+        return round(self.width * height)
 
 
 def alpha_of(probability: Plane, inside: NDArray[np.bool_], picture: Picture, edge: Edge) -> NDArray[np.uint8]:
@@ -47,28 +52,41 @@ def alpha_of(probability: Plane, inside: NDArray[np.bool_], picture: Picture, ed
     probability: (H, W) of the object. inside: (H, W), where the mask shows it. picture: (H, W, 3).
     """
     alpha = np.where(inside, np.uint8(255), np.uint8(0))
-    width = edge.pixels(inside.shape[0])
-    if width == 0 or (found := band(inside, width)) is None:
+    width = edge.pixels(len(inside))
+    if width == 0:
         return alpha
-    around, place = found
-    refined = guided(picture[place].astype(np.float32) / 255, probability[place], width, epsilon=edge.epsilon)
-    soft = np.rint(255 * refined.clip(0, 1)).astype(np.uint8)
-    soft = np.where(inside[place], np.maximum(soft, HALF), np.minimum(soft, HALF - 1))
-    alpha[place] = np.where(around[place], soft, alpha[place])
+    around = band(inside, width)
+    for inner, outer in strips(around, margin=2 * width):
+        sharp = (0.5 + edge.sharpness * (probability[outer] - 0.5)).clip(0, 1)
+        refined = guided(picture[outer].astype(np.float32) / 255, sharp, width, epsilon=edge.epsilon)
+        soft = np.rint(255 * refined[within(inner, outer)].clip(0, 1)).astype(np.uint8)
+        soft = np.where(inside[inner], np.maximum(soft, HALF), np.minimum(soft, HALF - 1))
+        alpha[inner] = np.where(around[inner], soft, alpha[inner])
     return alpha
 
 
-def band(inside: NDArray[np.bool_], width: int) -> tuple[NDArray[np.bool_], tuple[slice, slice]] | None:
-    """Returns the pixels no further than a width from the contour, and the box around all windows there; None without any."""
+def band(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """Returns the pixels no further than a width from the contour."""
     shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
     mask = inside.astype(np.uint8)
-    around = cv2.dilate(mask, shape) != cv2.erode(mask, shape)
-    rows, columns = (np.flatnonzero(around.any(axis)) for axis in (1, 0))
-    if not rows.size:
-        return None
-    margin = 2 * width
-    place = slice(max(0, rows[0] - margin), rows[-1] + margin + 1), slice(max(0, columns[0] - margin), columns[-1] + margin + 1)
-    return around, place
+    return np.asarray(cv2.dilate(mask, shape) != cv2.erode(mask, shape))
+
+
+def strips(where: NDArray[np.bool_], margin: int) -> Iterator[tuple[Box, Box]]:
+    """Yields boxes that hold all pixels of a mask, and the same with a margin."""
+    for top in range(0, len(where), STRIP):
+        rows, columns = (np.flatnonzero(where[top : top + STRIP].any(axis)) for axis in (1, 0))
+        if rows.size:
+            sides = (top + int(rows[0]), top + int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
+            down, right = (slice(*side) for side in sides)
+            more_down, more_right = (slice(max(0, start - margin), end + margin) for start, end in sides)
+            yield (down, right), (more_down, more_right)
+
+
+def within(inner: Box, outer: Box) -> Box:
+    """Returns where a box is within another one."""
+    down, right = (slice(one.start - other.start, one.stop - other.start) for one, other in zip(inner, outer, strict=True))
+    return down, right
 
 
 def guided(guide: Plane, plane: Plane, radius: int, *, epsilon: float) -> Plane:
@@ -108,20 +126,18 @@ def foreground(picture: Picture, alpha: NDArray[np.uint8], width: int) -> Pictur
     the object's (Forte, "Approximate fast foreground colour estimation", ICIP 2021).
     """
     soft = (alpha > 0) & (alpha < 255)
-    rows, columns = (np.flatnonzero(soft.any(axis)) for axis in (1, 0))
-    if not rows.size:
-        return picture
-    place = slice(max(0, rows[0] - width), rows[-1] + width + 1), slice(max(0, columns[0] - width), columns[-1] + width + 1)
-    share = alpha[place].astype(np.float32)[..., None] / 255
-    colour = picture[place].astype(np.float32)
+    result = picture.copy()
 
     def mean(values: Plane) -> Plane:
         found = cv2.blur(values, (2 * width + 1, 2 * width + 1), borderType=cv2.BORDER_REFLECT)
         return np.asarray(found, np.float32).reshape(values.shape)
 
-    object_near = mean(colour * share) / (mean(share) + 1e-5)
-    other_near = mean(colour * (1 - share)) / (mean(1 - share) + 1e-5)
-    found = object_near + share * (colour - share * object_near - (1 - share) * other_near)
-    result = picture.copy()
-    result[place] = np.where(soft[place][..., None], np.rint(found.clip(0, 255)).astype(np.uint8), picture[place])
+    for inner, outer in strips(soft, margin=width):
+        share = alpha[outer].astype(np.float32)[..., None] / 255
+        colour = picture[outer].astype(np.float32)
+        object_near = mean(colour * share) / (mean(share) + 1e-5)
+        other_near = mean(colour * (1 - share)) / (mean(1 - share) + 1e-5)
+        found = object_near + share * (colour - share * object_near - (1 - share) * other_near)
+        rounded = np.rint(found[within(inner, outer)].clip(0, 255)).astype(np.uint8)
+        result[inner] = np.where(soft[inner][..., None], rounded, picture[inner])
     return result

@@ -49,10 +49,13 @@ class OutputConfig:
     """Whether alpha, prores, webm, matte and cutout are written of each object, too: alpha_1/, matte_1.mp4, ..."""
     sound: bool = True
     """Whether overlay, prores, webm and cutout have the sound of the video."""
-    edge_width: float = 0.012
-    """Of the band around contours in which alpha is soft: to either side, as a share of the frame's height. 0: hard edges."""
+    edge_width: float = 0.018
+    """Width of the band around contours in which alpha is soft: to either side, as a share of the frame's height; 0: none."""
     edge_noise: float = 1e-4
     """Variance of a colour, of 1, that counts as noise: with less, alpha follows finer differences of colour."""
+    edge_sharpness: float = 4.0
+    """How much steeper probabilities become before the picture refines them: they say how sure the object is, not how much of a
+    pixel it covers."""
 
     def __post_init__(self) -> None:
         for name in self.formats:
@@ -64,6 +67,8 @@ class OutputConfig:
             raise ValueError(f"output.edge_width is {self.edge_width}; give 0 to 0.1 of the height")
         if not 0 < self.edge_noise <= 1:
             raise ValueError(f"output.edge_noise is {self.edge_noise}; give more than 0, at most 1")
+        if self.edge_sharpness < 1:
+            raise ValueError(f"output.edge_sharpness is {self.edge_sharpness}; give 1 or more")
         _colour("output.background", self.background)
         _ = self.object_colours
 

@@ -33,6 +33,7 @@ from revseg.output.formats import Plan, is_file_of
 from revseg.output.frame import OutputFrame
 from revseg.output.images import mask_file
 from revseg.output.legend import Legend
+from revseg.output.memory import WRITERS
 from revseg.output.source import Source
 from revseg.runs import lock
 from revseg.runs.atomic import make_folder, replacing, sync_files, sync_folder
@@ -50,8 +51,8 @@ VOLUMES = ("masks.npy", "masks.tif")
 """All masks as one volume."""
 DEFAULT = OutputConfig()
 
-WRITERS, AHEAD = 2, 4
-"""Threads that write masks, and masks that wait to be written, or to be drawn."""
+AHEAD = 4
+"""Masks that wait to be written, and as many to be drawn."""
 
 
 def name_of(video: Path) -> str:

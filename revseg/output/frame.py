@@ -90,7 +90,7 @@ class OutputFrame:
 
     @property
     def _edge(self) -> Edge:
-        return Edge(self.config.edge_width, self.config.edge_noise)
+        return Edge(self.config.edge_width, self.config.edge_noise, self.config.edge_sharpness)
 
 
 Write = Callable[[OutputFrame], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from revseg.output.alpha import STRIP
 from revseg.output.config import WITH_ALPHA, OutputConfig
 from revseg.output.preview import HEIGHT, MOST_FRAMES
 
@@ -13,7 +14,9 @@ them (measured)."""
 DRAWING_BYTES = 24
 """Bytes of each pixel that is drawn on: a frame, the same with masks, and their colours in float64 where there is an object."""
 REFINING_BYTES = 240
-"""Bytes of each pixel of the box around the edges, while alpha is refined: sixty planes in float32."""
+"""Bytes of each pixel of a strip while alpha is refined: sixty planes in float32."""
+WRITERS = 2
+"""Threads that refine and write."""
 WAITING = 10
 """Frames that are on their way to the files."""
 DISK = {
@@ -35,15 +38,17 @@ def writing_bytes(native_size: tuple[int, int], frames: int, *, classes: int, co
     """Bytes of the encoders, of frames on their way, of one that is drawn on or refined, and of the preview's pictures, twice."""
     height, width = native_size
     written, parts = config.written, classes if config.each_object else 1
-    threads = 1.5 * (os.cpu_count() or 1)
+    refining, threads = 0, 1.5 * (os.cpu_count() or 1)
     pixel = sum((FILMS[name][0] + threads) * FILMS[name][1] for name in written if name in FILMS) + DRAWING_BYTES
     if config.needs_probabilities:
         pixel += WAITING * 2 * classes
     if any(name in WITH_ALPHA for name in written):
-        pixel += WAITING * 4 * parts + 2 * REFINING_BYTES
+        pixel += WAITING * 4 * parts
+        rows = min(height, STRIP + 4 * round(config.edge_width * height))
+        refining = WRITERS * REFINING_BYTES * rows * width
     shown = min(HEIGHT, height)
     preview = 2 * 3 * min(MOST_FRAMES, frames) * shown * round(width * shown / height) if "gif" in written else 0
-    return round(pixel * height * width) + preview
+    return round(pixel * height * width) + refining + preview
 
 
 def output_disk(native_size: tuple[int, int], frames: int, *, classes: int, config: OutputConfig) -> int:

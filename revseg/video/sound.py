@@ -71,6 +71,8 @@ def _packets(path: Path, codecs: Sequence[str], begins: Fraction, *, header: io.
             stream = container.streams.best("audio")
             if not isinstance(stream, AudioStream):
                 return
+            if stream.codec_context is None:
+                raise ValueError("its codec is unknown")
             copied = stream.codec_context.codec.canonical_name in codecs
             target = file.add_stream_from_template(stream) if copied else _encoder(file, stream, codecs[0])
             for packet in _read(container, stream) if copied else _encoded(container, stream, target):
@@ -113,8 +115,8 @@ def _encoded(container: InputContainer, stream: AudioStream, target: AudioStream
     frames = (frame for packet in container.demux(stream) for frame in packet.decode() if isinstance(frame, av.AudioFrame))
     for frame in chain(frames, [None]):
         for even in resampler.resample(frame):
-            yield from target.encode(even)
-    yield from target.encode(None)
+            yield from context.encode(even)
+    yield from context.encode(None)
 
 
 def _write_header(file: OutputContainer, target: AudioStream, first: av.Packet) -> None:
