@@ -14,6 +14,7 @@ from PIL import Image
 
 from revseg import predict as module
 from revseg.cli.main import predict as main
+from revseg.video.read import read_video
 from tests import little
 from tests.test_predict import save_guided
 
@@ -62,6 +63,13 @@ def test_one_failure_does_not_stop_the_others(predict: Callable[..., int], capsy
         assert masks_in(f"predictions/{name}") == ["00002.png", "00003.png", "00004.png"]
         note = json.loads(Path("predictions", name, "prediction.json").read_text())
         assert (note["start"], note["end"], note["frames"]) == ("2", "5", 3)
+        overlay, whole = read_video(Path("predictions", name, "overlay.mp4")), read_video(Path("clips", name))
+        assert overlay.timestamps == whole.timestamps[:3]
+        likeness = [
+            [np.corrcoef(overlay.volume[:, one, :3].flatten(), whole.volume[:, other, :3].flatten())[0, 1] for other in range(8)]
+            for one in range(3)
+        ]
+        assert np.argmax(likeness, axis=1).tolist() == [2, 3, 4]
 
 
 def test_each_has_its_labels_and_its_folder(predict: Callable[..., int], capsys: pytest.CaptureFixture) -> None:

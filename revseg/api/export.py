@@ -8,9 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from revseg.network.network import RevSegNet
+from revseg.reversible.block import Leapfrog
+from revseg.reversible.layer import SymmetricLayer
 from revseg.runs.atomic import replacing
 from revseg.runs.folder import checkpoint_at
 from revseg.training.checkpoint import load, network_from
@@ -19,16 +22,35 @@ GRAPH, WEIGHTS = "network.pt2", "weights.safetensors"
 
 
 class Probabilities(nn.Module):
-    """A network that ends with probabilities."""
+    """A trained network that ends with probabilities."""
 
     def __init__(self, net: RevSegNet) -> None:
         super().__init__()
         self.net = net
+        for block in net.sequence.blocks:
+            if isinstance(block, Leapfrog) and isinstance(block.layer, SymmetricLayer):
+                block.layer = Bounded(block.layer)
 
     def forward(self, volume: Tensor) -> Tensor:
         """Computes (1, inputs, T, H, W) -> (1, classes, T, H, W), each position summing to 1."""
         logits: Tensor = self.net(volume)
         return logits.softmax(1)
+
+
+class Bounded(nn.Module):
+    """A symmetric layer whose kernel is bounded once and for all: training does it in every step."""
+
+    def __init__(self, layer: SymmetricLayer) -> None:
+        super().__init__()
+        self.activation, self.padding = layer.activation.function, [side // 2 for side in layer.kernel_size]
+        kernel = layer.normalised_kernel().detach()
+        self.kernel, self.bias = nn.Parameter(kernel), nn.Parameter(layer.bias.detach())
+        self.transposed = nn.Parameter(kernel.flip(2, 3, 4).transpose(0, 1).contiguous())
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Computes K^T s(K y + b)."""
+        hidden = self.activation(F.conv3d(y, self.kernel, self.bias, padding=self.padding))
+        return F.conv3d(hidden, self.transposed, padding=self.padding)
 
 
 def export(checkpoint: str | Path, folder: str | Path, *, size: tuple[int, int, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from revseg.cli.main import TRAIN
 from revseg.device import choose_device
 from revseg.labels.masks import read_mask, write_mask
 from revseg.runs.folder import RunFolder
+from revseg.runs.interruption import Interrupted
 from revseg.train import train
 from revseg.video.names import identity
 from revseg.video.slices import frame_files
@@ -57,7 +59,12 @@ def segment(
         stack.enter_context(_quiet())
         config, given = configured(TRAIN, [*words, *overrides])
         stack.enter_context(_random_numbers_as_they_were(choose_device(config.device)))
-        train(config, given)
+        try:
+            train(config, given)
+        except Interrupted as error:
+            if error.signum != signal.SIGINT:
+                raise
+            raise KeyboardInterrupt from error  # what Ctrl-C is in Python
         written = (RunFolder(Path(config.run_dir)).predictions / "masks").glob("*.png")
         in_order = sorted(written, key=lambda path: identity(path.stem))
         return np.stack([read_mask(path, "davis2017", ids=True) for path in in_order])

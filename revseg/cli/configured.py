@@ -20,7 +20,8 @@ def configured(command: Command, words: Sequence[str]) -> tuple[Any, frozenset[s
     read = read_words(list(words))
     with _hydra_as_it_was():
         composition = Composition(command, read.flags)
-        translation = Translation({leaf.key: leaf for leaf in leaves(command.settings())}, composition.groups, command.positional)
+        known = {leaf.key: leaf for leaf in leaves(command.settings())}
+        translation = Translation(known, composition.groups, command.positional, several=command.several)
         overrides = translation.overrides(read)
         return instance(without_hydra(composition.compose(overrides)), command.settings()), names_in(overrides)
 

@@ -7,7 +7,6 @@ import inspect
 import json
 import textwrap
 from collections.abc import Iterator
-from dataclasses import is_dataclass
 from functools import cache
 from typing import Any
 
@@ -35,7 +34,8 @@ HYDRA_FULL_ERROR=1 shows the traceback of an error."""
 def usage(program: str, command: Command, composition: Composition, overrides: list[str]) -> str:
     """The whole text, for the settings as they are composed with these overrides."""
     tree = composition.compose(overrides)
-    argument = f" [{command.positional.rpartition('.')[2].upper()}]" if command.positional else ""
+    several = " ..." if command.several else ""
+    argument = f" [{command.positional.rpartition('.')[2].upper()}{several}]" if command.positional else ""
     parts = [f"usage: {program}{argument} [key=value ...] [group=option ...] [flags]", _purpose(command)]
     if composition.groups:
         rows = [f"  {group}={'|'.join(options)}" for group, options in composition.groups.items()]
@@ -85,7 +85,7 @@ def paragraphs(text: str, indent: int) -> Iterator[str]:
 def documentation(owner: type) -> dict[str, str]:
     """Name of a field -> the string that follows it in the source, of the class itself or of one that it takes over."""
     found: dict[str, str] = {}
-    for kind in filter(is_dataclass, reversed(owner.__mro__)):
+    for kind in reversed(owner.__mro__[:-1]):
         found |= _documented(inspect.getfile(kind)).get(kind.__name__, {})
     return found
 

@@ -100,8 +100,9 @@ class Translation:
         found = [self.override(self._in_full(word), sweeps=words.sweeps) for word in settings]
         if count > 1:
             return [*found, f"{self.several}=[{','.join(map(quoted, [*files, *words.files]))}]"]
-        found += [self._text(f"{self.positional}=", file, sweeps=words.sweeps) for file in files]
-        return found + [self._text(f"{self.positional}=", file) for file in words.files]
+        if files and words.sweeps and SWEEP_GRAMMAR.search(files[0]):
+            return [*found, f"{self.positional}={files[0]}"]
+        return found + [f"{self.positional}={quoted(file)}" for file in (*files, *words.files)]
 
     def _is_file(self, word: str) -> bool:
         """A bare word, or one with = that no setting has and that exists."""

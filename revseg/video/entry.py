@@ -41,10 +41,9 @@ def entry_of(
     packets: Iterable[av.Packet], stream: VideoStream, start: Moment, *, passed: Callable[[], None] = lambda: None
 ) -> Entry | None:
     """Returns the last key frame before a part begins; None where decoding has to begin with the first frame."""
-    name = stream.codec_context.name if stream.codec_context else ""
-    if stream.container.format.name not in CONTAINERS or not start or stream.time_base is None:
+    if not start or stream.container.format.name not in CONTAINERS or stream.time_base is None:
         return None
-    if name not in CODECS and stream.codec_context.codec.canonical_name not in CODECS:
+    if stream.codec_context.codec.canonical_name not in CODECS:
         return None
     stamps, keys, first, clock, beyond = list[int](), list[int](), 0, None, 0
     limit = None if isinstance(start, int) else start / stream.time_base

@@ -100,5 +100,5 @@ def test_what_is_refused(video: np.ndarray, masks: dict, sentence: str) -> None:
 
 def test_a_setting_that_does_not_exist(tmp_path: Path) -> None:
     Image.new("RGB", (6, 4)).save(tmp_path / "0.png")
-    with pytest.raises(ValueError, match="there is no setting 'step', did you mean"):
+    with pytest.raises(ValueError, match="there is no setting 'step'; --help lists all"):
         revseg.segment(tmp_path, tmp_path, overrides=["step=3"])

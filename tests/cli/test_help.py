@@ -69,10 +69,10 @@ def test_groups_and_defaults_list(line: Callable) -> None:
 
 def test_only_the_groups_of_the_command(line: Callable) -> None:
     printed = line("predict", "--help").out
-    assert "usage: revseg-predict [VIDEO]" in printed
+    assert "usage: revseg-predict [VIDEO ...]" in printed
     assert "\n  evidence=" in printed
     assert "network=" not in printed.partition("Settings, and")[0]
-    assert "data.video=???" in printed
+    assert "data.video=null" in printed
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-sc", "query=bash"], ["--cfg", "job"], ["--version"]], ids=" ".join)

@@ -56,9 +56,9 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_files(name: str) -> None:
     assert values("--", name) == {"data.video": name}
-    assert values(f"data.video={name}") == {"data.video": name}
     assert values("-m", "--", name) == {"data.video": name}
     if name != "null":
+        assert values(f"data.video={name}") == {"data.video": name}
         assert values("a", f"data.masks={name}")["data.masks"] == name
 
 
@@ -71,7 +71,7 @@ def test_random_names() -> None:
 
 def test_null_is_nothing_where_that_is_allowed() -> None:
     assert values("a", "data.masks=null")["data.masks"] is None
-    assert values("data.video=null") == {"data.video": "null"}
+    assert values("device=null") == {"device": "null"}
 
 
 def test_a_word_with_equals_is_a_file_if_it_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from revseg.cli.composition import Composition, without_hydra
+from revseg.cli.configured import configured
 from revseg.cli.main import COMMANDS as BY_NAME
-from revseg.cli.settings import instance, leaves
-from revseg.cli.words import Translation, read_words
-from revseg.config import TrainConfig
+from revseg.cli.settings import leaves
+from revseg.config import PredictConfig, TrainConfig
 from revseg.demo.film import generate_demo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,10 +101,7 @@ def compose(command: str) -> None:
     program, *arguments = [word for word in shlex.split(command, comments=True) if word != "&"]
     if "-m" in arguments:
         arguments = [first_value(word) for word in arguments if word != "-m" and not word.startswith(("hydra/", "hydra."))]
-    words, known = read_words(arguments), COMMANDS[program]
-    composition = Composition(known, words.flags)
-    translation = Translation({leaf.key: leaf for leaf in leaves(known.settings())}, composition.groups, known.positional)
-    instance(without_hydra(composition.compose(translation.overrides(words))), known.settings())
+    configured(COMMANDS[program], arguments)
 
 
 def first_value(word: str) -> str:
@@ -168,7 +164,7 @@ def test_the_commands_of_readme_and_tutorial_run(films: Path) -> None:
 
 
 def test_what_the_notebook_names_are_settings() -> None:
-    known = {setting.key for setting in leaves(TrainConfig)}
+    known = {setting.key for schema in (TrainConfig, PredictConfig) for setting in leaves(schema)}
     for page in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]:
         text = FENCE.sub("", page.read_text(encoding="utf-8"))
         for key in re.findall(r"\b((?:evidence|network|guidance|training|augment|data)\.[a-z_.]*[a-z])=", text):

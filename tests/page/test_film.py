@@ -38,9 +38,11 @@ def test_frames_are_those_of_the_video(pictures: Callable, encode: Callable, tmp
         assert black.max() < 30
 
 
-def test_only_the_first_frames(pictures: Callable, encode: Callable, tmp_path: Path) -> None:
+def test_only_a_part(pictures: Callable, encode: Callable, tmp_path: Path) -> None:
     with closing(opened(encode(tmp_path / "a.mp4", pictures(9)), max_frames=4)) as film:
         assert len(film.names) == len(film.features) == 4
+    with closing(opened(tmp_path / "a.mp4", start="2", end="8", every="3")) as film:
+        assert film.names == ["00002", "00005"]
 
 
 def test_a_video_that_is_none(tmp_path: Path) -> None:
