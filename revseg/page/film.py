@@ -92,7 +92,7 @@ class Film:
                 for frame in frames:
                     if self._closed or len(self.names) == data.max_frames:
                         break
-                    self._add(frame.name, np.ascontiguousarray(frame.pixels[..., ::-1]))
+                    self._add(frame.name, np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR), np.uint8))
                     self.size = frame.native_size
                     self.names.append(frame.name)  # last: from here on it can be asked for
                     self._first.set()
