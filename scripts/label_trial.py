@@ -21,9 +21,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from harness import arguments
+from harness import ROOT, arguments
 from harness.browser import Hand, browser, serve
 from harness.page import table, write_section
+from harness.results import Results
 
 from revseg.evaluation.measures import region_similarity
 from revseg.labels.masks import Labels, read_mask
@@ -38,14 +39,14 @@ HEADER = ("sequence", "labels", "frame", "J of what is drawn", "J of the others"
 
 def main() -> None:
     given = parse()
-    rows = []
+    results = Results(given.output, {"labels": given.labels, "settings": given.overrides})
     with browser() as chromium:
         for number, name in enumerate(given.sequences):
-            pictures = given.pictures if number == 0 else None
-            for row in trial(chromium, given.root, name, given=given, pictures=pictures):
-                rows.append([name, *row])
-                print("  ".join(rows[-1]), flush=True)
-    text = table(HEADER, rows)
+            if results.get(name) is None:
+                pictures = given.pictures if number == 0 else None
+                results.keep(name, {"rows": list(trial(chromium, given.root, name, given=given, pictures=pictures))})
+    found = [(name, record["rows"]) for name in given.sequences if (record := results.get(name))]
+    text = table(HEADER, [(name, *row) for name, rows in found for row in rows])
     print(text)
     if given.page:
         write_section(given.page, "label_trial", "through the page", text)
@@ -78,7 +79,9 @@ def trial(chromium: Any, root: Path, name: str, *, given: argparse.Namespace, pi
                     J(read_mask(masks / f"{i:05d}.png", "davis2017"), truth[i]) for i in range(len(truth)) if i not in labelled
                 ]
                 reached = [f"{drawn:.3f}", f"{fmean(others):.3f}"]
-                yield f"{count}", f"{frame}", *reached, f"{now - started:.0f}", f"{worked:.0f}", f"{now - begun:.0f}"
+                row = f"{count}", f"{frame}", *reached, f"{now - started:.0f}", f"{worked:.0f}", f"{now - begun:.0f}"
+                print(name, *row, sep="  ", flush=True)
+                yield row
             page.close()
         finally:
             served.end()
@@ -158,6 +161,7 @@ def parse() -> argparse.Namespace:
     made = arguments.parser(__doc__)
     made.add_argument("--root", type=Path, required=True, help="folder DAVIS")
     made.add_argument("--sequences", type=arguments.words, default=["blackswan", "car-shadow", "libby"])
+    made.add_argument("--output", type=Path, default=ROOT / "runs" / "label_trial", help="folder of the results, one a sequence")
     made.add_argument("--labels", type=int, default=5, help="rounds of each (default: 5)")
     made.add_argument("--page", type=Path, help="Markdown page whose section is written")
     made.add_argument("--pictures", type=Path, help="folder for pictures of the page")

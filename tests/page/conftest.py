@@ -81,14 +81,14 @@ def window(chromium: Any) -> Iterator[Callable[..., Any]]:
     """window(served): a new window on the page, in which no error may come up."""
     contexts, errors = [], []
 
-    def new(served: Page, **settings: Any) -> Any:
+    def new(served: Page, frames: int = 20, **settings: Any) -> Any:
         context = chromium.new_context(viewport={"width": 1000, "height": 700}, **settings)
         contexts.append(context)
         page = context.new_page()
         page.add_init_script(LISTENING)
         page.on("pageerror", lambda error: errors.append(error))
         page.goto(served.address)
-        page.get_by_text("frame 0 of 20", exact=True).wait_for()
+        page.get_by_text(f"frame 0 of {frames}", exact=True).wait_for(timeout=120_000)
         page.locator("#canvas[aria-busy=false]").wait_for()
         return page
 

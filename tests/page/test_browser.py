@@ -128,20 +128,27 @@ def test_older_news_take_nothing_back(shared: Any, window: Callable) -> None:
 
 
 def test_frames_that_are_left_at_once(shared: Any, window: Callable) -> None:
-    """What is typed while the next frame is on its way changes neither this nor that one."""
+    """What is typed while the next frame is on its way changes neither this nor that one, and of those in between none is loaded."""
     page = window(shared)
     hand, folder = hand_at(page), shared.folder / "labels" / "clip"
     hand.go(12)
     hand.stroke((60, 60), (90, 60))
     said(page, "saved")
     held: list[Any] = []
-    page.route("**/frames/15", lambda route: held.append(route))
-    with page.expect_request("**/frames/15"):
-        for key in ("ArrowRight", "ArrowRight", "ArrowRight", "Control+z", "a", "s", "Delete"):
+    asked: list[str] = []
+    page.route("**/frames/14", lambda route: held.append(route))
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    with page.expect_request("**/frames/14"):
+        for key in ("ArrowRight", "ArrowRight"):
             page.keyboard.press(key)
-        hand.stroke((60, 100), (90, 100))
+    for key in ("ArrowRight", "ArrowRight", "Control+z", "a", "s", "Delete"):
+        page.keyboard.press(key)
+    hand.stroke((60, 100), (90, 100))
     held[0].continue_()
     page.locator("#canvas[aria-busy=false]").wait_for()
+    assert page.inner_text("#where") == "frame 16 of 20"
+    assert "16" in asked
+    assert "15" not in asked
     assert [name for name in files_of(folder) if name >= "00012"] == ["00012.png"]
     assert labels_of(shared, 12)[60, 70] == 1
 
@@ -166,6 +173,44 @@ def test_a_full_disk_and_a_killed_server(serve: Callable, window: Callable, tmp_
     again = serve()
     page.goto(again.address)
     page.locator("#remove:enabled").wait_for()
+
+
+def test_a_long_video(serve: Callable, window: Callable, pictures: Callable, encode: Callable, tmp_path: Path) -> None:
+    """Its strip stays fluid, and each of its frames can be found in it."""
+    count, film = 2000, pictures(250, 32, 48)
+    video = encode(tmp_path / "long.mp4", np.concatenate([film] * 8), options={"preset": "ultrafast", "g": "50"})
+    served = serve(video=video)
+    page = window(served, frames=count)
+    strip = page.locator("#strip")
+    box = strip.bounding_box()
+    left, width, middle = box["x"], box["width"], box["y"] + 20
+    page.evaluate("window.drawn = []; const note = (now) => { drawn.push(now); requestAnimationFrame(note); }; note(0)")
+    page.mouse.move(left, middle)
+    page.mouse.down()
+    for place in range(60):
+        page.mouse.move(left + width * place / 59, middle)
+    page.mouse.up()
+    pauses = np.diff(page.evaluate("drawn.slice(1)"))
+    assert np.median(pauses) < 1000 / 30
+    page.locator("#canvas[aria-busy=false]").wait_for()
+    assert page.inner_text("#where") == f"frame {count - 1} of {count}"
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for _ in range(20):  # in, as far as it goes, at a third of the video
+        page.mouse.move(left + width / 3, middle)
+        page.mouse.wheel(0, -400)
+    page.mouse.click(left + width / 3, middle)
+    page.locator("#canvas[aria-busy=false]").wait_for()
+    assert abs(int(page.inner_text("#where").split()[1]) - count / 3) < 3
+    page.mouse.click(left + width / 3 + 90, middle)
+    page.locator("#canvas[aria-busy=false]").wait_for()
+    assert abs(int(page.inner_text("#where").split()[1]) - count / 3 - 1) < 3  # a thumbnail is a frame
+    page.keyboard.press("End")  # what is worked on stays in sight
+    page.locator("#canvas[aria-busy=false]").wait_for()
+    page.mouse.click(left + width - 2, middle)
+    page.locator("#canvas[aria-busy=false]").wait_for()
+    assert page.inner_text("#where") == f"frame {count - 1} of {count}"
+    assert sum("/frames/" in url for url in asked) < 12
 
 
 def test_from_a_fresh_folder_to_masks_and_a_correction(serve: Callable, window: Callable) -> None:

@@ -61,7 +61,7 @@ async function go(number, again = false) {
   frame = number;
   const mine = ++turn;
   strip.set({ frame });
-  $("where").textContent = `frame ${frame} of ${state.frames}`;
+  showPlace();
   stage.ready = false;
   await loaded.catch(() => {}); // of the frames that are passed by meanwhile, only the last is asked for
   if (mine !== turn) return;
@@ -72,6 +72,10 @@ async function go(number, again = false) {
   stage.ready = true;
   update();
   if (number + 1 < state.frames) pictureOf(number + 1).catch(() => {});
+}
+
+function showPlace() {
+  $("where").textContent = `frame ${frame} of ${state.frames}${state.complete ? "" : " so far"}`;
 }
 
 // Labels
@@ -241,7 +245,7 @@ function showRound() {
 
 function update() {
   strip.set({ frames: state.frames, labelled: state.labelled, next: state.next });
-  $("where").textContent = `frame ${frame} of ${state.frames}${state.complete ? "" : " so far"}`;
+  showPlace();
   $("accept").disabled = !stage.predicted;
   $("remove").disabled = !state.labelled[frame];
   const next = JSON.stringify([state.next, state.prediction]);
