@@ -12,7 +12,6 @@ sequence.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import tempfile
 import time
@@ -22,7 +21,7 @@ from statistics import fmean
 from typing import Any
 
 from harness import ROOT, arguments
-from harness.browser import Hand, browser, serve
+from harness.browser import Hand, browser, processor_seconds, serve
 from harness.page import table, write_section
 from harness.results import Results
 
@@ -49,7 +48,7 @@ def main() -> None:
     text = table(HEADER, [(name, *row) for name, rows in found for row in rows])
     print(text)
     if given.page:
-        write_section(given.page, "label_trial", "through the page", text)
+        write_section(given.page, "label_trial", given.section, text)
 
 
 def trial(chromium: Any, root: Path, name: str, *, given: argparse.Namespace, pictures: Path | None) -> Iterator[tuple[str, ...]]:
@@ -136,12 +135,6 @@ def train(page: Any) -> None:
     page.locator("#canvas[aria-busy=false]").wait_for()
 
 
-def processor_seconds(process: int) -> float:
-    """What a process and its children that have ended took, in user mode."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[13])) / os.sysconf("SC_CLK_TCK")
-
-
 def photograph(page: Any, folder: Path | None, moment: tuple[int, str]) -> None:
     if folder is not None and (name := MOMENTS.get(moment)):
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,6 +157,7 @@ def parse() -> argparse.Namespace:
     made.add_argument("--output", type=Path, default=ROOT / "runs" / "label_trial", help="folder of the results, one a sequence")
     made.add_argument("--labels", type=int, default=5, help="rounds of each (default: 5)")
     made.add_argument("--page", type=Path, help="Markdown page whose section is written")
+    made.add_argument("--section", default="through the page", help="name of the page's section (default: 'through the page')")
     made.add_argument("--pictures", type=Path, help="folder for pictures of the page")
     made.add_argument("overrides", nargs="*", metavar="key=value", help="settings of revseg-train")
     return made.parse_intermixed_args()

@@ -49,7 +49,8 @@ table { border-collapse: collapse; }
 td, th { padding: .2rem .9rem .2rem 0; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; }
 summary { cursor: pointer; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .7rem; border: 1px solid var(--line); border-radius: 5px; font-size: 12px; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .7rem; border: 1px solid var(--line); border-radius: 5px;
+  font-size: 12px; }
 """
 
 WORST = 6

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 from harness import ROOT
+from numpy.typing import NDArray
 from PIL import Image
 
 FRAMES, HEIGHT, WIDTH = 6, 64, 96

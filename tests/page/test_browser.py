@@ -128,7 +128,7 @@ def test_older_news_take_nothing_back(shared: Any, window: Callable) -> None:
 
 
 def test_frames_that_are_left_at_once(shared: Any, window: Callable) -> None:
-    """What is typed while the next frame is on its way changes neither this nor that one, and of those in between none is loaded."""
+    """What is typed while the next frame is on its way changes neither of them; of those that are passed by none is loaded."""
     page = window(shared)
     hand, folder = hand_at(page), shared.folder / "labels" / "clip"
     held: list[Any] = []

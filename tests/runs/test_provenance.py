@@ -117,10 +117,10 @@ def test_sessions(tmp_path, inputs):
 
 
 def test_many_changes_in_one_sentence():
-    files = tuple(f"{number:05}.png" for number in range(7))
+    files = tuple(f"{number}.png" for number in range(7))
     assert Changes(removed=files[:2], added=files).sentences() == [
-        "the label files 00000.png, 00001.png, 00002.png, 00003.png, 00004.png and 2 more were added since the run last read them",
-        "the label files 00000.png, 00001.png were removed since the run last read them",
+        "the label files 0.png, 1.png, 2.png, 3.png, 4.png and 2 more were added since the run last read them",
+        "the label files 0.png, 1.png were removed since the run last read them",
     ]
 
 
