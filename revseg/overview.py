@@ -16,6 +16,7 @@ from typing import Any
 from revseg.cli.main import runs as main
 from revseg.config import RunsConfig
 from revseg.runs.folder import start_of
+from revseg.runs.lock import in_use
 
 HEADER = ("run", "state", "started", "video", "labels", "steps", "J&F", "expected J", "time")
 
@@ -39,7 +40,7 @@ def row(run: Path) -> tuple[str, ...]:
     video, seconds = (record.get("video") or {}).get("path"), metrics.get("seconds")
     return (
         run.name,
-        str(record.get("state", "")),
+        _state(run, record),
         _local(record.get("started")),
         Path(video).name if video else "a dataset",
         str(len(record.get("labels") or ())),
@@ -55,6 +56,12 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)]
     lines = (zip(cells, widths, strict=True) for cells in (HEADER, *rows))
     return "\n".join("  ".join(cell.ljust(width) for cell, width in line).rstrip() for line in lines)
+
+
+def _state(run: Path, record: dict[str, Any]) -> str:
+    """A process that is killed cannot say so: its run is running without a process."""
+    state = str(record.get("state", ""))
+    return "interrupted" if state == "running" and not in_use(run) else state
 
 
 def _read(path: Path) -> dict[str, Any]:

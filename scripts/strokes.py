@@ -1,9 +1,9 @@
 """J of a few strokes beside full masks on the same frames, by the recommended recipe.
 
-    python scripts/strokes.py [--sequences blackswan,libby] [--frames 5] [--out build/strokes]
+    python scripts/strokes.py --root data/DAVIS [--sequences blackswan,libby] [--page docs/results/label.md] [key=value ...]
 
 Two strokes on each frame: one through the object, one through the background, drawn along the middle of the true mask from a
-seed, and saved as labelme saves them. J is that of all other frames, at 96 lines.
+seed, and saved as labelme saves them. J is that of all other frames, at 96 lines. Drawn: the share of a frame's pixels.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from harness import ROOT
-from harness.page import table
+from harness import ROOT, arguments
+from harness.page import table, write_section
 from harness.process import Reply, run
+from harness.results import Results
 from harness.settings import compose
 from numpy.typing import NDArray
 
@@ -31,6 +32,7 @@ WIDTH = 7
 """Width of a stroke in pixels of the video."""
 SHARE = 0.8
 """How much of the longest path a stroke covers."""
+HEADER = ("sequence", "frames", "J of full masks", "J of strokes")
 
 
 def stroke(mask: NDArray[np.bool_], random: np.random.Generator) -> list[list[float]]:
@@ -84,16 +86,17 @@ def draw(folder: Path, name: str, mask: NDArray[np.bool_], random: np.random.Gen
     (folder / f"{name}.json").write_text(json.dumps(content))
 
 
-def labels_of(out: Path, root: Path, sequence: str, frames: int, seed: int) -> None:
-    """Writes strokes and masks of some frames, and the masks of all others as truth."""
+def labels_of(out: Path, root: Path, sequence: str, frames: int, seed: int, most: int | None) -> int:
+    """Writes strokes and masks of some frames, and the masks of all others as truth; returns how many frames there are."""
     random = np.random.default_rng(seed)
-    files = sorted((root / "Annotations" / "480p" / sequence).glob("*.png"))
+    files = sorted((root / "Annotations" / "480p" / sequence).glob("*.png"))[:most]
     chosen = evenly_spaced(len(files), frames)
     for index, path in enumerate(files):
         mask = read_mask(path, "davis2016")
         write_mask(out / ("masks" if index in chosen else "truth") / path.name, mask)
         if index in chosen:
             draw(out / "strokes", path.stem, mask > 0, random)
+    return len(files)
 
 
 def trained(overrides: list[str]) -> Reply:
@@ -103,35 +106,56 @@ def trained(overrides: list[str]) -> Reply:
     return json.loads((Path(str(config.run_dir)) / "metrics.json").read_text())
 
 
+def measured(given: argparse.Namespace, sequence: str) -> Reply:
+    """Returns J of both kinds of labels."""
+    folder = given.output / sequence
+    found: Reply = {"frames": labels_of(folder, given.root, sequence, given.frames, given.seed, given.max_frames)}
+    for kind in ("masks", "strokes"):
+        overrides = [
+            f"data.video={given.root / 'JPEGImages' / '480p' / sequence}",
+            f"data.masks={folder / kind}",
+            f"data.truth={folder / 'truth'}",
+            f"data.stroke_width={WIDTH}",
+            f"data.height={LINES}",
+            f"data.max_frames={given.max_frames or 'null'}",
+            f"run_dir={folder / kind}-run",
+            "device=cpu",
+            *given.overrides,
+        ]
+        reply = run(trained, overrides, log=folder / f"{kind}.log")
+        if "error" in reply:
+            raise RuntimeError(f"{sequence}, {kind}: {reply['error']}")
+        found[kind] = reply["J"]
+    return found
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sequences", default="blackswan,libby,car-shadow")
-    parser.add_argument("--frames", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "davis")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "strokes")
-    parser.add_argument("--override", action="append", default=[], help="a setting of the runs; may be repeated")
-    given = parser.parse_args()
-    rows = []
-    for sequence in given.sequences.split(","):
-        folder = given.out / sequence
-        labels_of(folder, given.data, sequence, given.frames, given.seed)
-        row = [sequence]
-        for kind in ("masks", "strokes"):
-            overrides = [
-                f"data.video={given.data / 'JPEGImages' / '480p' / sequence}",
-                f"data.masks={folder / kind}",
-                f"data.truth={folder / 'truth'}",
-                f"data.stroke_width={WIDTH}",
-                f"data.height={LINES}",
-                f"run_dir={folder / kind}-run",
-                "device=cpu",
-                *given.override,
-            ]
-            reply = run(trained, overrides, log=folder / f"{kind}.log")
-            row.append(reply["error"] if "error" in reply else f"{reply['J']:.3f}")
-        rows.append(row)
-        print(table(["sequence", "full masks", "strokes"], rows), flush=True)
+    given = parse()
+    common = {"frames": given.frames, "seed": given.seed, "max_frames": given.max_frames, "settings": given.overrides}
+    results, rows = Results(given.output, common, "choose another --output"), []
+    for sequence in given.sequences:
+        if (record := results.get(sequence)) is None:
+            results.keep(sequence, record := measured(given, sequence))
+        rows.append([sequence, record["frames"], f"{record['masks']:.3f}", f"{record['strokes']:.3f}"])
+        print(*rows[-1], sep="  ", flush=True)
+    text = table(HEADER, rows)
+    print(text)
+    if given.page:
+        write_section(given.page, "strokes", given.section, text)
+
+
+def parse() -> argparse.Namespace:
+    made = arguments.parser(__doc__)
+    made.add_argument("--root", type=Path, required=True, help="folder DAVIS")
+    made.add_argument("--sequences", type=arguments.words, default=["blackswan", "libby", "car-shadow"])
+    made.add_argument("--frames", type=int, default=5, help="with labels (default: 5)")
+    made.add_argument("--max-frames", type=int, help="only the first frames of each sequence")
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--output", type=Path, default=ROOT / "runs" / "strokes", help="folder of the results")
+    made.add_argument("--page", type=Path, help="Markdown page whose section is written")
+    made.add_argument("--section", default="height 96", help="name of the page's section (default: 'height 96')")
+    made.add_argument("overrides", nargs="*", metavar="key=value", help="settings of revseg-train")
+    return made.parse_intermixed_args()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 
 from revseg.config import RunsConfig
 from revseg.overview import list_runs
+from revseg.runs.lock import locked
 
 
 def write(run: Path, start: int, *, metrics: dict | None = None, **record: object) -> None:
@@ -42,6 +43,16 @@ def test_newest_first_with_what_is_known(tmp_path: Path, caplog: pytest.LogCaptu
     assert "0.912  0.800" in rows[1]
     assert rows[1].endswith("12 s")
     assert rows[2].split() == ["damaged", "unreadable"]
+
+
+def test_a_run_whose_process_was_killed_is_not_running(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "killed", 1, state="running")
+    write(tmp_path / "at work", 2, state="running")
+    with locked(tmp_path / "killed", "revseg-train"):
+        pass
+    with locked(tmp_path / "at work", "revseg-train"):
+        _, *rows = lines(tmp_path, caplog)
+    assert [row.split("  ")[1].strip() for row in rows] == ["running", "interrupted"]
 
 
 def test_nothing_to_list(tmp_path: Path) -> None:

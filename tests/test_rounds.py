@@ -93,7 +93,7 @@ def test_a_label_more_in_the_same_folder_or_from_it(folder: Path, capsys: pytest
     assert checkpoint(run)["step"] == 4
     train(*own(folder)[:2], f"run_dir={run}")
     printed = capsys.readouterr().out
-    assert "the label of frame 00004 was added since the run last read it" in printed
+    assert "the label file 00004.png was added since the run last read it" in printed
     assert "step 4 of 7, round 2" in printed
     assert not {"optical flow", "motion"} & set(read(run, "metrics.json")["phases"])
     assert_same_training(run, second)
@@ -104,7 +104,7 @@ def test_a_label_more_in_the_same_folder_or_from_it(folder: Path, capsys: pytest
         assert (told, read(each, "metrics.json")["steps"]) == ([(4, 2), (3, 3)], 7)
         assert read(each, "run.json")["round"] == 2
     assert [session["round"] for session in read(run, "run.json")["sessions"]] == [1, 2]
-    assert read(second, "run.json")["changed"] == ["the label of frame 00004 was added since the run last read it"]
+    assert read(second, "run.json")["changed"] == ["the label file 00004.png was added since the run last read it"]
     assert f"from_run: {run}\n" in (second / "config.yaml").read_text()
     for each, steps in ((run, [1, 2, 3, 4, 5, 6, 7]), (second, [5, 6, 7])):
         events = EventAccumulator(str(each / "tensorboard")).Reload()

@@ -499,7 +499,7 @@ def test_an_edited_label_is_told_and_another_video_refused(tmp_path: Path, capsy
     image.save(tmp_path / "masks" / "00004.png")
     capsys.readouterr()
     train(*given)
-    assert "the label of frame 00004 changed since the run last read it" in capsys.readouterr().out
+    assert "the label file 00004.png changed since the run last read it" in capsys.readouterr().out
     Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "frames" / "00002.png")
     assert "was begun with another video" in refusal(capsys, *given)
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from revseg.labels.conventions import Conventions
-from revseg.labels.files import check_labels, mask_files
+from revseg.labels.files import mask_files
 from revseg.labels.frames import Frames
 from revseg.labels.lists import read_names
 from revseg.labels.masks import check_encoding, read_mask
 from revseg.labels.palette import VOID
-from revseg.labels.read import read_labels
+from revseg.labels.read import check_readable, read_labels
 from revseg.labels.sample import Sample
 from revseg.video.folder import FRAME_RATE, image_files
 from revseg.video.frame import resized
@@ -109,7 +109,7 @@ def load_own(
     from 0, and the frame `00012.jpg` of a folder.
     """
     check_encoding(encoding)
-    check_labels(Path(masks))
+    check_readable(Path(masks), Path(video))
     sample = load_unlabelled(video, height=height, reading=reading)
     return _with_labels(sample, Path(masks), replace(conventions or Conventions(), encoding=encoding))
 

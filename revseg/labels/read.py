@@ -8,7 +8,8 @@ labelled.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -50,10 +51,24 @@ class Labelled(NamedTuple):
 
 def read_labels(path: Path, frames: Frames, conventions: Conventions) -> Labelled:
     """Returns the masks of a video's labelled frames. Raises ValueError in one sentence where they do not fit it."""
+    with _opened(path) as place:
+        return _read(place, frames, conventions, path=path)
+
+
+def check_readable(path: Path, video: Path) -> None:
+    """Raises ValueError in one sentence for what holds no labels, or a tool's that cannot be read: before a video is decoded."""
+    with _opened(path) as place:
+        if place.is_dir() or format_of(place) is None:
+            document_at(place, video.stem)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Path]:
+    """The file or folder itself, or the folder that an archive is unpacked to: sentences name the archive."""
     check_labels(path)
     with unpacked(path) as place:
         try:
-            return _read(place, frames, conventions, path=path)
+            yield place
         except ValueError as error:
             if place == path:
                 raise

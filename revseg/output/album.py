@@ -14,7 +14,7 @@ from revseg.video.resize import resize_picture
 SHEET, PARTS = 32, 12
 """Frames of the contact sheet; parts of the video, and of each stretch between labelled frames, whose worst frame is kept."""
 SMALL, LARGE = 180, 720
-"""Widths in pixels."""
+"""Of the longer side, in pixels."""
 QUALITY = 82
 
 
@@ -50,9 +50,9 @@ def evenly(frames: int, most: int) -> list[int]:
     return sorted(set(np.linspace(0, frames - 1, min(most, frames)).round().astype(int).tolist()))
 
 
-def _jpeg(picture: NDArray[np.uint8], width: int) -> bytes:
-    height, columns = picture.shape[:2]
-    if columns > width:
-        picture = resize_picture(picture, (max(1, round(height * width / columns)), width))
+def _jpeg(picture: NDArray[np.uint8], longest: int) -> bytes:
+    height, width = picture.shape[:2]
+    if (share := longest / max(height, width)) < 1:
+        picture = resize_picture(picture, (max(1, round(share * height)), max(1, round(share * width))))
     _, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return data.tobytes()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 Points = Sequence[tuple[float, float]]
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 200, 44, 24, 10
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 200, 56, 26, 14
 MOST = 1200
 """Points of a curve at most; more would not be seen, and make the page slow."""
 
@@ -31,8 +31,8 @@ def chart(curves: Mapping[str, Points], *, x_label: str, y_range: tuple[float, f
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 8}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
     for x, anchor in ((x_low, "start"), (x_high, "end")):
-        parts.append(f'<text x="{at(x, y_low)[0]:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{x:g}</text>')
-    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{html.escape(x_label)}</text>')
+        parts.append(f'<text x="{at(x, y_low)[0]:.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">{x:g}</text>')
+    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{html.escape(x_label)}</text>')
     for name, points in shown.items():
         line = " ".join(f"{px:.1f},{py:.1f}" for px, py in (at(x, y) for x, y in points if math.isfinite(y)))
         parts.append(f'<polyline class="{html.escape(name)}" points="{line}"/>')

@@ -41,12 +41,16 @@ svg .grid { stroke: var(--line); }
 svg polyline { fill: none; stroke: var(--a); stroke-width: 1.6; vector-effect: non-scaling-stroke; }
 svg polyline.true { stroke: var(--b); }
 svg circle { fill: var(--a); }
+@media (max-width: 480px) { svg text { font-size: 18px; } }
+.expected { color: var(--a); }
+.true { color: var(--b); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; }
 td, th { padding: .2rem .9rem .2rem 0; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; }
 summary { cursor: pointer; }
-pre { overflow-x: auto; padding: .7rem; border: 1px solid var(--line); border-radius: 5px; font-size: 12px; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .7rem; border: 1px solid var(--line); border-radius: 5px;
+  font-size: 12px; }
 """
 
 WORST = 6
@@ -138,7 +142,8 @@ def _curves(report: Report) -> str:
     if (frames := report.frames) is not None and len(frames.names) > 1:
         expected, true = list(enumerate(frames.expected)), sorted(frames.true.items())
         marks = [(frame, frames.expected[frame]) for frame in frames.labelled]
-        told = "J expected of each frame" + (", and the true one" if true else "")
+        told = '<span class="expected">J expected</span> of each frame'
+        told += ', and the <span class="true">true one</span>' if true else ""
         curves: dict[str, Points] = {"expected": expected, "true": true}
         figures.append((told + "; dots: labelled", chart(curves, x_label="frame", y_range=(0, 1), marks=marks)))
     if len(report.losses) > 1:

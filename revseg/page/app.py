@@ -70,8 +70,8 @@ def application(session: Session, token: str) -> Starlette:
         Route("/masks/{number:int}", _sentences(lambda request: _masks(session, request))),
         Route("/snap/{number:int}", _with_body(session, _snap), methods=["POST"]),
         Route("/objects", _with_body(session, _name), methods=["PUT"]),
-        Route("/train", _sentences(lambda request: _done(session.start)), methods=["POST"]),
-        Route("/stop", _sentences(lambda request: _done(session.rounds.stop)), methods=["POST"]),
+        Route("/train", _sentences(lambda request: _changed(session, session.start)), methods=["POST"]),
+        Route("/stop", _sentences(lambda request: _changed(session, session.rounds.stop)), methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     inside = Starlette(routes=routes)
@@ -166,7 +166,7 @@ def _masks(session: Session, request: Request) -> Response:
 def _write(session: Session, request: Request, body: bytes) -> Response:
     known = int(request.headers.get("If-Match", "0"))
     labels = None if request.method == "DELETE" else _unpacked(session, body)
-    return JSONResponse(session.drawing.write(request.path_params["number"], labels, known))
+    return _changed(session, lambda: session.drawing.write(request.path_params["number"], labels, known))
 
 
 def _snap(session: Session, request: Request, body: bytes) -> Response:
@@ -175,12 +175,13 @@ def _snap(session: Session, request: Request, body: bytes) -> Response:
 
 
 def _name(session: Session, request: Request, body: bytes) -> Response:
-    return _done(lambda: session.drawing.name_objects(json.loads(body)))
+    return _changed(session, lambda: session.drawing.name_objects(json.loads(body)))
 
 
-def _done(what: Callable[[], None]) -> Response:
-    what()
-    return JSONResponse("done")
+def _changed(session: Session, change: Callable[[], object]) -> Response:
+    """Changes something; answers with the number of the first state that knows of it."""
+    answer = change()
+    return JSONResponse(answer, headers={"State": str(session.changed())})
 
 
 def _packed(labels: Labels, revision: int = 0) -> Response:

@@ -44,7 +44,7 @@ class Changed(ValueError):
 
 
 class Drawing:
-    """The masks of a video's frames in a folder. A revision counts how often a mask was written; 0: there is none.
+    """The masks of a video's frames in a folder. A revision is the number of the writing that made a mask; 0: there is none.
 
     names: of the frames, and so of the masks. size: (H, W) of each.
     """
@@ -53,7 +53,7 @@ class Drawing:
         self.folder, self.size, self.names = folder, size, names
         self._lock = threading.Lock()
         self._revisions: dict[int, int] = {}
-        self._found = 0
+        self._found, self._written = 0, 0
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file: give the folder of the masks with data.masks=")
         self.objects = self._read_objects()
@@ -100,8 +100,9 @@ class Drawing:
                 raise ValueError(f"labels of {labels.shape[1]} x {labels.shape[0]} pixels are not of the size of the video")
             write_mask(path, labels)
             self._files[identity(self.names[index])] = path
-            self._revisions[index] = known + 1
-            return known + 1
+            self._written += 1  # of all frames together: a mask that is removed and drawn anew gets no revision of before
+            self._revisions[index] = self._written
+            return self._written
 
     def name_objects(self, objects: Sequence[dict[str, Any]]) -> None:
         """Writes names and colours. Raises ValueError where they are none."""
@@ -121,6 +122,7 @@ class Drawing:
             for index, name in enumerate(self.names[self._found :], self._found):
                 if identity(name) in self._files:
                     self._revisions.setdefault(index, 1)
+                    self._written = max(1, self._written)
             self._found = len(self.names)
 
     def _path(self, index: int) -> Path:

@@ -43,7 +43,8 @@ class Film:
         self.complete, self.problem = False, ""
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it is open as long as the page is)
         self._ends = [0]
-        self._sheets: list[NDArray[np.uint8]] = []
+        self._sheets: list[bytes] = []
+        self._filling: NDArray[np.uint8] | None = None
         self._before: NDArray[np.float32] | None = None
         self._first = threading.Event()
         self._closed = False
@@ -70,9 +71,12 @@ class Film:
 
     def sheet(self, number: int) -> bytes:
         """Returns a sheet of thumbnails as JPEG, row by row; frames that are not there yet are black."""
-        found, data = cv2.imencode(".jpg", self._sheets[number], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        assert found
-        return data.tobytes()
+        filling = self._filling  # first: it may be full meanwhile, and another one be begun
+        if number < len(self._sheets):
+            return self._sheets[number]
+        if number > len(self._sheets) or filling is None:
+            raise IndexError(number)
+        return _encoded(filling)
 
     def close(self) -> None:
         """Ends the decoding."""
@@ -86,7 +90,7 @@ class Film:
                 for frame in frames:
                     if self._closed:
                         break
-                    self._add(frame.name, np.ascontiguousarray(frame.pixels[..., ::-1]))
+                    self._add(frame.name, np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR), np.uint8))
                     self.size = frame.native_size
                     self.names.append(frame.name)  # last: from here on it can be asked for
                     self._first.set()
@@ -102,22 +106,27 @@ class Film:
         lines, columns = picture.shape[:2]
         if lines > LARGEST:
             picture = _resized(picture, (LARGEST, max(1, round(columns * LARGEST / lines))))
-        found, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        if not found:
+        data = _encoded(picture)
+        if not data:
             raise ValueError(f"frame {name} of {self.path} cannot be shown: it is {columns} x {lines} pixels")
-        os.pwrite(self._file.fileno(), data.tobytes(), self._ends[-1])
-        self._ends.append(self._ends[-1] + data.size)
+        os.pwrite(self._file.fileno(), data, self._ends[-1])
+        self._ends.append(self._ends[-1] + len(data))
         small = _resized(picture, (THUMBNAIL, self._thumbnail_width(picture)))
-        place = len(self.names)
-        if place % (ACROSS * DOWN) == 0:
-            self._sheets.append(np.zeros((DOWN * small.shape[0], ACROSS * small.shape[1], 3), np.uint8))
-        row, column = divmod(place % (ACROSS * DOWN), ACROSS)
-        height, width = small.shape[:2]
-        self._sheets[-1][row * height : (row + 1) * height, column * width : (column + 1) * width] = small
+        self._put_on_sheet(small)
         cells = _resized(small, (CELLS, CELLS)).astype(np.float32).ravel() / np.float32(255)
         change = np.zeros_like(cells) if self._before is None else np.abs(cells - self._before)
         self._before = cells
         self.features.append(np.concatenate([cells, change]))
+
+    def _put_on_sheet(self, small: NDArray[np.uint8]) -> None:
+        """Sheets that are full are kept as JPEG: as pixels, those of an hour would take more than a gigabyte."""
+        place, (height, width) = len(self.names) % (ACROSS * DOWN), small.shape[:2]
+        if self._filling is None or place == 0:
+            if self._filling is not None:
+                self._sheets.append(_encoded(self._filling))
+            self._filling = np.zeros((DOWN * height, ACROSS * width, 3), np.uint8)
+        row, column = divmod(place, ACROSS)
+        self._filling[row * height : (row + 1) * height, column * width : (column + 1) * width] = small
 
     @staticmethod
     def _thumbnail_width(picture: NDArray[np.uint8]) -> int:
@@ -127,3 +136,9 @@ class Film:
 
 def _resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _encoded(picture: NDArray[np.uint8]) -> bytes:
+    """JPEG; empty where OpenCV refuses."""
+    found, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return data.tobytes() if found else b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import asdict
 from typing import Any
 
@@ -26,13 +27,22 @@ class Session:
 
     def __init__(self, film: Film, drawing: Drawing, rounds: Rounds, run: RunFolder) -> None:
         self.film, self.drawing, self.rounds, self.run = film, drawing, rounds, run
+        self._number, self._lock = 0, threading.Lock()
         self._first: tuple[int, list[int]] = (-1, [])
         self._prediction: tuple[int, dict[str, Any]] = (0, {})
 
+    def changed(self) -> int:
+        """Returns the number of the first state that knows of a change made before."""
+        with self._lock:
+            self._number += 1
+            return self._number
+
     def state(self) -> dict[str, Any]:
         """Returns all that the page shows beside pictures and masks."""
+        number = self._number  # before anything is looked at: what changes meanwhile belongs to the next
         expected = self.expected()
         return {
+            "number": number,
             "frames": len(self.film.names),
             "complete": self.film.complete,
             "problem": self.film.problem,

@@ -54,6 +54,18 @@ def holds(folder: Path) -> bool:
     return folder.resolve() in _held.values()
 
 
+def in_use(folder: Path) -> bool:
+    """Whether a process, this one or another, is inside `locked(folder)`; as far as the file system has locks."""
+    try:
+        with (folder / NAME).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def check_not_removed(path: Path) -> None:
     """Raises OSError in one sentence where a path lies in a folder that this process has locked, and that is gone.
 

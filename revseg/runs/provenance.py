@@ -9,7 +9,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -31,11 +31,8 @@ PACKAGES = {
 }
 """Names in run.json, and the distributions that may carry them."""
 
-VOLUMES = (".npy", ".tif", ".tiff")
-"""Endings of files that label a whole volume, not a frame."""
-
 NAMED = 5
-"""Frames that a sentence names at most."""
+"""Files that a sentence names at most."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class Changes:
 
     video: bool = False
     edited: tuple[str, ...] = ()
-    """Frames whose labels have other contents."""
+    """Files of labels that have other contents."""
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
@@ -73,19 +70,18 @@ class Changes:
         return self.video or bool(self.edited or self.added or self.removed)
 
     def sentences(self) -> list[str]:
-        """What to tell, without full stops: the label of frame 00012 changed since the run last read it."""
+        """What to tell, without full stops: the label file 00012.png changed since the run last read it."""
         told = ["the video changed since the run last read it"] if self.video else []
-        for frames, one, several in (
+        for files, one, several in (
             (self.edited, "changed", "changed"),
             (self.added, "was added", "were added"),
             (self.removed, "was removed", "were removed"),
         ):
-            if len(frames) == 1:
-                what = "the volume of labels" if frames[0].endswith(VOLUMES) else "the label of frame"
-                told.append(f"{what} {frames[0]} {one} since the run last read it")
-            elif frames:
-                named = ", ".join(frames[:NAMED]) + (f" and {len(frames) - NAMED} more" if len(frames) > NAMED else "")
-                told.append(f"the labels of frames {named} {several} since the run last read them")
+            if len(files) == 1:
+                told.append(f"the label file {files[0]} {one} since the run last read it")
+            elif files:
+                named = ", ".join(files[:NAMED]) + (f" and {len(files) - NAMED} more" if len(files) > NAMED else "")
+                told.append(f"the label files {named} {several} since the run last read them")
         return told
 
 
@@ -182,9 +178,9 @@ def changed_since(run_json: Path, *, labels: Mapping[str, str], video: str | Non
     then, known = before["labels"], (before["video"] or {}).get("sha256")
     return Changes(
         video=None not in (known, video) and known != video,
-        edited=_frames(name for name in labels if then.get(name, labels[name]) != labels[name]),
-        added=_frames(set(labels) - set(then)),
-        removed=_frames(set(then) - set(labels)),
+        edited=tuple(sorted(name for name in labels if then.get(name, labels[name]) != labels[name])),
+        added=tuple(sorted(set(labels) - set(then))),
+        removed=tuple(sorted(set(then) - set(labels))),
     )
 
 
@@ -249,10 +245,6 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-
-
-def _frames(names: Iterator[str] | set[str]) -> tuple[str, ...]:
-    return tuple(sorted(name if name.endswith(VOLUMES) else Path(name).stem for name in names))
 
 
 def _read(run_json: Path) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
     text = summary(records)
     print(text)
     if given.page:
-        write_section(given.page, "fuzz", f"seed {given.seed}", text)
+        some = "" if given.kinds == list(KINDS) else f", {', '.join(given.kinds)}"
+        write_section(given.page, "fuzz", f"seed {given.seed}{some}", text)
     return int(any(record["fault"] for record in records))
 
 

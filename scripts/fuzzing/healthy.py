@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import av
 import numpy as np
+from harness import ROOT
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -41,6 +44,9 @@ VIDEOS = {
 """File -> encoder and pixel format: the containers that FFmpeg writes here."""
 
 IMAGES = ("jpg", "png")
+TOOLS = ROOT / "tests" / "data" / "formats"
+"""Labels as tools write them, of frames of (24, 32) pixels."""
+TOOLS_SIZE = (24, 32)
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ def write(folder: Path) -> Healthy:
         pages = [Image.fromarray(page) for page in volume]
         pages[0].save(folder / f"{name}.tif", save_all=True, append_images=pages[1:])
     _write_dataset(folder / "davis", frames, masks)
+    _write_labels_of_tools(folder / "tools", frames, masks)
     for name in ("one", "two"):
         write_masks(folder / "annotation" / name, masks)
         write_masks(folder / "prediction" / name, np.roll(masks, 1, axis=2))
@@ -124,6 +131,17 @@ def _write_dataset(root: Path, frames: NDArray[np.uint8], masks: NDArray[np.uint
         write_images(root / "JPEGImages" / "480p" / name, frames, "jpg")
         write_masks(root / "Annotations" / "480p" / name, masks)
         (root / "ImageSets" / "2017" / f"{split}.txt").write_text(f"{name}\n")
+
+
+def _write_labels_of_tools(folder: Path, frames: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
+    """What the tools' exporters wrote; and a matte, and frames that all of it fits."""
+    shutil.copytree(TOOLS, folder, ignore=shutil.ignore_patterns("*.py", "versions.json", "__pycache__"))
+    for file in folder.rglob("*.json"):  # edits are of lines
+        file.write_text(json.dumps(json.loads(file.read_text()), indent=1))
+    rows, columns = TOOLS_SIZE
+    write_images(folder / "frames", frames[:, :rows, :columns], "png")
+    white = np.repeat(np.where(masks[:, :rows, :columns, None] == 1, 255, 0).astype(np.uint8), 3, axis=3)
+    encode(folder / "matte.mkv", white, "ffv1", pixel_format="yuv420p")
 
 
 def write_checkpoint(path: Path) -> None:

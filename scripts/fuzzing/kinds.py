@@ -15,6 +15,7 @@ from fuzzing.mutations import NUMBERS, WORDS, damaged, disturbed, edited
 NETWORK = ["network.channels=2", "network.levels=1", "network.depth=1", "network.rank=4"]
 SHORT = [*NETWORK, "device=cpu", "training.steps=1", "placements=1", "data.height=null", "run_dir=run"]
 QUICK = [*SHORT, "evidence=none"]
+TEXTS = (".json", ".xml", ".txt", ".yaml")
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,23 @@ def masks(healthy: Healthy, folder: Path, random: Random) -> Line:
     copy(healthy / "frames-png", folder, "frames")
     disturbed(copy(healthy / "some masks", folder, "masks"), random)
     return Line("train", ["data.video=frames", "data.masks=masks", *(SHORT if random.random() < 0.2 else QUICK)])
+
+
+def labels_of_tools(healthy: Healthy, folder: Path, random: Random) -> Line:
+    """Labels of an annotation tool: text that is edited, archives and mattes with damaged bytes, folders that are disturbed."""
+    copy(healthy / "tools" / "frames", folder)
+    source = random.choice(sorted(path for path in (healthy / "tools").iterdir() if path.name != "frames"))
+    labels = copy(source, folder)
+    if labels.is_dir() and random.random() < 0.4:
+        disturbed(labels, random)
+    else:
+        file = random.choice(sorted(path for path in labels.rglob("*") if path.is_file())) if labels.is_dir() else labels
+        if file.suffix in TEXTS and random.random() < 0.7:
+            file.write_text(edited(file.read_text(encoding="utf-8"), random), encoding="utf-8")
+        else:
+            damage(file, random)
+    more = [f"data.names=[{random.choice(WORDS)},cat]"] if random.random() < 0.1 else []
+    return Line("train", ["data.video=frames", f"data.masks={labels.name}", *more, *QUICK])
 
 
 def checkpoint(healthy: Healthy, folder: Path, random: Random) -> Line:
@@ -165,6 +183,7 @@ KINDS: dict[str, tuple[Kind, int]] = {
     "frames": (frames, 2),
     "volumes": (volume, 2),
     "masks": (masks, 3),
+    "labels of tools": (labels_of_tools, 4),
     "checkpoints": (checkpoint, 4),
     "runs": (resumed, 3),
     "settings": (settings, 4),
@@ -173,4 +192,4 @@ KINDS: dict[str, tuple[Kind, int]] = {
     "data sets": (dataset, 1),
     "evaluations": (evaluated, 2),
 }
-"""Name -> how a case is made, and how many of thirty are of the kind."""
+"""Name -> how a case is made, and how many of thirty-four are of the kind."""

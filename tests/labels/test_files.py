@@ -44,6 +44,16 @@ def test_a_file_in_place_of_a_folder(name: str, sentence: str, tmp_path: Path) -
         load_own(tmp_path / "missing.mp4", path, "davis2017")
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_labels_of_a_tool_that_cannot_be_read(folder: bool, tmp_path: Path) -> None:
+    """They are told before the video is decoded: here there is none."""
+    path = tmp_path / "labels" if folder else tmp_path / "coco.json"
+    path.mkdir() if folder else None
+    (path / "job.json" if folder else path).write_text('{"images": [], "annotations": [')
+    with pytest.raises(ValueError, match=rf"{'job' if folder else 'coco'}\.json"):
+        load_own(tmp_path / "missing.mp4", path, "davis2017")
+
+
 def test_what_is_not_there(tmp_path: Path) -> None:
     for name in ("missing", "missing.zip"):
         with pytest.raises(ValueError, match=rf"folder of masks .*{name} does not exist: make it, with a PNG per labelled frame"):

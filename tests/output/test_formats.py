@@ -49,7 +49,9 @@ def segmented() -> Iterator[Segmented]:
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    path = write_film(tmp_path_factory.mktemp("film") / "video.mp4", np.stack([picture_of(frame) for frame in range(COUNT)]), "aac")
+    path = write_film(
+        tmp_path_factory.mktemp("film") / "video.mp4", np.stack([picture_of(frame) for frame in range(COUNT)]), "aac"
+    )
     return Source(path, Fraction(25), NAMES, sound=True)
 
 

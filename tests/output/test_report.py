@@ -13,6 +13,7 @@ import pytest
 from revseg.output.album import PARTS, SHEET, Album, evenly
 from revseg.output.chart import chart, thinned
 from revseg.output.report import Frames, Report, page, write_report
+from tests.page.conftest import chromium  # noqa: F401 (a fixture)
 
 FRAMES = 40
 
@@ -126,3 +127,38 @@ def test_values_that_are_not_finite_leave_a_gap() -> None:
     drawn = chart({"loss": [(0, 1.0), (1, float("nan")), (2, float("inf")), (3, 0.5)]}, x_label="step")
     assert "nan" not in drawn
     assert "inf" not in drawn
+
+
+def long_report(path: Path, size: tuple[int, int]) -> Path:
+    """Of 1,000 frames of noise, which JPEG can hardly make smaller, all with labels that are held out, and of 3,000 steps."""
+    random, count = np.random.default_rng(0), 1000
+    pictures = random.integers(0, 256, (4, *size, 3), dtype=np.uint8)
+    found = Album(count, [0, 500])
+    sure = random.random(count)
+    for frame in range(count):
+        found.add(frame, pictures[frame % 4], sure[frame])
+    frames = Frames([f"{frame:05d}" for frame in range(count)], sure, found, labelled=[0, 500], true=dict(enumerate(sure)))
+    losses = [(step, 1 / (1 + step)) for step in range(3000)]
+    write_report(path, Report("long.mp4", "about", {"J": 0.5, "label_next": ["00033"]}, losses=losses, frames=frames))
+    return path
+
+
+@pytest.mark.slow
+def test_the_size_of_the_file_is_bounded(tmp_path: Path) -> None:
+    assert long_report(tmp_path / "report.html", (1280, 720)).stat().st_size < 6e6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1200, 390])
+def test_in_a_browser(width: int, chromium: Any, tmp_path: Path) -> None:  # noqa: F811
+    """It is there within a second, asks nobody for anything, and can be read without scrolling sideways."""
+    context = chromium.new_context(viewport={"width": width, "height": 800})
+    shown, asked = context.new_page(), []
+    shown.on("request", lambda request: asked.append(request.url))
+    shown.goto(f"file://{long_report(tmp_path / 'report.html', (180, 320))}")
+    assert shown.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd") < 1000
+    assert shown.evaluate("document.documentElement.scrollWidth") == width
+    assert all(url.startswith(("file:", "data:")) for url in asked)
+    text = shown.locator("svg text").first
+    assert text.evaluate("node => node.getBoundingClientRect().height") > 8
+    context.close()

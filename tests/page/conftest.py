@@ -20,6 +20,16 @@ if str(SCRIPTS) not in sys.path:
 from harness import browser  # noqa: E402
 
 CLIP = Path(__file__).parents[1] / "data" / "clip" / "clip.mp4"
+LISTENING = """
+window.heard = [];  // the states that came, after the page has been told of them
+window.deaf = false;  // the page is told of none
+window.EventSource = class extends EventSource {
+  set onmessage(told) {
+    window.tell = (state) => told({ data: JSON.stringify(state) });
+    super.onmessage = (event) => { if (!deaf) { told(event); heard.push(JSON.parse(event.data)); } };
+  }
+};
+"""
 QUICK = [
     "network.channels=2", "network.levels=1", "network.depth=1", "network.rank=4", "data.height=32", "placements=1",
     "evidence.flow.least_height=40", "device=cpu", "training.steps=4",
@@ -49,6 +59,14 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Page]]:
         page.end()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """One page for the tests of a module that need none of their own."""
+    page = Page(**vars(browser.serve(CLIP, tmp_path_factory.mktemp("shared"), QUICK)))
+    yield page
+    page.end()
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """The system's browser, without a window."""
@@ -63,13 +81,14 @@ def window(chromium: Any) -> Iterator[Callable[..., Any]]:
     """window(served): a new window on the page, in which no error may come up."""
     contexts, errors = [], []
 
-    def new(served: Page, **settings: Any) -> Any:
+    def new(served: Page, frames: int = 20, **settings: Any) -> Any:
         context = chromium.new_context(viewport={"width": 1000, "height": 700}, **settings)
         contexts.append(context)
         page = context.new_page()
+        page.add_init_script(LISTENING)
         page.on("pageerror", lambda error: errors.append(error))
         page.goto(served.address)
-        page.get_by_text("frame 0 of 20", exact=True).wait_for()
+        page.get_by_text(f"frame 0 of {frames}", exact=True).wait_for(timeout=120_000)
         page.locator("#canvas[aria-busy=false]").wait_for()
         return page
 

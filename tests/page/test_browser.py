@@ -14,7 +14,7 @@ import pytest
 from revseg.evaluation.measures import region_similarity
 from revseg.labels.masks import read_mask
 from tests.harm import wait_for
-from tests.page.conftest import CLIP, wait_for_files
+from tests.page.conftest import CLIP, files_of, wait_for_files
 
 pytestmark = pytest.mark.slow
 HEIGHT, WIDTH = 144, 256
@@ -83,22 +83,72 @@ def test_tools(serve: Callable, window: Callable) -> None:
     assert page.locator("#objects input[type=text]").first.input_value() == "a <b>barrel</b>"
 
 
-def test_two_windows(serve: Callable, window: Callable) -> None:
-    served = serve()
-    one, other = window(served), window(served)
+def test_two_windows(shared: Any, window: Callable) -> None:
+    one, other = window(shared), window(shared)
     hand_at(one).stroke((60, 60), (90, 60))
-    wait_for_files(served.folder / "labels" / "clip", ["00000.png"])
-    other.wait_for_timeout(800)  # it has seen it by now
+    other.locator("#remove:enabled").wait_for()
+    other.locator("#canvas[aria-busy=false]").wait_for()
     hand_at(other).stroke((60, 100), (90, 100))
-    wait_for(lambda: labels_of(served, 0)[100, 70] == 1, 30)
-    assert labels_of(served, 0)[60, 70] == 1
-    # What one window changes while the other cannot see it, the other does not destroy.
-    other.route("**/events", lambda route: route.abort())
-    other.reload()
-    other.wait_for_timeout(300)
-    one.wait_for_timeout(800)
+    said(other, "saved")
+    assert labels_of(shared, 0)[100, 70] == labels_of(shared, 0)[60, 70] == 1
+    # What one window changes while the other hears nothing of it, the other does not destroy: it is told, and begins anew.
+    wait_for(lambda: one.evaluate("new Set(heard.map((state) => state.labelled[0] ?? 0)).size") == 3)
+    one.locator("#canvas[aria-busy=false]").wait_for()
+    other.evaluate("deaf = true")
     hand_at(one).stroke((150, 60), (180, 60))
-    wait_for(lambda: labels_of(served, 0)[60, 160] == 1, 30)
+    said(one, "saved")
+    hand_at(other).stroke((150, 100), (180, 100))
+    said(other, "the labels of frame 00000 were changed in another window")
+    other.locator("#canvas[aria-busy=false]").wait_for()
+    assert labels_of(shared, 0)[60, 160] == 1
+    assert labels_of(shared, 0)[100, 160] == 0
+    hand_at(other).stroke((150, 100), (180, 100))
+    said(other, "saved")
+    assert labels_of(shared, 0)[60, 160] == labels_of(shared, 0)[100, 160] == 1
+
+
+def test_older_news_take_nothing_back(shared: Any, window: Callable) -> None:
+    """Neither what comes while a change is on its way nor what was on its way meanwhile."""
+    page, other = window(shared), window(shared)
+    rows, held = page.locator("#objects li"), []
+    page.route("**/objects", lambda route: held.append(route))
+    with page.expect_request("**/objects"):
+        page.click("#add")
+    assert rows.count() == 2
+    hand_at(other).go(9)
+    hand_at(other).stroke((60, 60), (90, 60))
+    wait_for(lambda: page.evaluate("heard.at(-1).labelled[9]"))
+    assert rows.count() == 2
+    held[0].continue_()
+    wait_for(lambda: page.evaluate("heard.at(-1).objects.length") == 2)
+    page.evaluate("tell(heard.find((state) => state.objects.length === 1))")
+    assert rows.count() == 2
+    hand_at(page).go(9)
+    page.locator("#remove:enabled").wait_for()
+
+
+def test_frames_that_are_left_at_once(shared: Any, window: Callable) -> None:
+    """What is typed while the next frame is on its way changes neither of them; of those that are passed by none is loaded."""
+    page = window(shared)
+    hand, folder = hand_at(page), shared.folder / "labels" / "clip"
+    held: list[Any] = []
+    asked: list[str] = []
+    page.route("**/frames/13", lambda route: held.append(route))
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    with page.expect_request("**/frames/13"):  # ahead, when 12 is there
+        hand.go(12)
+    hand.stroke((60, 60), (90, 60))
+    said(page, "saved")
+    for key in ("ArrowRight", "Control+z", "a", "s", "Delete", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    hand.stroke((60, 100), (90, 100))
+    held[0].continue_()
+    page.locator("#canvas[aria-busy=false]").wait_for()
+    assert page.inner_text("#where") == "frame 15 of 20"
+    assert "15" in asked
+    assert "14" not in asked
+    assert [name for name in files_of(folder) if name >= "00012"] == ["00012.png"]
+    assert labels_of(shared, 12)[60, 70] == 1
 
 
 def test_a_full_disk_and_a_killed_server(serve: Callable, window: Callable, tmp_path: Path) -> None:
@@ -123,22 +173,72 @@ def test_a_full_disk_and_a_killed_server(serve: Callable, window: Callable, tmp_
     page.locator("#remove:enabled").wait_for()
 
 
+def test_a_long_video(serve: Callable, window: Callable, pictures: Callable, encode: Callable, tmp_path: Path) -> None:
+    """Its strip stays fluid, and each of its frames can be found in it."""
+    count, film = 2000, pictures(250, 32, 48)
+    video = encode(tmp_path / "long.mp4", np.concatenate([film] * 8), options={"preset": "ultrafast", "g": "50"})
+    served = serve(video=video)
+    page = window(served, frames=count)
+    strip = page.locator("#strip")
+    box = strip.bounding_box()
+    left, width, middle = box["x"], box["width"], box["y"] + 20
+    page.evaluate("window.drawn = []; const note = (now) => { drawn.push(now); requestAnimationFrame(note); }; note(0)")
+    page.mouse.move(left, middle)
+    page.mouse.down()
+    for place in range(60):
+        page.mouse.move(left + width * place / 59, middle)
+    page.mouse.up()
+    pauses = np.diff(page.evaluate("drawn.slice(1)"))
+    assert np.median(pauses) < 1000 / 30
+    page.locator("#canvas[aria-busy=false]").wait_for()
+    assert page.inner_text("#where") == f"frame {count - 1} of {count}"
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for _ in range(20):  # in, as far as it goes, at a third of the video
+        page.mouse.move(left + width / 3, middle)
+        page.mouse.wheel(0, -400)
+    page.mouse.click(left + width / 3, middle)
+    page.locator("#canvas[aria-busy=false]").wait_for()
+    assert abs(int(page.inner_text("#where").split()[1]) - count / 3) < 3
+    page.mouse.click(left + width / 3 + 90, middle)
+    page.locator("#canvas[aria-busy=false]").wait_for()
+    assert abs(int(page.inner_text("#where").split()[1]) - count / 3 - 1) < 3  # a thumbnail is a frame
+    page.keyboard.press("End")  # what is worked on stays in sight
+    page.locator("#canvas[aria-busy=false]").wait_for()
+    page.mouse.click(left + width - 2, middle)
+    page.locator("#canvas[aria-busy=false]").wait_for()
+    assert page.inner_text("#where") == f"frame {count - 1} of {count}"
+    assert sum("/frames/" in url for url in asked) < 12
+
+
 def test_from_a_fresh_folder_to_masks_and_a_correction(serve: Callable, window: Callable) -> None:
-    served = serve("training.steps=40", "data.height=48")
+    served = serve("training.steps=12", "data.height=48")
     page = window(served)
     hand = hand_at(page)
     hand.outline(truth(0))
+    assert J_after_training(page, served)[0] > 0.9
+    # The frame of which least is expected is the first to be labelled next; its mask is where one begins.
+    note = served.folder / "runs" / "clip" / "predictions" / "prediction.json"
+    expected = json.loads(note.read_text())["expected_J"]
+    worst = int(page.locator("#next button").first.inner_text())
+    assert expected[worst] == min(expected[1:])
+    before = J_of_masks(served)
+    hand.go(worst)
+    page.locator("#accept:enabled").wait_for()
+    hand.outline(truth(worst))
+    page.locator("#remove:enabled").wait_for()
+    after = J_after_training(page, served)
+    assert after[worst] > before[worst]
+    assert np.mean(after) > np.mean(before)
+
+
+def J_after_training(page: Any, served: Any) -> list[float]:
     page.click("#train")
     page.locator("#bar").wait_for()
     page.locator("#phase", has_text="masks are there").wait_for(timeout=240_000)
+    return J_of_masks(served)
+
+
+def J_of_masks(served: Any) -> list[float]:
     masks = served.folder / "runs" / "clip" / "predictions" / "masks"
-    first = [region_similarity(read_mask(masks / f"{frame:05d}.png", "davis2017") == 1, truth(frame) == 1) for frame in range(20)]
-    assert first[0] > 0.9
-    # The frame of which least is expected is the next to be labelled; its mask is where one begins.
-    expected = json.loads((masks.parent / "prediction.json").read_text())["expected_J"]
-    worst = int(np.argmin(expected))
-    hand.go(worst)
-    hand.outline(truth(worst) if worst else truth(19))
-    page.locator("#remove:enabled").wait_for()
-    page.click("#train")
-    page.locator("#phase", has_text="masks are there").wait_for(timeout=240_000)
+    return [region_similarity(read_mask(masks / f"{frame:05d}.png", "davis2017") == 1, truth(frame) == 1) for frame in range(20)]

@@ -50,6 +50,17 @@ def test_removed(tmp_path: Path) -> None:
     assert (drawing.revisions(), list(tmp_path.glob("*.png"))) == ({}, [])
 
 
+def test_a_mask_that_is_removed_and_drawn_anew_is_another_one(tmp_path: Path) -> None:
+    drawing = Drawing(tmp_path, SIZE, NAMES)
+    before = drawing.write(0, labels(1), 0)
+    drawing.write(0, None, before)
+    after = drawing.write(0, labels(2), 0)
+    with pytest.raises(Changed):
+        drawing.write(0, labels(1), before)
+    assert np.array_equal(drawing.read(0)[0], labels(2))
+    assert drawing.write(0, None, after) == 0
+
+
 def test_masks_of_before_keep_their_files_and_their_objects(tmp_path: Path) -> None:
     write_mask(tmp_path / "2.png", labels(7))
     names = NAMES[:1]

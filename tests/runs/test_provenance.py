@@ -100,11 +100,11 @@ def test_sessions(tmp_path, inputs):
         record.start()
     sentences = [
         "the video changed since the run last read it",
-        "the label of frame 00012 changed since the run last read it",
-        "the label of frame 00020 was added since the run last read it",
-        "the label of frame 00000 was removed since the run last read it",
+        "the label file 00012.png changed since the run last read it",
+        "the label file 00020.png was added since the run last read it",
+        "the label file 00000.png was removed since the run last read it",
     ]
-    assert record.changes == Changes(video=True, edited=("00012",), added=("00020",), removed=("00000",))
+    assert record.changes == Changes(video=True, edited=("00012.png",), added=("00020.png",), removed=("00000.png",))
     assert record.changes.sentences() == sentences
     with provenance(tmp_path, inputs()) as record:  # it has read them now
         assert not record.changes
@@ -117,10 +117,10 @@ def test_sessions(tmp_path, inputs):
 
 
 def test_many_changes_in_one_sentence():
-    frames = tuple(f"{number:05}" for number in range(7))
-    assert Changes(removed=frames[:2], added=frames).sentences() == [
-        "the labels of frames 00000, 00001, 00002, 00003, 00004 and 2 more were added since the run last read them",
-        "the labels of frames 00000, 00001 were removed since the run last read them",
+    files = tuple(f"{number}.png" for number in range(7))
+    assert Changes(removed=files[:2], added=files).sentences() == [
+        "the label files 0.png, 1.png, 2.png, 3.png, 4.png and 2 more were added since the run last read them",
+        "the label files 0.png, 1.png were removed since the run last read them",
     ]
 
 
@@ -164,7 +164,7 @@ def test_a_process_that_is_refused_is_not_recorded(tmp_path):
         end(tmp_path, Inputs(labels={"00000.png": "b"}), ValueError("refused"), started=False)
     assert (tmp_path / "run.json").read_bytes() == before
     with provenance(tmp_path, Inputs(labels={"00000.png": "b"})) as record:
-        assert record.changes.edited == ("00000",)
+        assert record.changes.edited == ("00000.png",)
 
 
 def test_removed_folder_does_not_come_back(tmp_path):
@@ -294,4 +294,4 @@ def test_a_volume_of_labels_is_named_whole(tmp_path: Path) -> None:
         record.start()
     (tmp_path / "labels.npy").write_bytes(b"others")
     changes = changed_since(tmp_path / "run.json", labels=Inputs.read(labels=tmp_path / "labels.npy").labels, video=None)
-    assert changes.sentences() == ["the volume of labels labels.npy changed since the run last read it"]
+    assert changes.sentences() == ["the label file labels.npy changed since the run last read it"]

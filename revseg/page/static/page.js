@@ -12,9 +12,10 @@ const facts = await server.facts();
 const stage = new Stage($("canvas"), facts.width, facts.height, () => save());
 const strip = new Strip($("strip"), facts, (frame) => go(frame));
 let state = { frames: 0, labelled: {}, objects: [], next: [], prediction: "", round: { state: "idle", losses: [] } };
-let frame = -1, turn = 0;
+let frame = -1, turn = 0, loaded = Promise.resolve();
 const revisions = {}; // those that this window has seen
-const pictures = new Map(); // the last few
+const pictures = new Map(); // the last few, about 100 MB of them
+const MOST_PICTURES = Math.min(40, Math.max(4, Math.floor(2.5e7 / (facts.width * facts.height))));
 const saving = new Map(); // by frame, what is to be written when the last writing has ended
 
 function say(text, problem = false) {
@@ -28,7 +29,7 @@ const told = (what) => Promise.resolve(what).catch((error) => say(error.message,
 
 async function pictureOf(number) {
   if (!pictures.has(number)) {
-    if (pictures.size > 40) pictures.delete(pictures.keys().next().value);
+    if (pictures.size >= MOST_PICTURES) pictures.delete(pictures.keys().next().value);
     const loading = server.picture(number);
     pictures.set(number, loading);
     loading.catch(() => pictures.delete(number));
@@ -60,20 +61,28 @@ async function go(number, again = false) {
   frame = number;
   const mine = ++turn;
   strip.set({ frame });
-  $("where").textContent = `frame ${frame} of ${state.frames}`;
+  showPlace();
   stage.ready = false;
-  const [picture, found] = await Promise.all([pictureOf(number), labelsOf(number)]);
-  if (mine !== turn) return; // the next one was asked for meanwhile
+  await loaded.catch(() => {}); // of the frames that are passed by meanwhile, only the last is asked for
+  if (mine !== turn) return;
+  loaded = Promise.all([pictureOf(number), labelsOf(number)]);
+  const [picture, found] = await loaded;
   stage.show(picture, found.labels, found.predicted);
+  if (mine !== turn) return; // seen in passing
   stage.ready = true;
   update();
   if (number + 1 < state.frames) pictureOf(number + 1).catch(() => {});
+}
+
+function showPlace() {
+  $("where").textContent = `frame ${frame} of ${state.frames}${state.complete ? "" : " so far"}`;
 }
 
 // Labels
 
 function save(labels = stage.labels) {
   const waiting = saving.get(frame);
+  say("saving");
   saving.set(frame, { labels: labels && labels.slice(), more: true });
   if (!waiting) told(write(frame));
 }
@@ -88,8 +97,10 @@ async function write(number) {
       if (order.labels) state.labelled[number] = revisions[number];
       else delete state.labelled[number];
     }
+    const removed = !saving.get(number).labels;
     saving.delete(number);
     say("saved");
+    if (removed && number === frame) await go(number, true);
   } catch (error) {
     if (error.status === 409) { // the other window's labels stay
       saving.delete(number);
@@ -105,28 +116,28 @@ async function write(number) {
 }
 
 function remove() {
-  if (!state.labelled[frame] && !revisions[frame] && !saving.has(frame)) return; // the server's news may be older than ours
+  if (!stage.ready || (!state.labelled[frame] && !saving.has(frame))) return;
   delete state.labelled[frame];
+  stage.ready = false;
   save(null);
-  const number = frame;
-  setTimeout(() => { if (number === frame) told(go(frame, true)); }, 300);
 }
 
 function accept() {
-  if (!stage.predicted) return;
+  if (!stage.predicted || !stage.ready) return;
   stage.predicted = false;
   stage.paint();
   save();
 }
 
 async function snap() {
-  const number = frame, button = $("snap");
-  button.disabled = true;
+  if (!stage.ready || stage.busy) return;
+  const mine = turn;
+  stage.ready = false;
   try {
-    const cut = await server.snap(number, stage.labels, stage.object);
-    if (number === frame) stage.replace(cut);
+    const cut = await server.snap(frame, stage.labels, stage.object);
+    if (mine === turn) stage.replace(cut);
   } finally {
-    button.disabled = false;
+    if (mine === turn) stage.ready = true;
   }
 }
 
@@ -234,9 +245,12 @@ function showRound() {
 
 function update() {
   strip.set({ frames: state.frames, labelled: state.labelled, next: state.next });
-  $("where").textContent = `frame ${frame} of ${state.frames}${state.complete ? "" : " so far"}`;
+  showPlace();
   $("accept").disabled = !stage.predicted;
   $("remove").disabled = !state.labelled[frame];
+  const next = JSON.stringify([state.next, state.prediction]);
+  if ($("next").dataset.shown === next) return; // a button that is being clicked stays
+  $("next").dataset.shown = next;
   $("next").replaceChildren(...state.next.map((each) => {
     const button = document.createElement("button");
     button.textContent = each;
@@ -249,7 +263,10 @@ function update() {
 async function see(now) {
   const before = state;
   state = now;
-  for (const number of saving.keys()) state.labelled[number] ??= revisions[number] || 1;
+  for (const [number, { labels }] of saving) { // not written yet: a full disk
+    if (labels) state.labelled[number] ??= revisions[number] || 1;
+    else delete state.labelled[number];
+  }
   if (JSON.stringify(before.objects) !== JSON.stringify(now.objects)) {
     stage.setColours(now.objects);
     if (stage.object !== UNKNOWN && !now.objects.some((each) => each.id === stage.object)) stage.object = now.objects[0]?.id ?? 1;
@@ -306,4 +323,5 @@ $("size").addEventListener("input", () => resize(Number($("size").value)));
 $("video").textContent = facts.video;
 document.title = `${facts.video}: revseg-label`;
 use("brush");
-server.watch((now) => told(see(now)), () => say("the server is gone: start revseg-label again", true));
+const gone = "the server is gone: start revseg-label again";
+server.watch((now) => told(see(now)), () => say(gone, true), () => { if ($("said").textContent === gone) say(""); });

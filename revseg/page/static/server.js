@@ -1,10 +1,34 @@
 // What the page asks of its server. All addresses are relative: the token is in that of the page.
+//
+// States have numbers. The answer to a change says which is the first to know of it: older ones, and all that come while a change is
+// on its way, would take back what the page already shows.
+
+let changing = 0, newest = 0, held = null, see = () => {};
 
 async function answer(response) {
   if (response.ok) return response;
   const error = new Error(await response.text());
   error.status = response.status;
   throw error;
+}
+
+function deliver() {
+  if (changing || !held || held.number < newest) return;
+  const state = held;
+  held = null;
+  see(state);
+}
+
+async function change(path, request) {
+  changing++;
+  try {
+    const response = await answer(await fetch(path, request));
+    newest = Math.max(newest, Number(response.headers.get("State")));
+    return response;
+  } finally {
+    changing--;
+    setTimeout(deliver); // whoever waits for the answer comes first
+  }
 }
 
 async function compressed(labels) {
@@ -41,7 +65,7 @@ export async function writeLabels(frame, labels, revision) {
   const request = labels === null
     ? { method: "DELETE", headers }
     : { method: "PUT", headers, body: await compressed(labels) };
-  return (await answer(await fetch(`labels/${frame}`, request))).json();
+  return (await change(`labels/${frame}`, request)).json();
 }
 
 export async function snap(frame, labels, object) {
@@ -50,14 +74,19 @@ export async function snap(frame, labels, object) {
 }
 
 export async function writeObjects(objects) {
-  await answer(await fetch("objects", { method: "PUT", body: JSON.stringify(objects) }));
+  await change("objects", { method: "PUT", body: JSON.stringify(objects) });
 }
 
-export const train = async () => answer(await fetch("train", { method: "POST" }));
-export const stop = async () => answer(await fetch("stop", { method: "POST" }));
+export const train = () => change("train", { method: "POST" });
+export const stop = () => change("stop", { method: "POST" });
 
-export function watch(see, lost) {
+export function watch(told, lost, found) {
   const events = new EventSource("events");
-  events.onmessage = (event) => see(JSON.parse(event.data));
-  events.onerror = () => lost();
+  see = told;
+  events.onmessage = (event) => {
+    held = JSON.parse(event.data);
+    deliver();
+  };
+  events.onerror = lost;
+  events.onopen = found;
 }

@@ -189,6 +189,7 @@ export class Stage {
 
   // Changes the labels by a function that returns the rectangle it changed.
   edit(change) {
+    if (!this.ready) return;
     const before = this.labels.slice(), box = change();
     if (box) this.keep(before, box);
   }
@@ -216,7 +217,7 @@ export class Stage {
   redo() { this.swap(this.undone, this.done); }
 
   swap(from, to) {
-    const piece = from.pop();
+    const piece = this.ready && !this.stroke && from.pop();
     if (!piece) return;
     to.push(drawing.cut(this.labels, this.width, piece.box));
     drawing.paste(this.labels, this.width, piece);
