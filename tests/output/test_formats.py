@@ -49,7 +49,9 @@ def segmented() -> Iterator[Segmented]:
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    path = write_film(tmp_path_factory.mktemp("film") / "video.mp4", np.stack([picture_of(frame) for frame in range(COUNT)]), "aac")
+    path = write_film(
+        tmp_path_factory.mktemp("film") / "video.mp4", np.stack([picture_of(frame) for frame in range(COUNT)]), "aac"
+    )
     return Source(path, Fraction(25), NAMES, sound=True)
 
 
@@ -222,7 +224,7 @@ def test_masks_alone_need_no_second_decoding(film: Source, tmp_path: Path, monke
 
 
 def test_looks_of_the_overlay(film: Source, tmp_path: Path) -> None:
-    config = OutputConfig(colours=["#0000ff"], strength=1.0, contours=False)
+    config = OutputConfig(colours="#0000ff", strength=1.0, contours=False)
     write_prediction(segmented(), film, tmp_path / "out", legend=LEGEND, note={}, config=config)
     frames = shown(tmp_path / "out" / "overlay.mp4", "rgb24", SIZE)
     inside = away_from_edges(mask_of(0)) & (mask_of(0) == 1)
