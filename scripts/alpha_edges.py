@@ -96,7 +96,7 @@ def measure(folder: Path, run: str) -> None:
         soft = cv2.dilate(((truth > 0) & (truth < 1)).astype(np.uint8), np.ones((5, 5))) > 0
         found = {"mask": inside.astype(np.float32), "probabilities": probability}
         for width, epsilon, sharpness in product(WIDTHS, EPSILONS, SHARPNESSES):
-            refined = alpha_of(probability, inside, picture, Edge(width, epsilon, sharpness))
+            refined = alpha_of(probability, inside, picture, edge=Edge(width, epsilon, sharpness))
             found[f"width {width}, epsilon {epsilon:g}, sharpness {sharpness}"] = refined.astype(np.float32) / 255
         for key, alpha in found.items():
             error = np.abs(alpha - truth)

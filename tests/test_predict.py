@@ -255,6 +255,29 @@ def test_masks_of_some_frames_are_carried_along(predict, guided: Path, labels: P
     assert f"frames to label next, for data.masks=: {worst:05d}\n" in capsys.readouterr().out
 
 
+def test_labels_stay_what_they_are_in_every_format(predict, guided: Path, labels: Path) -> None:
+    given = [f"data.masks={labels / 'masks'}", f"checkpoint={guided}", "output=out", "output.each_object=true"]
+    predict(str(labels / "frames"), *given, "output.formats=alpha,coco,probabilities")
+    assert sorted(path.name for path in Path("out").iterdir() if not path.name.startswith(".")) == [
+        "alpha",
+        "alpha_1",
+        "alpha_2",
+        "coco.json",
+        "masks",
+        "prediction.json",
+        "probabilities.npy",
+    ]
+    probabilities = np.load("out/probabilities.npy")
+    for index in (0, little.FRAMES - 1):
+        mask = np.array(Image.open(labels / "masks" / f"{index:05d}.png"))
+        assert np.array_equal(probabilities[index].argmax(0), mask)
+        alphas = {part: np.array(Image.open(f"out/alpha{part}/{index:05d}.png"))[..., 3] for part in ("", "_1", "_2")}
+        assert np.array_equal(alphas[""] >= 128, mask > 0)
+        assert all(np.array_equal(alphas[f"_{number}"] >= 128, mask == number) for number in (1, 2))
+    between = np.array(Image.open("out/alpha/00004.png"))[..., 3]
+    assert ((between > 0) & (between < 255)).any()
+
+
 def test_ids_of_labels_come_out_and_thin_labels_stay(predict, guided: Path, labels: Path) -> None:
     """Labels are carried at half the height of the video: a line is thinner than a pixel of that."""
     for path in (labels / "masks").iterdir():

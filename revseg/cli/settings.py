@@ -36,6 +36,10 @@ class Setting:
         return set(_members(self.type)) <= {str, NoneType}
 
     @property
+    def is_list(self) -> bool:
+        return any(get_origin(member) is list for member in _members(self.type))
+
+    @property
     def may_be_null(self) -> bool:
         return NoneType in _members(self.type)
 

@@ -143,11 +143,16 @@ class Translation:
         if not sweeps and (SWEEP_FUNCTION.match(value) or group and "," in value) and not (setting and setting.is_text):
             raise ValueError(f"{word} asks for several runs; add -m, or give one value")
         if setting is None:
+            if not group and self._is_node(key) and not value.lstrip().startswith(("{", "$")):
+                inner = next(name for name in self.leaves if name.startswith(f"{key}."))
+                raise ValueError(f"{word}: {key} has settings in it, such as {inner}; give these, --help lists all")
             return word
         if setting.is_text:
             return self._text(f"{key}=", value, sweeps=sweeps)
-        # A list may be written 0,2,2,2 or (0,2,2,2) as well as [0,2,2,2]; bare commas are a sweep to Hydra. [[0,1],[2,3]] is one.
-        bare = "," in value and not sweeps and not value.startswith(("{", "[["))
+        # A list may be written 0,2,2,2 or (0,2,2,2) as well as [0,2,2,2], and one of a single value without brackets; bare commas
+        # are a sweep to Hydra. [[0,1],[2,3]] is one.
+        several = "," in value or (setting.is_list and value != "null" and not value.startswith("$"))
+        bare = several and not sweeps and not value.startswith(("{", "[["))
         return _in_grammar(f"{key}=[{value.strip('()[]')}]" if bare else word)
 
     def _text(self, start: str, text: str, *, sweeps: bool = False) -> str:

@@ -42,11 +42,11 @@ class Edge:
     """Factor of the difference of probabilities to 1/2."""
 
     def pixels(self, height: int) -> int:
-        """Returns the width of the band in pixels."""
-        return round(self.width * height)
+        """Returns the width of the band in pixels: of any band one at least."""
+        return max(1, round(self.width * height)) if self.width else 0
 
 
-def alpha_of(probability: Plane, inside: NDArray[np.bool_], picture: Picture, edge: Edge) -> NDArray[np.uint8]:
+def alpha_of(probability: Plane, inside: NDArray[np.bool_], picture: Picture, *, edge: Edge) -> NDArray[np.uint8]:
     """Returns alpha (H, W), 0 to 255.
 
     probability: (H, W) of the object. inside: (H, W), where the mask shows it. picture: (H, W, 3).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 FORMATS = (
     "masks",
@@ -37,8 +36,8 @@ class OutputConfig:
     """What is written: masks (palette PNG), overlay (MP4), alpha (PNG), prores (MOV with alpha), webm (VP9 with alpha), matte
     (black-and-white MP4), cutout (MP4), coco, youtube-vis (JSON), probabilities (NumPy), gif. masks are written in any case:
     report, page and revseg-evaluate rest on them."""
-    colours: Any = None
-    """Colours of objects 1, 2, ... in overlay and gif: [#ff8800,#00aaff]; null: those of the masks."""
+    colours: str | None = None
+    """Colours of objects 1, 2, ... in overlay and gif: #ff8800,#00aaff; null: those of the masks."""
     strength: float = 0.5
     """How much of an object's colour is in the overlay: 0 (none) to 1 (nothing else)."""
     contours: bool = True
@@ -92,8 +91,7 @@ class OutputConfig:
         """Red, green and blue of objects 1, 2, ...; none: those of the masks."""
         if self.colours is None:
             return ()
-        given = self.colours if isinstance(self.colours, (list, tuple)) else str(self.colours).split(",")
-        return tuple(_colour("output.colours", each) for each in given)
+        return tuple(_colour("output.colours", each) for each in self.colours.split(","))
 
 
 @dataclass(frozen=True)
@@ -105,9 +103,9 @@ class PredictOutputConfig(OutputConfig):
     output=DIR is the same."""
 
 
-def _colour(setting: str, text: Any) -> Colour:
+def _colour(setting: str, text: str) -> Colour:
     """Returns red, green and blue of #rrggbb."""
-    if not HEX.fullmatch(str(text).strip()):
-        raise ValueError(f"{setting} has {str(text)!r}; write colours as #ff8800")
-    number = int(str(text).strip()[1:], 16)
+    if not HEX.fullmatch(text.strip()):
+        raise ValueError(f"{setting} has {text!r}; write colours as #ff8800")
+    number = int(text.strip()[1:], 16)
     return number >> 16, number >> 8 & 255, number & 255

@@ -78,7 +78,8 @@ class Plan:
                 parts += self.legend.ids
             for part in parts:
                 file = file_of(name, part)
-                yield Output(file, self._opener(name, self.folder / file, part), name not in UNORDERED, _preparation(name, part))
+                opened = self._opener(name, self.folder / file, part)
+                yield Output(file, opened, ordered=name not in UNORDERED, prepare=_preparation(name, part))
 
     def _opener(self, name: str, path: Path, part: int | None) -> Callable[[], AbstractContextManager[Write]]:
         sound = self.config.sound

@@ -69,7 +69,7 @@ class OutputFrame:
         """Returns alpha (H, W) of an object, or of all together: None."""
         if part not in self._alphas:
             inside = self.mask > 0 if part is None else self.mask == part
-            self._alphas[part] = alpha_of(self.probability(part), inside, self.picture, self._edge)
+            self._alphas[part] = alpha_of(self.probability(part), inside, self.picture, edge=self._edge)
         return self._alphas[part]
 
     def colours(self, part: int | None) -> Picture:

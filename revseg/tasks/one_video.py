@@ -260,14 +260,9 @@ def open_video(
     labelled, truth = objects.as_classes(labelled), None if truth is None else objects.as_classes(truth)
     if channels is not None:
         check_channels(known.source, len(known.volume), channels)
+    shares = shares_of(guidance, labelled.whole_frames)
     observation = observe(
-        labelled,
-        height=data.height,
-        classes=classes,
-        config=evidence_seen,
-        store=store,
-        cache=cache,
-        shares=shares_of(guidance, labelled.whole_frames),
+        labelled, height=data.height, classes=classes, config=evidence_seen, store=store, cache=cache, shares=shares
     )
     return OneVideo(
         observation=observation,

@@ -26,7 +26,7 @@ class Encoding:
     """Whether pixels are made square, because players take them for it."""
     container_options: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """Of the stream of pictures."""
+    """What the stream of pictures says of itself."""
 
     def format_for(self, height: int, width: int) -> str:
         """Returns the pixel format for frames of a size."""

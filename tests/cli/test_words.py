@@ -87,6 +87,20 @@ def test_a_bare_comma_is_a_list(written: str) -> None:
     assert values(f"network.depth={written}", words=TRAINING) == {"network.depth": [0, 1, 1, 1]}
 
 
+def test_a_list_of_one_needs_no_brackets() -> None:
+    assert values("a", "output.formats=coco")["output.formats"] == ["coco"]
+    assert values("a", "output.formats=masks,coco")["output.formats"] == ["masks", "coco"]
+    assert values("a", "output.formats=[]")["output.formats"] == []
+    assert values("a", "output.colours=#ff8800,#00aaff")["output.colours"] == "#ff8800,#00aaff"
+
+
+def test_output_is_the_folder_of_the_results() -> None:
+    assert values("a", "output=my results, 2")["output.folder"] == "my results, 2"
+    assert values("a", "output.folder=x")["output.folder"] == "x"
+    with pytest.raises(ValueError, match=r"^output=x: output has settings in it, such as output\.formats; give these, --help"):
+        TRAINING.overrides(read_words(["output=x"]))
+
+
 def test_a_word_of_python_stands_for_a_setting() -> None:
     assert translation(TRAIN).overrides(read_words(["from=runs/my run"])) == ["from_run='runs/my run'"]
     with pytest.raises(ValueError, match="there is no setting 'from'"):

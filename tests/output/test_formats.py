@@ -17,7 +17,7 @@ from revseg.output.folder import write_prediction
 from revseg.output.formats import FILES
 from revseg.output.legend import Legend
 from revseg.output.source import Source
-from revseg.segment.segmenter import Segmented
+from revseg.segmentation.segmenter import Segmented
 from tests.film_with_sound import heard, probed, shown, write_film
 
 SIZE, COUNT = (64, 96), 12
@@ -224,7 +224,7 @@ def test_masks_alone_need_no_second_decoding(film: Source, tmp_path: Path, monke
 
 
 def test_looks_of_the_overlay(film: Source, tmp_path: Path) -> None:
-    config = OutputConfig(colours=["#0000ff"], strength=1.0, contours=False)
+    config = OutputConfig(colours="#0000ff", strength=1.0, contours=False)
     write_prediction(segmented(), film, tmp_path / "out", legend=LEGEND, note={}, config=config)
     frames = shown(tmp_path / "out" / "overlay.mp4", "rgb24", SIZE)
     inside = away_from_edges(mask_of(0)) & (mask_of(0) == 1)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from revseg.output.overlay import overlay
+from revseg.output.overlay import overlay, palette_of
 
 FRAME = np.full((5, 6, 3), 100, np.uint8)
 MASK = np.array([[0, 0, 0, 0, 0, 0]] + [[0, 1, 1, 1, 0, 2]] * 3 + [[0, 0, 0, 0, 0, 0]], np.uint8)
@@ -19,6 +19,12 @@ def test_tint_and_contour():
 def test_alpha():
     assert overlay(FRAME, MASK, alpha=0)[2, 2].tolist() == [100, 100, 100]
     assert overlay(FRAME, MASK, alpha=1)[2, 2].tolist() == [128, 0, 0]
+
+
+def test_other_colours_and_no_contour():
+    result = overlay(FRAME, MASK, alpha=1, palette=palette_of([(10, 20, 30)]), contours=False)
+    assert (result[MASK == 1] == (10, 20, 30)).all()
+    assert (result[MASK == 2] == (0, 128, 0)).all()  # of DAVIS, where no other is given
 
 
 def test_no_object():

@@ -8,17 +8,27 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from revseg.segment.segmenter import Segmented
 
-from revseg.output.preview import HEIGHT, MOST_FRAMES, Preview
+from revseg.output.config import OutputConfig
+from revseg.output.frame import OutputFrame
+from revseg.output.legend import Legend
+from revseg.output.preview import HEIGHT, MOST_FRAMES, preview
 
 
 def write(path: Path, frames: int, size: tuple[int, int] = (40, 60), rate: Fraction | int = 25) -> list[int]:
     """Grey frames, ever brighter; returns the value of each."""
-    preview, values = Preview(frames, Fraction(rate)), [255 * t // max(1, frames - 1) for t in range(frames)]
-    for index, value in enumerate(values):
-        preview.add(index, np.full((*size, 3), value, np.uint8))
-    preview.write(path)
+    values = [255 * t // max(1, frames - 1) for t in range(frames)]
+    with preview(path, frames, Fraction(rate)) as write_frame:
+        for index, value in enumerate(values):
+            write_frame(frame(index, np.full((*size, 3), value, np.uint8)))
     return values
+
+
+def frame(index: int, picture: np.ndarray) -> OutputFrame:
+    """A frame without any object."""
+    nothing = Segmented(np.zeros(picture.shape[:2], np.uint8), 1.0)
+    return OutputFrame(index, "", nothing, OutputConfig(), legend=Legend((1,)), shown=(Fraction(index), picture))
 
 
 def opened(path: Path) -> list[tuple[float, int]]:
@@ -56,10 +66,7 @@ def test_no_frame_is_too_short_to_be_shown(tmp_path: Path) -> None:
 
 def test_one_frame_in_an_hour(tmp_path: Path) -> None:
     """The format ends at eleven minutes."""
-    preview = Preview(3, Fraction(1, 3600))
-    for frame in range(3):
-        preview.add(frame, np.full((20, 30, 3), 80 * frame, np.uint8))
-    preview.write(tmp_path / "preview.gif")
+    write(tmp_path / "preview.gif", 3, rate=Fraction(1, 3600))
     with Image.open(tmp_path / "preview.gif") as image:
         assert (image.n_frames, image.info["duration"]) == (3, 655_350)
 
@@ -85,9 +92,8 @@ def test_small_videos_keep_their_size_and_it_runs_for_ever(tmp_path: Path) -> No
 def test_colours(tmp_path: Path) -> None:
     picture = np.zeros((40, 60, 3), np.uint8)
     picture[:, :20], picture[:, 40:] = (192, 128, 128), (20, 200, 90)
-    preview = Preview(1, Fraction(25))
-    preview.add(0, picture)
-    preview.write(tmp_path / "preview.gif")
+    with preview(tmp_path / "preview.gif", 1, Fraction(25)) as write_frame:
+        write_frame(frame(0, picture))
     with Image.open(tmp_path / "preview.gif") as image:
         found = np.asarray(image.convert("RGB")).astype(int)
     assert np.abs(found - picture).mean() < 3

@@ -76,9 +76,9 @@ def test_probabilities_are_resized_not_masks(net: RevSegNet, monkeypatch: pytest
     probabilities = torch.stack([1 - object_, object_, torch.zeros(1, 2)])[:, None]
     monkeypatch.setattr(module, "predict_probabilities", lambda *_: iter([(0, probabilities)]))
     observation = Observation(blank(1, (1, 2), native=(2, 4)))
-    ((mask, _),) = Segmenter(observation, ALONE).segment(net)
+    ((mask, *_),) = Segmenter(observation, ALONE).segment(net)
     assert mask.tolist() == [[1, 1, 1, 0]] * 2
-    ((mask, _),) = Segmenter(observation, ALONE, size=(1, 2)).segment(net)
+    ((mask, *_),) = Segmenter(observation, ALONE, size=(1, 2)).segment(net)
     assert mask.tolist() == [[1, 0]]
 
 
