@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from revseg.segment.segmenter import Segmented
+from revseg.segmentation.segmenter import Segmented
 
 from revseg.output.config import OutputConfig
 from revseg.output.frame import OutputFrame
