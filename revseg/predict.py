@@ -201,9 +201,7 @@ def write(observed: Observation, config: PredictConfig, trained: Trained, *, obj
     source = Source.of(video, config.data.reading, sha256=sha256)
     frames = (found._replace(mask=objects.as_ids(found.mask)) for found in segmenter.segment(net, placements))
     legend = objects.legend(net.config.outputs)
-    expected = write_prediction(
-        frames, source, output, legend=legend, labelled=observed.fixed, note=note, config=config.output
-    ).expected
+    expected = write_prediction(frames, source, output, legend=legend, labelled=observed.fixed, note=note, config=config.output)
     LOG.info(f"{len(video.frame_names)} frames: {', '.join(str(output / file_of(name)) for name in config.output.written)}")
     if net.config.evidence and (label_next := [video.frame_names[frame] for frame in least_sure(expected, observed.fixed)]):
         LOG.info(f"frames to label next, for data.masks=: {', '.join(label_next)}")

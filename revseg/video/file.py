@@ -163,7 +163,8 @@ def first_moment(path: Path) -> Fraction:
     with open_file(path) as container:
         stream = video_stream(container, path)
         stream.codec_context.copy_opaque = True
-        for _, _, frame in numbered(container.demux(stream), Losses(path, "skip"), _incomplete(stream, path)):
+        packets, incomplete = container.demux(stream), _incomplete(stream, path)
+        for _, _, frame in numbered(packets, Losses(path, "skip"), incomplete=incomplete, missed=lambda _: False):
             if frame.pts is not None and frame.time_base is not None:
                 return Fraction(frame.pts * frame.time_base)
             break
