@@ -83,7 +83,7 @@ class PredictDataConfig(Reading, LabelledVideo):
     data.videos=. data.masks is then a folder with the labels of each video by its name."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.videos, str) or (self.videos is not None and self.video is not None):
+        if isinstance(self.videos, str) or self.videos == [] or (self.videos is not None and self.video is not None):
             raise ValueError("data.videos is a list in place of data.video: give one of both, such as data.videos=[a.mp4,b.mp4]")
         Reading.__post_init__(self)
         LabelledVideo.__post_init__(self)
@@ -109,6 +109,8 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if self.placements is not None and self.placements < 1:
             raise ValueError(f"placements is {self.placements}; give 1 or more, or null")
+        if self.data.video is None and self.data.videos is None:
+            raise ValueError("data.video is not set; give data.video=my.mp4, or my.mp4 alone")
         check_verbosity(self.verbosity)
 
 

@@ -53,8 +53,6 @@ def predict(config: PredictConfig, given: Collection[str] = ()) -> None:
     """Segments videos. given: settings and groups that were named; all others are as they were in the training."""
     device, data = choose_device(config.device), config.data
     path = checkpoint_at(Path(config.checkpoint)) if config.checkpoint else newest_checkpoint(Path("runs"))
-    if not data.videos and data.video is None:
-        raise ValueError("data.video is not set; give a video: revseg-predict my.mp4")
     several = data.videos is not None or is_pattern(str(data.video))
     videos = expanded(data.videos or [str(data.video)]) if several else [Path(str(data.video))]
     checkpoint = load(path)
