@@ -82,8 +82,11 @@ def paragraphs(text: str, indent: int) -> Iterator[str]:
 
 
 def documentation(owner: type) -> dict[str, str]:
-    """Name of a field -> the string that follows it in the source."""
-    return _documented(inspect.getfile(owner)).get(owner.__name__, {})
+    """Name of a field -> the string that follows it in the source, of the class itself or of one that it takes over."""
+    found: dict[str, str] = {}
+    for kind in reversed(owner.__mro__[:-1]):
+        found |= _documented(inspect.getfile(kind)).get(kind.__name__, {})
+    return found
 
 
 @cache

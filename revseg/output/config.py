@@ -96,7 +96,7 @@ class OutputConfig:
 
 @dataclass(frozen=True)
 class PredictOutputConfig(OutputConfig):
-    """The same with a folder."""
+    """What is written of a segmented video, where, and how it looks (docs/howto/results.md)."""
 
     folder: str | None = None
     """Folder of what is written; null: predictions/ and the video's name. output=DIR is the same."""
