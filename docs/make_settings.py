@@ -60,7 +60,14 @@ AS_IN_TRAINING = """\
 The settings `{node}.*` of revseg-train. What is not given is as it was in the training.
 """
 
-WORDS = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Any": "value or list"}
+WORDS = {
+    "list[str]": "list of texts",
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "Any": "value or list",
+}
 
 
 def page() -> str:

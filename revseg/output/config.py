@@ -96,7 +96,7 @@ class OutputConfig:
 
 @dataclass(frozen=True)
 class PredictOutputConfig(OutputConfig):
-    """The same with a folder."""
+    """What is written of a segmented video, where, and how it looks (docs/howto/results.md)."""
 
     folder: str | None = None
     """Folder of what is written, of several videos for such folders by their names; null: predictions/ and the name of the video.

@@ -8,12 +8,12 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from revseg.segmentation.segmenter import Segmented
 
 from revseg.output.config import OutputConfig
 from revseg.output.frame import OutputFrame
 from revseg.output.legend import Legend
 from revseg.output.preview import HEIGHT, MOST_FRAMES, preview
+from revseg.segmentation.segmenter import Segmented
 
 
 def write(path: Path, frames: int, size: tuple[int, int] = (40, 60), rate: Fraction | int = 25) -> list[int]:
