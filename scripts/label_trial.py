@@ -103,13 +103,7 @@ def draw(hand: Hand, truth: Labels, file: Path) -> float:
     """Outlines and snaps; returns J of what is then written."""
     page = hand.page
     if not page.locator("#remove:enabled").count():  # a mask of the last round is where a person begins; here all is drawn anew
-        page.keyboard.press("e")
-        resize = page.locator("#size")
-        resize.fill("100")
-        height, width = hand.size
-        for y in range(0, height, 150):
-            hand.stroke((0, y), (width - 1, y))
-        resize.fill("12")
+        page.keyboard.press("c")
     hand.outline(truth)
     wait_until_saved(page)
     outlined = J(read_mask(file, "davis2017", ids=True), truth)

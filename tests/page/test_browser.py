@@ -225,8 +225,11 @@ def test_from_a_fresh_folder_to_masks_and_a_correction(serve: Callable, window: 
     before = J_of_masks(served)
     hand.go(worst)
     page.locator("#accept:enabled").wait_for()
+    page.keyboard.press("c")  # it could as well be corrected
     hand.outline(truth(worst))
     page.locator("#remove:enabled").wait_for()
+    said(page, "saved")
+    assert region_similarity(labels_of(served, worst) == 1, truth(worst) == 1) > 0.85
     after = J_after_training(page, served)
     assert after[worst] > before[worst]
     assert np.mean(after) > np.mean(before)

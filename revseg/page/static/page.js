@@ -129,6 +129,10 @@ function accept() {
   save();
 }
 
+function clear() {
+  if (stage.ready && !stage.busy) stage.replace(new Uint8Array(stage.labels.length));
+}
+
 async function snap() {
   if (!stage.ready || stage.busy) return;
   const mine = turn;
@@ -291,7 +295,7 @@ const keys = {
   b: () => use("brush"), e: () => use("eraser"), p: () => use("polygon"), g: () => use("fill"), s: () => told(snap()),
   "[": () => resize(stage.radius * 0.8 - 0.5), "]": () => resize(stage.radius * 1.25 + 0.5),
   ArrowLeft: (event) => told(go(frame - (event.shiftKey ? 10 : 1))), ArrowRight: (event) => told(go(frame + (event.shiftKey ? 10 : 1))),
-  Home: () => told(go(0)), End: () => told(go(state.frames - 1)), n: nextOne, a: accept, Delete: remove, f: () => stage.fit(),
+  Home: () => told(go(0)), End: () => told(go(state.frames - 1)), n: nextOne, a: accept, c: clear, Delete: remove, f: () => stage.fit(),
   h: () => { stage.shown = !stage.shown; stage.draw(); }, Escape: () => stage.giveUp(), Enter: () => stage.closePolygon(),
   "?": () => $("keys").showModal(), 0: () => choose(UNKNOWN),
 };
@@ -314,7 +318,7 @@ addEventListener("beforeunload", (event) => { if (saving.size) event.preventDefa
 
 for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => use(button.dataset.tool));
 const clicks = {
-  undo: () => stage.undo(), redo: () => stage.redo(), snap: () => told(snap()), accept, remove, add: addObject,
+  undo: () => stage.undo(), redo: () => stage.redo(), snap: () => told(snap()), clear, accept, remove, add: addObject,
   help: () => $("keys").showModal(), train: () => told(train()), stop: () => told(server.stop()),
 };
 for (const [name, what] of Object.entries(clicks)) $(name).addEventListener("click", what);

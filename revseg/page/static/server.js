@@ -44,27 +44,16 @@ async function labelsOf(response) {
 export const facts = async () => (await answer(await fetch("facts"))).json();
 export const expected = async () => (await answer(await fetch("expected"))).json();
 
-export async function picture(frame) {
-  return createImageBitmap(await (await answer(await fetch(`frames/${frame}`))).blob());
-}
+const image = async (path) => createImageBitmap(await (await answer(await fetch(path))).blob());
+export const picture = (frame) => image(`frames/${frame}`);
+export const sheet = (number, version) => image(`sheets/${number}?${version}`);
 
-export async function sheet(number, version) {
-  return createImageBitmap(await (await answer(await fetch(`sheets/${number}?${version}`))).blob());
-}
-
-export async function readLabels(frame) {
-  return labelsOf(await answer(await fetch(`labels/${frame}`)));
-}
-
-export async function readMask(frame) {
-  return (await labelsOf(await answer(await fetch(`masks/${frame}`)))).labels;
-}
+export const readLabels = async (frame) => labelsOf(await answer(await fetch(`labels/${frame}`)));
+export const readMask = async (frame) => (await labelsOf(await answer(await fetch(`masks/${frame}`)))).labels;
 
 export async function writeLabels(frame, labels, revision) {
   const headers = { "If-Match": String(revision) };
-  const request = labels === null
-    ? { method: "DELETE", headers }
-    : { method: "PUT", headers, body: await compressed(labels) };
+  const request = labels ? { method: "PUT", headers, body: await compressed(labels) } : { method: "DELETE", headers };
   return (await change(`labels/${frame}`, request)).json();
 }
 
