@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "reversible": {"reversible"},
     "container": set(),
     "device": {"container"},
-    "parallel": {"device", "parallel"},
+    "parallel": {"device", "runs", "parallel"},
     "runs": {"runs"},
     "video": BASE | {"video"},
     "labels": BASE | {"video", "labels"},

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,12 +29,21 @@ def signalled(rank: int, folder: Path, name: str, signum: int, *given: str) -> N
     """revseg-train, which gets a signal as a phase begins."""
     from revseg.cli.main import train
     from revseg.runs.phases import Phase, watched
+    from revseg.tasks.one_video import OneVideo
 
     def send(phase: Phase) -> None:
         if phase.name == name and not phase.ended and not (folder / "sent").exists():
             (folder / "sent").touch()
             os.kill(os.getpid(), signum)
 
+    evaluate = OneVideo.evaluate
+
+    def evaluated(self: OneVideo, net: Any) -> Any:
+        if name == "evaluation":
+            os.kill(os.getpid(), signum)
+        return evaluate(self, net)
+
+    OneVideo.evaluate = evaluated  # type: ignore[method-assign]
     sys.argv = ["revseg-train", *given]
     with watched(send):
         train()
@@ -44,7 +54,8 @@ def signalled(rank: int, folder: Path, name: str, signum: int, *given: str) -> N
     [
         ("carrying labels", signal.SIGTERM),
         ("training", signal.SIGHUP),
-        ("segmenting", signal.SIGUSR1),
+        ("evaluation", signal.SIGUSR1),
+        ("segmenting", signal.SIGINT),
         ("writing", signal.SIGUSR2),
     ],
 )
@@ -52,13 +63,12 @@ def test_a_signal_ends_a_training_in_any_phase_and_it_goes_on(
     phase: str, signum: signal.Signals, video: Path, tmp_path: Path
 ) -> None:
     run_dir = tmp_path / "run"
-    more = ["training.steps=3", "training.evaluate_every=2"] if phase == "segmenting" else ["training.steps=3"]
-    given = arguments(video, run_dir, *more)
+    given = arguments(video, run_dir, "training.steps=3", "training.evaluate_every=2")
     started = start(tmp_path / "one", 1, signalled, phase, signum, *given)
     assert started.statuses() == [128 + signum], started.told()
     (sentence,) = started.told()[0].splitlines()
-    assert sentence.startswith(f"revseg: stopped by {signum.name}")
-    steps = {"carrying labels": None, "training": 1, "segmenting": 2, "writing": 3}[phase]
+    assert sentence.startswith("revseg: interrupted" if signum == signal.SIGINT else f"revseg: stopped by {signum.name}")
+    steps = {"carrying labels": None, "training": 1, "evaluation": 2, "segmenting": 3, "writing": 3}[phase]
     last = run_dir / "checkpoints" / "last.pt"
     assert (torch.load(last, weights_only=True)["step"] if last.exists() else None) == steps
     if steps is not None:

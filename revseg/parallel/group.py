@@ -23,6 +23,7 @@ from torch import Tensor
 from revseg.parallel import store as stores
 from revseg.parallel.place import Place, place_of
 from revseg.parallel.watch import PAUSE, Ended, Ending, Watch, lost
+from revseg.runs.interruption import ignored
 
 Value = TypeVar("Value")
 
@@ -227,8 +228,7 @@ class Group:
             self._store.set(f"{key}/{self.rank}", "")
             began = time.monotonic()
             while time.monotonic() - began < FAREWELL:
-                waiting = set(range(self.world)) - self._watch.silent(PAUSE)
-                if all(self._store.check([f"{key}/{rank}"]) for rank in waiting):
+                if all(self._store.check([f"{key}/{rank}"]) for rank in self._watch.present(PAUSE)):
                     return
                 time.sleep(0.02)
 
@@ -278,15 +278,13 @@ def joined(describe: Describe = in_words) -> Iterator[Group]:
         described = describe(error)
         text, status = described or (f"{type(error).__name__}: {error}; its traceback stands above", 1)
         causes = {type(cause) for cause in _causes(error)}
-        ended = _joined.end(
-            text,
-            status,
-            by_signal=any(issubclass(kind, KeyboardInterrupt) for kind in causes),
-            by_another=Ended in causes,
-        )
+        by_signal = any(issubclass(kind, KeyboardInterrupt) for kind in causes)
+        with ignored():  # the launcher ends the others with a signal as soon as one has ended
+            ended = _joined.end(text, status, by_signal=by_signal, by_another=Ended in causes)
         if described is None:
             raise
         raise ended from error
     finally:
-        _joined.leave()
+        with ignored():
+            _joined.leave()
         _joined = ALONE

@@ -83,9 +83,14 @@ class Watch:
         self._thread.join()
 
     def silent(self, seconds: float) -> set[int]:
-        """Returns the ranks that have not been heard of for so long, and have not left in order."""
+        """Returns the ranks that have started, have not been heard of for so long, and have not left in order."""
         now = time.monotonic()
-        return {rank for rank, (_, heard) in self._heard.items() if now - heard > seconds and rank not in self._left}
+        return {rank for rank, (beat, at) in self._heard.items() if beat and now - at > seconds and rank not in self._left}
+
+    def present(self, seconds: float) -> set[int]:
+        """Returns the ranks that have been heard of within this time, this one too."""
+        now = time.monotonic()
+        return {self.rank} | {rank for rank, (beat, at) in self._heard.items() if beat and now - at <= seconds}
 
     def _run(self) -> None:
         looked = time.monotonic()

@@ -110,6 +110,19 @@ def raised(reason: Callable[[], BaseException | None] = lambda: None) -> Iterato
             signal.signal(number, before[number])
 
 
+@contextmanager
+def ignored() -> Iterator[None]:
+    """Lets no signal in for the duration of a with block."""
+    before = {number: signal.getsignal(number) for number in _heeded()}
+    for number in before:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _heeded() -> tuple[signal.Signals, ...]:
     """Returns the signals that stop this process: not those that it was started to ignore, as by nohup.
 

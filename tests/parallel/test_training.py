@@ -144,7 +144,7 @@ def spoiled(rank: int, folder: Path, what: str, *arguments: str) -> None:
     ],
 )
 def test_what_goes_wrong_in_one_ends_all(what: str, sentence: str, root: Path, tmp_path: Path) -> None:
-    more = ["network.state_dtype=float32"]  # the widest: nothing to go on in
+    more = ["network.arithmetic=exact", "network.grid_bits=4"]  # in float32, the widest states: nothing to go on in
     started = start(tmp_path, 2, spoiled, what, *given(root, tmp_path / "run", *more))
     statuses = started.statuses()
     assert statuses == ([1, -signal.SIGKILL] if what == "killed" else [1, 1])
