@@ -90,9 +90,8 @@ def each(jobs: Mapping[Path, tuple[PredictConfig, Path]], trained: Trained) -> N
                 LOG.warning(f"{video}: {text}")
                 told[video] = "failed", text
     finally:
-        names = {video: str(video) for video in jobs}
-        width = max(map(len, names.values()))
-        lines = [f"{names[video]:{width}}  {state:9}  {more}".rstrip() for video, (state, more) in told.items()]
+        width = max(len(str(video)) for video in jobs)
+        lines = [f"{str(video):{width}}  {state:9}  {more}".rstrip() for video, (state, more) in told.items()]
         LOG.info("\n".join(["", *lines]))
     if failed := [str(video) for video, (state, _) in told.items() if state == "failed"]:
         raise ValueError(f"{len(failed)} of {len(jobs)} videos failed: {', '.join(failed)}")

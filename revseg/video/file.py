@@ -82,6 +82,7 @@ def decode_file(
         with suppress(Unexpected):
             yield from decoded(entry=entry)
             return
+        losses.total = None
     yield from decoded(entry=None)
 
 
@@ -97,6 +98,13 @@ def _decode(
 ) -> Generator[Frame]:
     """Decodes from the key frame of an entry on, or from the first frame."""
     selection = Selection(part)
+
+    def missed(number: int) -> bool:
+        """Whether a lost frame is one of the part; on the way to it from an entry, none is expected to be lost."""
+        if entry is not None and number < entry.number + len(entry.expected):
+            raise Unexpected
+        return selection.misses(number)
+
     with open_file(path) as container:
         stream = video_stream(container, path)
         context = stream.codec_context
@@ -112,7 +120,7 @@ def _decode(
             _packets(container, stream, entry),
             losses,
             incomplete=_incomplete(stream, path),
-            missed=selection.misses,
+            missed=missed,
             first=0 if entry is None else entry.number,
         )
         if entry is not None:

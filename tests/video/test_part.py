@@ -129,6 +129,20 @@ def test_a_damaged_frame_before_the_part_does_not_matter(
     same(lost, whole, [place for place in range(5, 20) if place != 7])
 
 
+@pytest.mark.parametrize("damaged", [32, 37, 41])
+def test_a_damaged_frame_on_the_way_or_in_the_part(
+    damaged: int, noise: np.ndarray, tmp_path: Path, encode: Callable[..., Path], break_packet: Callable[[Path, int], None]
+) -> None:
+    """What is lost, and what it looks like, is as in the whole video."""
+    path = written("h264", tmp_path, noise, encode)
+    break_packet(path, damaged)
+    whole = read_video(path, reading=Reading(on_error="skip"))
+    for start in (37, 41):
+        part = read_video(path, reading=Reading(start=str(start), end="46", on_error="skip"))
+        same(part, whole, [place for place, name in enumerate(whole.names) if start <= int(name) < 46])
+        assert part.lost == tuple(name for name in whole.lost if start <= int(name) < 46)
+
+
 @pytest.mark.slow
 def test_a_long_way_to_the_part(tmp_path: Path, encode: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes longer than one frame may: the worker says that it goes on."""
