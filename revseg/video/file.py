@@ -116,13 +116,8 @@ def _decode(
         check_pixels(path, stream.width, stream.height)
         crop = crop_of(path, container.format.name, index=container.streams.video.index(stream))
         picture, clock = Picture(height, sample_aspect_ratio(stream), crop), _Clock(1 / frame_rate(stream))
-        frames = numbered(
-            _packets(container, stream, entry),
-            losses,
-            incomplete=_incomplete(stream, path),
-            missed=missed,
-            first=0 if entry is None else entry.number,
-        )
+        packets, first = _packets(container, stream, entry), 0 if entry is None else entry.number
+        frames = numbered(packets, losses, incomplete=_incomplete(stream, path), missed=missed, first=first)
         if entry is not None:
             clock.begin(entry, stream)
             frames = _checked(frames, entry)
