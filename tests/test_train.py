@@ -563,3 +563,15 @@ def test_what_a_run_says_of_itself(run_dir: Path) -> None:
     assert all(
         f"{name}: " in log for name in ("decoding", "optical flow", "carrying labels", "training", "segmenting", "writing")
     )
+
+
+def test_a_run_that_has_ended_writes_other_formats(run_dir: Path, video: Path) -> None:
+    """Without a step more; what is asked for once is kept by the run."""
+    step = checkpoint(run_dir)["step"]
+    train(f"run_dir={run_dir}", "device=cpu", "output.formats=coco")
+    train(f"run_dir={run_dir}", "device=cpu")
+    found = {path.name for path in (run_dir / "predictions").iterdir() if not path.name.startswith(".")}
+    assert found == {"masks", "coco.json", "prediction.json"}
+    assert checkpoint(run_dir)["step"] == step
+    train(*arguments(video, run_dir, f"training.steps={step}", "output.formats=overlay"))
+    assert (run_dir / "predictions" / "overlay.mp4").exists()
