@@ -31,7 +31,7 @@ ENDLESS = timedelta(days=7)
 """No wait for a tensor ends by itself: one video may take hours longer than another. That a process is gone, the watch tells."""
 
 FAREWELL = 15.0
-"""Seconds that a process waits for the others to end, so that they learn why."""
+"""Seconds that rank 0 waits for the others to end, so that they learn why."""
 
 
 class Group:
@@ -125,7 +125,7 @@ class Group:
             raise self._broken(error) from error
 
     def end(self, text: str, status: int, *, by_signal: bool = False, by_another: bool = False) -> Ended:
-        """Tells the others that this process ends with an error, and waits for them; returns what all end with.
+        """Tells the others that this process ends with an error; returns what all end with.
 
         by_signal: a launcher that has seen a process end signals the others; then this is no reason of its own. by_another: the
         error is nothing but the end of another process.
@@ -135,11 +135,8 @@ class Group:
             return Ended(own, tells=True)
         self._watch.done = True
         ending = self._watch.ending or self._agreed(own, by_signal)
-        if dist.is_initialized() and dist.get_backend() == "gloo":
-            dist.destroy_process_group()  # who waits for a tensor of this process learns that none comes
-        self._say_farewell("ended")
-        of_all = ending.lost or ending.rank == self.rank or (text == ending.text and not by_another)
-        told = ending.text if of_all else f"rank {ending.rank}: {ending.text}"
+        self._say_farewell("ended")  # who waits for a tensor of this process learns as it ends that none comes
+        told = text if text == ending.text and not by_another else ending.seen_by(self.rank)
         return Ended(Ending(ending.rank, told, ending.status), tells=self.rank == ending.told_by(self.world))
 
     def tell(self, text: str) -> None:
@@ -147,20 +144,17 @@ class Group:
         own = Ending(self.rank, text, 1)
         ending = own if self.alone else self._agreed(own, by_signal=False)
         if self.rank == ending.told_by(self.world):
-            print(f"revseg: {ending.text}", file=sys.stderr, flush=True)
+            print(f"revseg: {ending.seen_by(self.rank)}", file=sys.stderr, flush=True)
 
     def leave(self) -> None:
         """Takes leave of the others, in order or after an ending."""
         if self.alone:
             return
         self._watch.done = True
-        if self.first:  # who may keep the store goes last
-            self._say_farewell("left")
-            self._watch.stop()
-        else:
-            self._watch.stop()
-            with suppress(dist.DistError):
-                self._store.set(f"left/{self.rank}", "")
+        if not self.first:
+            self._watch.stop()  # before the store ends
+        self._say_farewell("left")
+        self._watch.stop()
         if dist.is_initialized():
             dist.destroy_process_group()
 
@@ -223,11 +217,11 @@ class Group:
         return Ended(own, tells=self.rank == own.told_by(self.world))
 
     def _say_farewell(self, key: str) -> None:
-        """Waits for the others to say it too, or to be gone: the store may end with this process."""
+        """Says it to the others. Rank 0, which may keep the store, waits for them to say it too, or to be gone."""
         with suppress(dist.DistError):
             self._store.set(f"{key}/{self.rank}", "")
             began = time.monotonic()
-            while time.monotonic() - began < FAREWELL:
+            while self.first and time.monotonic() - began < FAREWELL:
                 if all(self._store.check([f"{key}/{rank}"]) for rank in self._watch.present(PAUSE)):
                     return
                 time.sleep(0.02)

@@ -44,6 +44,10 @@ class Ending:
     lost: tuple[int, ...] = ()
     """Ranks that ended without a word."""
 
+    def seen_by(self, rank: int) -> str:
+        """Returns the text as another process tells it."""
+        return self.text if self.lost or rank == self.rank else f"rank {self.rank}: {self.text}"
+
     def told_by(self, world: int) -> int:
         """Returns the rank that tells of it: the first that can."""
         return min(set(range(world)) - set(self.lost), default=0)
@@ -114,7 +118,7 @@ class Watch:
         since = time.monotonic() - self._ended
         if since > BY_ITSELF + GRACE:
             if self.rank == ending.told_by(self.world):
-                print(f"revseg: {ending.text}", file=sys.stderr, flush=True)
+                print(f"revseg: {ending.seen_by(self.rank)}", file=sys.stderr, flush=True)
             os._exit(ending.status)
         if since > BY_ITSELF and not self._interrupted:
             self._interrupted = True

@@ -153,7 +153,7 @@ def stuck(group: Group, folder: Path) -> None:
 def test_a_process_that_cannot_be_interrupted_is_ended(tmp_path: Path) -> None:
     started = start(tmp_path, 2, in_group, stuck)
     assert started.statuses() == [1, 1]
-    assert started.told()[0].strip() == "revseg: the disk is full"
+    assert started.told()[0].strip() == "revseg: rank 1: the disk is full"
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
