@@ -10,7 +10,7 @@ from revseg.output.preview import HEIGHT, MOST_FRAMES
 
 FILMS = {"overlay": (20, 3.4), "matte": (20, 3.4), "cutout": (20, 3.4), "prores": (2, 8.0), "webm": (25, 6.0)}
 """Frames that an encoder holds beside those of its threads, of which x264 has three for two cores; and bytes of each pixel of
-them (measured)."""
+them (measured of x264; of ProRes and VP9 a margin)."""
 DRAWING_BYTES = 24
 """Bytes of each pixel that is drawn on: a frame, the same with masks, and their colours in float64 where there is an object."""
 REFINING_BYTES = 240
@@ -31,7 +31,7 @@ DISK = {
     "youtube-vis": 0.004,
     "gif": 0.0,
 }
-"""Bytes of each pixel of a frame (measured on DAVIS); of probabilities: 2 for each class."""
+"""Bytes of each pixel of a frame (masks and overlay measured on DAVIS, the others a margin); of probabilities: 2 for each class."""
 
 
 def writing_bytes(native_size: tuple[int, int], frames: int, *, classes: int, config: OutputConfig) -> int:
