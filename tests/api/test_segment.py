@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
 import signal
 import sys
@@ -45,12 +44,10 @@ def test_from_arrays_to_an_array(
 
     def state() -> tuple:
         logger = logging.getLogger("revseg")
-        of_libraries = ("TORCHINDUCTOR_CACHE_DIR", "LD_LIBRARY_PATH")  # PyTorch and OpenCV set them as they are loaded
-        environment = {name: value for name, value in os.environ.items() if name not in of_libraries}
         return (
             (logger.handlers[:], logger.level, logging.getLogger().handlers[:]),
             (torch.random.get_rng_state().tolist(), random.getstate(), torch.get_num_threads(), torch.is_grad_enabled()),
-            (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.argv[:], environment),
+            (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.argv[:]),
         )
 
     before = state()
