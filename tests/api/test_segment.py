@@ -59,7 +59,7 @@ def test_from_arrays_to_an_array(
     assert capfd.readouterr() == ("", "")
     assert state() == before
     assert not list((tmp_path / "here").iterdir())
-    assert not list((tmp_path / "temporary").iterdir())
+    assert not list((tmp_path / "temporary").glob("revseg-*"))  # PyTorch keeps a cache there
 
 
 @pytest.mark.slow
