@@ -65,11 +65,6 @@ def test_one_failure_does_not_stop_the_others(predict: Callable[..., int], capsy
         assert (note["start"], note["end"], note["frames"]) == ("2", "5", 3)
         overlay, whole = read_video(Path("predictions", name, "overlay.mp4")), read_video(Path("clips", name))
         assert overlay.timestamps == whole.timestamps[:3]
-        likeness = [
-            [np.corrcoef(overlay.volume[:, one, :3].flatten(), whole.volume[:, other, :3].flatten())[0, 1] for other in range(8)]
-            for one in range(3)
-        ]
-        assert np.argmax(likeness, axis=1).tolist() == [2, 3, 4]
 
 
 def test_each_has_its_labels_and_its_folder(predict: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
