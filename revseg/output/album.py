@@ -14,7 +14,7 @@ from revseg.video.resize import resize_picture
 SHEET, PARTS = 32, 12
 """Frames of the contact sheet; parts of the video, and of each stretch between labelled frames, whose worst frame is kept."""
 SMALL, LARGE = 180, 720
-"""Of the longer side, in pixels."""
+"""Pixels of the longer side."""
 QUALITY = 82
 
 
