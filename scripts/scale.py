@@ -117,8 +117,8 @@ def page(several: Measured, one: Measured, overrides: list[str]) -> str:
 `scripts/scale.py` trains in {several.processes} processes with one thread each, and in one process with {one.threads} threads,
 on the same machine in turns: {several.processes} videos a step, without evidence, {settings}.
 
-{lines(facts("cpu", several.processes))}- load average of the machine meanwhile: {os.getloadavg()[1]:.0f}; where it is above {several.processes}, other programs
-  shared it
+{lines(facts("cpu", several.processes))}- load average of the machine meanwhile: {os.getloadavg()[1]:.0f}; above
+  {several.processes}, other programs shared it
 
 | processes | threads of each | a step, median of {len(several.steps)} | CPU time of a run, median | a process sends in a step |
 |--:|--:|--:|--:|--:|
