@@ -31,7 +31,7 @@ DISK = {
     "youtube-vis": 0.004,
     "gif": 0.0,
 }
-"""Bytes of each pixel of a frame (masks and overlay measured on DAVIS, the others a margin); of probabilities: 2 for each class."""
+"""Bytes of each pixel of a frame (masks and overlay measured on DAVIS, the others a margin)."""
 
 
 def writing_bytes(native_size: tuple[int, int], frames: int, *, classes: int, config: OutputConfig) -> int:

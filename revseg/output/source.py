@@ -47,7 +47,7 @@ class Source:
             reading=replace(reading, scale=video.scale),
             begins=video.begins,
             sample_aspect_ratio=video.sample_aspect_ratio,
-            sound=video.sound and not video.begins,  # the sound of a part would be that of the beginning
+            sound=video.sound,
             sha256=sha256,
         )
 
