@@ -113,14 +113,14 @@ def opened(config: TrainConfig) -> DatasetTask:
 def flow_of(task: DatasetTask, video: Sample) -> Flow:
     """Returns the flow of a video of the validation split, at the height of its evidence."""
     height = height_of_evidence(task.evidence, task.data.height, video.native_size[0])
-    fine = task.validation.load(video.name, height=height, max_frames=task.data.max_frames)
+    fine = task.validation.load(video.name, height=height)
     return Flow(fine.volume, task.evidence.flow, store=task.store, threads=task.threads)
 
 
 def videos(config: TrainConfig, split: str) -> Iterator[Sample]:
     data = config.data
-    dataset = DavisDataset(data.root or "", split, data.year)
-    return (dataset.load(name, height=data.height, max_frames=data.max_frames) for name in dataset.names)
+    dataset = DavisDataset(data.root or "", split, data.year, reading=data.reading)
+    return (dataset.load(name, height=data.height) for name in dataset.names)
 
 
 def write(config: TrainConfig, video: Sample, frames: Iterable[Segmented]) -> None:

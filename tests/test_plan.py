@@ -20,7 +20,7 @@ def plan(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
 
 def numbers(output: str, name: str) -> list[float]:
     """The gigabytes of a line."""
-    (line,) = [line for line in output.splitlines() if line.startswith(f"{name}  ")]
+    (line,) = [line for line in output.splitlines() if line.startswith(f"{name}  ") and "GB" in line]
     return [float(number) for number in re.findall(r"([\d.]+) GB", line)]
 
 

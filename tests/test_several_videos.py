@@ -103,6 +103,6 @@ def test_an_interruption_keeps_what_is_done(
 
 def test_no_video(predict: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
     assert predict() == 1
-    assert capsys.readouterr().err == "revseg: data.video is not set; give a video: revseg-predict my.mp4\n"
+    assert capsys.readouterr().err == "revseg: data.video is not set; give data.video=my.mp4, or my.mp4 alone\n"
     assert predict("clips/a", "data.videos=[clips/b]") == 1
     assert "data.videos is a list in place of data.video" in capsys.readouterr().err

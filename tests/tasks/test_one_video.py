@@ -259,7 +259,7 @@ def test_an_evaluation_is_of_the_network_alone(files: tuple[Path, Path], tmp_pat
     assert {name.split("/")[1] for name in found.scalars} == {"labelled", "held_out"}
     assert found.scalars["network alone/held_out/J"] == found.scalars["network alone/labelled/J"] == 0
     assert len(found.pictures) == 4
-    assert {picture.shape for picture in found.pictures.values()} == {(SMALL[0] + 4, 3 * (SMALL[1] + 2) + 2, 3)}
+    assert {picture.shape for picture in found.pictures.values()} == {(SMALL[0] + 4, 3 * (SMALL[1] + 4), 3)}
 
 
 def test_built_of_an_observation(files: tuple[Path, Path], tmp_path: Path) -> None:
