@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,7 @@ H264 = Encoding(
 )
 """What all players can show."""
 
-MATTE = Encoding(
-    "mp4",
-    "libx264",
-    pixel_format="yuv420p",
-    odd_format="yuv444p",
-    options={"crf": "12", "preset": "veryfast"},
-    pixels="gray",
-    container_options=FAST_START,
-)
+MATTE = replace(H264, options={"crf": "12", "preset": "veryfast"}, pixels="gray", sound=())
 """Black and white, with edges as exact as 8 bits allow."""
 
 PRORES_4444 = Encoding(

@@ -17,8 +17,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -48,32 +48,32 @@ NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 
 def decode_apart(path: Path, reading: Reading, *, height: int | None, losses: Losses, threads: int | None) -> Decoded:
     """Opens a video in a process of its own. It ends with the iterator of frames."""
-    job = _Job(path, losses)
-    try:
+    with _job(path, losses) as job:
         job.start(reading, height, threads)
         facts = job.next()["facts"]
         frames = facts["frames"]
         count = frames if isinstance(frames, int) and frames > 0 else None
         known = Facts(_fraction(facts["frame_rate"]), count, sound=facts["sound"] is True)
-    except (KeyError, TypeError) as error:
-        job.close()
-        raise job.nonsense() from error
-    except BaseException:
-        job.close()
-        raise
     return Decoded(known, job.frames())
 
 
 def sound_apart(path: Path, codecs: Sequence[str], begins: Fraction) -> Sound | None:
     """Opens the sound of a video in a process of its own (``read_sound``). It ends with the packets."""
-    job = _Job(path, Losses(path, "stop"))
-    try:
+    with _job(path, Losses(path, "stop")) as job:
         job.start(WHOLE, None, None, sound={"codecs": list(codecs), "begins": (begins.numerator, begins.denominator)})
         header = job.next()["header"]
         if header is None:
             job.close()
             return None
         return Sound(base64.b64decode(header), job.sound())
+
+
+@contextmanager
+def _job(path: Path, losses: Losses) -> Iterator[_Job]:
+    """Yields a job to begin in a with block; where that fails, or the worker answers nonsense, the job ends."""
+    job = _Job(path, losses)
+    try:
+        yield job
     except (KeyError, TypeError, binascii.Error) as error:
         job.close()
         raise job.nonsense() from error
