@@ -168,6 +168,9 @@ def test_a_full_disk_and_a_killed_server(serve: Callable, window: Callable, tmp_
     served.process.wait()
     said(page, "the server is gone")
     assert labels_of(served, 0)[60, 70] == 1
+    hand.stroke((60, 120), (90, 120))  # tried again and again, which says the same
+    page.wait_for_timeout(4000)
+    assert page.locator("#said").text_content() == "the server is gone: start revseg-label again"
     again = serve()
     page.goto(again.address)
     page.locator("#remove:enabled").wait_for()

@@ -327,5 +327,4 @@ $("size").addEventListener("input", () => resize(Number($("size").value)));
 $("video").textContent = facts.video;
 document.title = `${facts.video}: revseg-label`;
 use("brush");
-const gone = "the server is gone: start revseg-label again";
-server.watch((now) => told(see(now)), () => say(gone, true), () => { if ($("said").textContent === gone) say(""); });
+server.watch((now) => told(see(now)), () => say(server.GONE, true), () => { if ($("said").textContent === server.GONE) say(""); });

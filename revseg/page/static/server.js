@@ -5,7 +5,15 @@
 
 let changing = 0, newest = 0, held = null, see = () => {};
 
-async function answer(response) {
+export const GONE = "the server is gone: start revseg-label again";
+
+async function ask(path, request) {
+  let response;
+  try {
+    response = await fetch(path, request);
+  } catch {
+    throw new Error(GONE);
+  }
   if (response.ok) return response;
   const error = new Error(await response.text());
   error.status = response.status;
@@ -22,7 +30,7 @@ function deliver() {
 async function change(path, request) {
   changing++;
   try {
-    const response = await answer(await fetch(path, request));
+    const response = await ask(path, request);
     newest = Math.max(newest, Number(response.headers.get("State")));
     return response;
   } finally {
@@ -41,15 +49,15 @@ async function labelsOf(response) {
   return { labels: new Uint8Array(await response.arrayBuffer()), revision };
 }
 
-export const facts = async () => (await answer(await fetch("facts"))).json();
-export const expected = async () => (await answer(await fetch("expected"))).json();
+export const facts = async () => (await ask("facts")).json();
+export const expected = async () => (await ask("expected")).json();
 
-const image = async (path) => createImageBitmap(await (await answer(await fetch(path))).blob());
+const image = async (path) => createImageBitmap(await (await ask(path)).blob());
 export const picture = (frame) => image(`frames/${frame}`);
 export const sheet = (number, version) => image(`sheets/${number}?${version}`);
 
-export const readLabels = async (frame) => labelsOf(await answer(await fetch(`labels/${frame}`)));
-export const readMask = async (frame) => (await labelsOf(await answer(await fetch(`masks/${frame}`)))).labels;
+export const readLabels = async (frame) => labelsOf(await ask(`labels/${frame}`));
+export const readMask = async (frame) => (await labelsOf(await ask(`masks/${frame}`))).labels;
 
 export async function writeLabels(frame, labels, revision) {
   const headers = { "If-Match": String(revision) };
@@ -59,7 +67,7 @@ export async function writeLabels(frame, labels, revision) {
 
 export async function snap(frame, labels, object) {
   const request = { method: "POST", body: await compressed(labels) };
-  return (await labelsOf(await answer(await fetch(`snap/${frame}?object=${object}`, request)))).labels;
+  return (await labelsOf(await ask(`snap/${frame}?object=${object}`, request))).labels;
 }
 
 export async function writeObjects(objects) {
