@@ -116,7 +116,7 @@ def outline_of(config: TrainConfig, *, labels: bool) -> Outline | None:
     encoding = data.encoding or ("davis2017" if data.video is not None else f"davis{data.year}")
     conventions = replace(data.conventions, encoding=encoding)
     frames_there = Frames(path, names, found.native_size, total=found.frames)
-    known, positions, _ = read_labels(masks, frames_there, conventions)
+    known, positions, *_ = read_labels(masks, frames_there, conventions)
     chosen = range(len(positions)) if data.labelled_frames is None else evenly_spaced(len(positions), data.labelled_frames)
     needed = max(2, 1 + len(objects_in(known)))
     return Outline(footage, tuple(positions[row] for row in chosen), known=len(positions), classes=classes or needed)

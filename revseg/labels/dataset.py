@@ -13,7 +13,7 @@ from revseg.labels.frames import Frames
 from revseg.labels.lists import read_names
 from revseg.labels.masks import check_encoding, read_mask
 from revseg.labels.palette import VOID
-from revseg.labels.read import check_readable, read_labels
+from revseg.labels.read import Labelled, check_readable, read_labels
 from revseg.labels.sample import Sample
 from revseg.video.folder import FRAME_RATE, image_files
 from revseg.video.frame import resized
@@ -67,7 +67,7 @@ class DavisDataset:
         """Returns a sequence, of the split or not, with all its masks. show: whether decoding has a bar."""
         source = self.folder_of(name)
         sample = _unlabelled(name, source, read_video(source, height=height, reading=self.reading, show=show))
-        return _with_labels(sample, self.annotations / name, Conventions(self.encoding))
+        return with_labels(sample, read_labels(self.annotations / name, frames_of(sample), Conventions(self.encoding)))
 
     def classes(self, name: str) -> int:
         """Returns the number of classes that the first mask of a sequence needs, background included."""
@@ -111,7 +111,8 @@ def load_own(
     check_encoding(encoding)
     check_readable(Path(masks), Path(video))
     sample = load_unlabelled(video, height=height, reading=reading)
-    return _with_labels(sample, Path(masks), replace(conventions or Conventions(), encoding=encoding))
+    read_as = replace(conventions or Conventions(), encoding=encoding)
+    return with_labels(sample, read_labels(Path(masks), frames_of(sample), read_as))
 
 
 def load_unlabelled(video: str | Path, *, height: int | None = None, reading: Reading = WHOLE) -> Sample:
@@ -139,10 +140,11 @@ def objects_in(labels: Tensor) -> list[int]:
     return sorted(found - {0, VOID})
 
 
-def _with_labels(sample: Sample, masks: Path, conventions: Conventions) -> Sample:
-    """A video with its masks."""
-    found = read_labels(masks, frames_of(sample), conventions)
-    return replace(sample, masks=found.masks, labelled_frames=found.frames, object_names=found.names)
+def with_labels(sample: Sample, found: Labelled) -> Sample:
+    """Returns a video with labels of its frames."""
+    return replace(
+        sample, masks=found.masks, labelled_frames=found.frames, object_names=found.names, objects_by_name=found.by_name
+    )
 
 
 def _unlabelled(name: str, source: Path, video: Video) -> Sample:

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from revseg.labels.formats.paint import Overlap, number_objects, paint
 from revseg.labels.formats.sequences import only_place, sequence_at
 from revseg.labels.frames import Frames
 from revseg.labels.masks import read_mask
+from revseg.labels.objects import read_objects
 from revseg.labels.palette import VOID
 from revseg.labels.suspicion import tell_suspicion
 from revseg.labels.volume import read_volume
@@ -47,6 +47,8 @@ class Labelled(NamedTuple):
     """Their positions, ascending."""
     names: Mapping[int, str] = {}
     """Names of objects by their ids, as far as there are any."""
+    by_name: bool = False
+    """Whether it is by their names that objects have their ids, which then do not change."""
 
 
 def read_labels(path: Path, frames: Frames, conventions: Conventions) -> Labelled:
@@ -139,7 +141,8 @@ def _of_document(document: Document, frames: Frames, conventions: Conventions, *
         row.copy_(torch.from_numpy(mask))
     remarks = [*document.remarks, *_remarks(overlap, document)]
     _tell(path, document.title, len(found), names=numbering.names, remarks=remarks)
-    return _known(masks, tuple(found), [key.name for key in found.values()], path=path, frames=frames, names=numbering.names)
+    files = [key.name for key in found.values()]
+    return _known(Labelled(masks, tuple(found), numbering.names, by_name=True), files, path, source=frames.source)
 
 
 def _frame_name(name: str, frames: Frames) -> str:
@@ -187,11 +190,13 @@ def _of_folder(folder: Path, frames: Frames, conventions: Conventions) -> Labell
     if table is None and not any(((mask > 0) & (mask < VOID)).any() for mask in native):  # nothing shows that values are ids
         for path in files.values():
             read_mask(path, conventions.encoding)
-    names = given_names(conventions.names) if table is None else table.names
-    if table is not None:
+    if table is None:
+        names = {each.id: each.name for each in read_objects(folder) or () if each.name} | given_names(conventions.names)
+    else:
+        names = table.names
         _tell(folder, "masks by colour", len(files), names=names)
     file_names = [path.name for path in files.values()]
-    return _known(native, tuple(files), file_names, path=folder, frames=frames, names=names)
+    return _known(Labelled(native, tuple(files), names, by_name=table is not None), file_names, folder, source=frames.source)
 
 
 def _table(files: list[Path], conventions: Conventions) -> Table | None:
@@ -209,14 +214,13 @@ def _table(files: list[Path], conventions: Conventions) -> Table | None:
     return None
 
 
-def _known(
-    masks: Tensor, positions: tuple[int, ...], files: list[str], *, path: Path, frames: Frames, names: Mapping[int, str]
-) -> Labelled:
-    """Without the masks that are unknown throughout. Tells what is seldom meant."""
+def _known(labelled: Labelled, files: list[str], path: Path, *, source: Path) -> Labelled:
+    """Without the masks that are unknown throughout. Tells what is seldom meant. files: that each mask is of."""
+    masks = labelled.masks
     known = [row for row, mask in enumerate(masks) if (mask != VOID).any()]
     if not known:
-        raise ValueError(f"the masks in {path} are 255, void, throughout: label some pixels of {frames.source}")
+        raise ValueError(f"the masks in {path} are 255, void, throughout: label some pixels of {source}")
     if void := [name for row, name in enumerate(files) if row not in known]:
         tell_once(f"{path}: {some(void)} void all over, and labels nothing")
     tell_suspicion(masks[known], path, [files[row] for row in known])
-    return Labelled(masks[known], tuple(np.array(positions)[known].tolist()), names)
+    return labelled._replace(masks=masks[known], frames=tuple(labelled.frames[row] for row in known))

@@ -50,6 +50,8 @@ class Sample:
     """Whether the source has a sound track."""
     object_names: Mapping[int, str] = field(default_factory=dict)
     """Names of objects by their ids, as far as the labels or the settings have any."""
+    objects_by_name: bool = False
+    """Whether it is by their names that objects have their ids."""
 
     def __post_init__(self) -> None:
         assert self.masks.shape == (len(self.labelled_frames), *self.native_size), self.masks.shape

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +11,12 @@ import numpy as np
 
 from revseg.labels.files import mask_files, masks_by_name
 from revseg.labels.masks import Labels, read_mask, write_mask
+from revseg.labels.objects import Object, objects_of, read_objects, write_objects
 from revseg.labels.palette import VOID
-from revseg.runs.atomic import remove_leftovers, replacing, sync_folder
+from revseg.runs.atomic import remove_leftovers, sync_folder
 from revseg.video.names import identity
 
-OBJECTS = "objects.json"
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#ffe119", "#f58231", "#42d4f4", "#f032e6", "#bfef45", "#fabed4", "#469990")
-
-
-@dataclass(frozen=True)
-class Object:
-    """What a label stands for."""
-
-    id: int
-    name: str
-    colour: str
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.id, int) or not 1 <= self.id < VOID:
-            raise ValueError(f"object {self.id!r}: ids are 1 to 254")
-        if not isinstance(self.name, str) or len(self.name) > 80:
-            raise ValueError(f"the name of object {self.id} is no text of at most 80 characters")
-        hexadecimal = isinstance(self.colour, str) and len(self.colour) == 7 and self.colour[0] == "#"
-        if not hexadecimal or any(digit not in "0123456789abcdef" for digit in self.colour[1:].lower()):
-            raise ValueError(f"the colour of object {self.id} is not written like #e6194b")
 
 
 class Changed(ValueError):
@@ -56,7 +36,8 @@ class Drawing:
         self._found, self._written = 0, 0
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file: give the folder of the masks with data.masks=")
-        self.objects = self._read_objects()
+        named = read_objects(folder)
+        self.objects = [_object(number) for number in self._ids()] if named is None else named
         if folder.is_dir():
             remove_leftovers(folder)
         self._files = {} if not folder.is_dir() else masks_by_name(folder)
@@ -106,14 +87,9 @@ class Drawing:
 
     def name_objects(self, objects: Sequence[dict[str, Any]]) -> None:
         """Writes names and colours. Raises ValueError where they are none."""
-        try:
-            named = [Object(**each) for each in objects]
-        except TypeError as error:
-            raise ValueError("an object has an id, a name and a colour") from error
-        if len({each.id for each in named}) < len(named):
-            raise ValueError("two objects have one id")
-        with self._lock, replacing(self.folder / OBJECTS) as temporary:
-            temporary.write_text(json.dumps([asdict(each) for each in named], indent=2) + "\n", encoding="utf-8")
+        named = objects_of(objects)
+        with self._lock:
+            write_objects(self.folder, named)
         self.objects = named
 
     def _find(self) -> None:
@@ -136,15 +112,6 @@ class Drawing:
                 "give another folder with data.masks="
             )
 
-    def _read_objects(self) -> list[Object]:
-        path = self.folder / OBJECTS
-        try:
-            return [Object(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
-        except FileNotFoundError:
-            return [Object(number, f"object {number}", COLOURS[(number - 1) % len(COLOURS)]) for number in self._ids()]
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} is not what revseg-label wrote ({error}): restore it, or remove it") from error
-
     def _ids(self) -> list[int]:
         """The ids that masks of before have; without any, one object."""
         found: set[int] = set()
@@ -152,3 +119,7 @@ class Drawing:
             for path in mask_files(self.folder):
                 found.update(np.unique(read_mask(path, "davis2017", ids=True)).tolist())
         return sorted(found - {0, VOID}) or [1]
+
+
+def _object(number: int) -> Object:
+    return Object(number, f"object {number}", COLOURS[(number - 1) % len(COLOURS)])

@@ -47,10 +47,16 @@ class Objects:
         return tuple(number for number, known in enumerate(self.ids, 1) if known in found)
 
     def with_those_of(self, samples: Iterable[Sample]) -> Objects:
-        """The same, and after them the other objects in the labels, by id. Raises ValueError where an id has two names."""
+        """The same, and after them the other objects in the labels, by id.
+
+        Names beside ids may change. Raises ValueError where an object has its id by its name, and this is another's now.
+        """
         samples, names = list(samples), dict(self.names)
+        for sample in reversed(samples):
+            if not sample.objects_by_name:
+                names |= sample.object_names
         for sample in samples:
-            for number, name in sample.object_names.items():
+            for number, name in sample.object_names.items() if sample.objects_by_name else ():
                 if names.setdefault(number, name) != name:
                     listed = ",".join(names[each] for each in sorted(names) if each in self.names or each == number)
                     raise ValueError(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from revseg.demo.film import generate_demo
-from revseg.labels.dataset import DavisDataset, frames_of, load_own
+from revseg.labels.dataset import DavisDataset, frames_of, load_own, with_labels
 from revseg.labels.palette import VOID
 from revseg.labels.read import read_labels
 from revseg.labels.sample import Sample
@@ -58,14 +58,15 @@ def load_truth(config: DataConfig, labelled: Sample) -> Sample | None:
     """Returns the video with the labels of data.truth, without the pixels that are trained on; None where it is not set."""
     if config.truth is None:
         return None
-    found, frames, names = read_labels(Path(config.truth), frames_of(labelled), config.conventions)
-    for row, frame in enumerate(frames):
+    truth = read_labels(Path(config.truth), frames_of(labelled), config.conventions)
+    masks = truth.masks
+    for mask, frame in zip(masks, truth.frames, strict=True):
         if frame in labelled.labelled_frames:
-            found[row][labelled.masks[labelled.labelled_frames.index(frame)] != VOID] = VOID
-    left = [row for row, mask in enumerate(found) if (mask != VOID).any()]
+            mask[labelled.masks[labelled.labelled_frames.index(frame)] != VOID] = VOID
+    left = [row for row, mask in enumerate(masks) if (mask != VOID).any()]
     if not left:
         raise ValueError(f"data.truth={config.truth} labels nothing but what is trained on; leave it out, or label more there")
-    return replace(labelled, masks=found[left], labelled_frames=tuple(frames[row] for row in left), object_names=names)
+    return with_labels(labelled, truth._replace(masks=masks[left], frames=tuple(truth.frames[row] for row in left)))
 
 
 def inputs_of(config: DataConfig) -> tuple[Path | None, Path | None]:

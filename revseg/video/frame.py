@@ -71,7 +71,7 @@ class Losses:
 
     def _stop(self, problem: str) -> None:
         if self.on_error == "stop":
-            raise ValueError(f"{problem}: get a whole copy, or set on_error=skip to use what there is")
+            raise ValueError(f"{problem}: get a whole copy, or set data.on_error=skip to use what there is")
 
 
 def check_pixels(path: Path, width: int, height: int) -> None:

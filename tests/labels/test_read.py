@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from revseg.labels.conventions import Conventions
 from revseg.labels.dataset import load_own
-from revseg.labels.masks import read_mask, resize_mask, resize_sparse
+from revseg.labels.masks import read_mask, resize_mask, resize_sparse, write_mask
+from revseg.labels.objects import Object, write_objects
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from revseg.video.reading import Reading
@@ -158,3 +160,15 @@ def test_whole_frames_may_have_void_along_contours() -> None:
     sample = Sample("a", torch.zeros(1, 6, 4, 4, dtype=torch.uint8), masks, (0, 2, 5), (4, 4), Fraction(1), Path("a"))
     assert sample.whole_frames == (0,)
     assert sample.select([0, 5]).whole_frames == (0,)
+
+
+def test_a_folder_of_ids_names_them_in_a_file_beside(video: Path, tmp_path: Path) -> None:
+    write_mask(tmp_path / "masks" / "00001.png", points("uint8")[3])
+    write_objects(tmp_path / "masks", [Object(2, "dog", "#000000"), Object(3, "", "#ffffff"), Object(7, "cat", "#ff0000")])
+    sample = loaded(video, tmp_path / "masks")
+    assert (sample.object_names, sample.objects_by_name) == ({2: "dog", 7: "cat"}, False)
+    given = loaded(video, tmp_path / "masks", conventions=Conventions(names={2: "wolf"}))
+    assert given.object_names == {2: "wolf", 7: "cat"}
+    (tmp_path / "masks" / "objects.json").write_text("[{")
+    with pytest.raises(ValueError, match=r"masks/objects\.json is not what revseg-label wrote"):
+        loaded(video, tmp_path / "masks")

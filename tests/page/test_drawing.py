@@ -98,6 +98,7 @@ def test_objects(tmp_path: Path) -> None:
         ([{"id": 1, "name": "a", "colour": "red"}], "is not written like"),
         ([{"id": 1, "name": "a"}], "an object has an id, a name and a colour"),
         ([{"id": 1, "name": "a", "colour": "#000000"}] * 2, "two objects have one id"),
+        ([{"id": id, "name": "a", "colour": "#000000"} for id in (1, 2)], "two objects have the name a"),
         ("ab", "an object has"),
     ],
 )

@@ -1,5 +1,6 @@
 """Ids of labels and classes of a network."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,3 +68,12 @@ def test_objects_of_a_checkpoint() -> None:
     assert objects(2, {"objects": [3, 9]}) == (3, 9)
     assert objects(2, {}) == (1, 2, 3)  # before it was kept: the classes were the ids
     assert objects(None, {"objects": None}) == ()
+
+
+def test_names_beside_ids_may_change_and_names_that_give_ids_may_not() -> None:
+    sample = sample_of([0, 1, 2])
+    first = Objects().with_those_of([replace(sample, object_names={1: "object 1", 2: "dog"})])
+    later = replace(sample, object_names={1: "cat"})
+    assert first.with_those_of([later, replace(later, object_names={1: "truth"})]).names == {1: "cat", 2: "dog"}
+    with pytest.raises(ValueError, match="object 1 of the labels of a.mp4 is 'cat', but was 'object 1' before"):
+        first.with_those_of([replace(later, objects_by_name=True)])

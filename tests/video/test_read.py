@@ -307,7 +307,7 @@ def test_broken_frame_in_the_middle(tmp_path, pictures, encode, break_packet, co
     video = read_video(path, threads=threads, reading=Reading(on_error="skip"))
     assert f"{broken:05d}" in video.lost  # and with it those that are predicted from it
     assert len(video.lost) <= 5
-    sentence = rf"frame {video.lost[0]} of .*broken\.mp4 cannot be decoded: get a whole copy, or set on_error=skip"
+    sentence = rf"frame {video.lost[0]} of .*broken\.mp4 cannot be decoded: get a whole copy, or set data.on_error=skip"
     with pytest.raises(ValueError, match=sentence):
         read_video(path, threads=threads)
     assert f"{path}: left out what cannot be decoded, frame {', '.join(video.lost)}" in caplog.text
@@ -391,7 +391,9 @@ def test_folder_with_a_broken_frame(tmp_path, pictures, suffix, content):
     folder = write_images(tmp_path / "frames", pictures(6), suffix)
     broken = folder / f"00003{suffix}"
     broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2] if content == "half" else content)
-    with pytest.raises(ValueError, match="frame 00003 of .*frames cannot be decoded: get a whole copy, or set on_error=skip"):
+    with pytest.raises(
+        ValueError, match="frame 00003 of .*frames cannot be decoded: get a whole copy, or set data.on_error=skip"
+    ):
         read_video(folder)
     video = read_video(folder, reading=Reading(on_error="skip"))
     assert video.names == ("00000", "00001", "00002", "00004", "00005")
