@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from revseg.evidence.config import EvidenceConfig
 from revseg.network.config import NetworkConfig
@@ -48,6 +47,8 @@ class TrainConfig:
             raise ValueError(f"task is {self.task}; choose one of {', '.join(TASKS)}")
         if self.from_run is not None and self.task == "dataset":
             raise ValueError(f"from_run is {self.from_run}, but a further round is for one video; leave it out for a dataset")
+        if self.data.videos is not None and self.task == "dataset":
+            raise ValueError("data.videos names videos, and task=dataset takes those of data.root: leave one of both out")
         if self.placements < 1:
             raise ValueError(f"placements is {self.placements}; give 1 or more")
         if self.seed < 0:
@@ -70,21 +71,15 @@ class LabelConfig(TrainConfig):
         super().__post_init__()
         if not 0 <= self.port < 1 << 16:
             raise ValueError(f"port is {self.port}; give 1 to 65535, or 0 for any that is free")
-        if self.task != "one_video":
-            raise ValueError(f"task is {self.task}; revseg-label is about one video")
+        if self.task != "one_video" or self.data.videos is not None:
+            raise ValueError("revseg-label is about one video: give data.video=, without data.videos= or another task=")
 
 
 @dataclass(frozen=True)
 class PredictDataConfig(Reading, LabelledVideo):
     """Which videos are segmented, and what is known of them."""
 
-    videos: Any = None
-    """Several videos or patterns, [a.mp4,clips/*.mp4], each segmented into its own folder; may be given as words, without
-    data.videos=. data.masks is then a folder with the labels of each video by its name."""
-
     def __post_init__(self) -> None:
-        if isinstance(self.videos, str) or self.videos == [] or (self.videos is not None and self.video is not None):
-            raise ValueError("data.videos is a list in place of data.video: give one of both, such as data.videos=[a.mp4,b.mp4]")
         Reading.__post_init__(self)
         LabelledVideo.__post_init__(self)
 

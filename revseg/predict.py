@@ -21,7 +21,6 @@ from pathlib import Path
 from revseg.cli.main import predict as main
 from revseg.cli.sentences import TOLD, sentence
 from revseg.cli.settings import covers, leaves, updated
-from revseg.cli.videos import expanded, folders_of, is_pattern, labels_of
 from revseg.config import PredictConfig, PredictDataConfig
 from revseg.device import choose_device
 from revseg.evidence.cache import EvidenceCache
@@ -43,6 +42,7 @@ from revseg.segmentation.segmenter import Segmenter
 from revseg.tasks.measures import check_channels
 from revseg.tasks.objects import Objects, trained_objects
 from revseg.tasks.vanishing import vanishing
+from revseg.tasks.videos import expanded, folders_of, is_pattern, labels_of
 from revseg.training.checkpoint import Checkpoint, load, network_from
 from revseg.video.read import probe
 

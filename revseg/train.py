@@ -45,9 +45,11 @@ from revseg.runs.lock import locked
 from revseg.runs.phases import Phases, recorded
 from revseg.runs.provenance import Inputs, Provenance, command_line
 from revseg.runs.watchdog import watched
+from revseg.tasks.config import DataConfig
 from revseg.tasks.dataset import DatasetTask, open_dataset
 from revseg.tasks.objects import Objects, trained_objects
-from revseg.tasks.one_video import OneVideo, VideoResult, open_video
+from revseg.tasks.one_video import OneVideo, VideoResult, open_one_video, read_one_video
+from revseg.tasks.several_videos import SeveralVideos, each_of, open_several_videos
 from revseg.tasks.source import inputs_of
 from revseg.training.board import Board
 from revseg.training.budget import ARRANGEMENT, arrange
@@ -58,6 +60,8 @@ from revseg.training.task import Result
 from revseg.training.trainer import Trainer
 
 LOG = logging.getLogger("revseg")
+
+AnyTask = OneVideo | SeveralVideos | DatasetTask
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ def on_all(config: TrainConfig, group: Group) -> TrainConfig:
 
 def prepare(
     begun: Begun, store: FlowStore, cache: EvidenceCache, *, group: Group, device: torch.device, held: int
-) -> tuple[OneVideo | DatasetTask, Trainer]:
+) -> tuple[AnyTask, Trainer]:
     """Returns what is trained on, and what trains: from the beginning, or from where the run was."""
     config, folder, saved = begun.config, begun.folder, begun.saved()
     with compiled_meanwhile(config.network, device), evidence_once(config, cache, group):
@@ -198,7 +202,7 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[RunFolder, Any]]:
 @contextmanager
 def provenance(config: TrainConfig, folder: RunFolder, device: torch.device, *, origin: RunFolder) -> Iterator[Provenance]:
     """Keeps run.json, and tells what changed since the run that goes on last read its inputs."""
-    inputs = Inputs.read(*inputs_of(config.data)) if config.task == "one_video" else Inputs()
+    inputs = inputs_read(config)
     after = None if origin is folder else origin.run_json
     with Provenance(folder.run_json, inputs=inputs, device=str(device), seed=config.seed, after=after) as record:
         if record.changes.video and origin.last.exists():
@@ -209,6 +213,15 @@ def provenance(config: TrainConfig, folder: RunFolder, device: torch.device, *, 
         for sentence in record.changes.sentences():
             LOG.warning(f"{sentence}: what it says of the other frames is computed anew")
         yield record
+
+
+def inputs_read(config: TrainConfig) -> Inputs:
+    """Returns what the run reads, by content; nothing of a dataset."""
+    if config.task == "dataset":
+        return Inputs()
+    if config.data.videos is None:
+        return Inputs.read(*inputs_of(config.data))
+    return Inputs.together({name: Inputs.read(*inputs_of(own)) for name, own in each_of(config.data).items()})
 
 
 def evidence_store(config: TrainConfig, folder: RunFolder, device: torch.device | None = None) -> tuple[FlowStore, EvidenceCache]:
@@ -231,7 +244,7 @@ def open_task(
     cache: EvidenceCache,
     sha256: str | None = None,
     group: Group = ALONE,
-) -> OneVideo | DatasetTask:
+) -> AnyTask:
     """Returns what is trained on: its videos are decoded, and labels carried, as far as that is done once.
 
     sha256: of the one video, where it is known.
@@ -250,9 +263,9 @@ def open_task(
             output=config.output,
             group=group,
         )
-    return open_video(
-        config.data,
-        folder=folder,
+    read = partial(read_one_video, folder=folder.path, evidence=config.evidence, sees_evidence=sees)
+    opened = partial(
+        open_one_video,
         store=store,
         cache=cache,
         evidence=config.evidence,
@@ -262,10 +275,13 @@ def open_task(
         sees_evidence=sees,
         placements=config.placements,
         seed=config.seed,
-        objects=Objects() if saved is None else trained_objects(saved),
-        sha256=sha256,
         output=config.output,
     )
+    objects = Objects() if saved is None else trained_objects(saved)
+    if config.data.videos is not None:
+        return open_several_videos(config.data, objects, read_one=read, open_one=opened, seed=config.seed)
+    video = read(config.data)
+    return opened(video, config.data, objects=objects.with_those_of(video.told), sha256=sha256)
 
 
 def as_the_machine_allows(config: TrainConfig, folder: RunFolder, device: torch.device, *, group: Group) -> TrainConfig:
@@ -279,7 +295,7 @@ def as_the_machine_allows(config: TrainConfig, folder: RunFolder, device: torch.
 
 def new_network(
     config: TrainConfig,
-    task: OneVideo | DatasetTask,
+    task: AnyTask,
     saved: Checkpoint | None,
     *,
     device: torch.device,
@@ -295,7 +311,7 @@ def new_network(
     network, step = arrange(
         asked, size, labelled_frames=labelled_frames, training=config.training, device=device, saved=saved, group=group
     )
-    outline = Outline.of(task) if isinstance(task, OneVideo) else outline_of(config, labels=False)
+    outline = outline_of(config, labels=False) if isinstance(task, DatasetTask) else Outline.of(task)
     assert outline is not None
     run = forecast_run(config, outline, network, device=device.type, held=held, threads=torch.get_num_threads())
     chosen = "".join(
@@ -316,9 +332,7 @@ def new_network(
     return net
 
 
-def new_trainer(
-    config: TrainConfig, task: OneVideo | DatasetTask, folder: RunFolder, *, net: RevSegNet, group: Group = ALONE
-) -> Trainer:
+def new_trainer(config: TrainConfig, task: AnyTask, folder: RunFolder, *, net: RevSegNet, group: Group = ALONE) -> Trainer:
     """Returns what takes the steps."""
     return Trainer(
         net,
@@ -366,10 +380,15 @@ def report(trainer: Trainer, result: Result, folder: RunFolder, *, phases: Phase
     return metrics
 
 
+def title_of(data: DataConfig) -> str:
+    """What the run is about."""
+    return ", ".join(Path(video).name for video in data.videos or [data.video or data.sequence or data.root or ""])
+
+
 def write_html(config: TrainConfig, folder: RunFolder, result: Result, *, metrics: dict[str, Any]) -> None:
     """Writes report.html."""
     told = Report(
-        title=Path(config.data.video or config.data.sequence or config.data.root or "").name,
+        title=title_of(config.data),
         about=f"{folder.path}: {metrics['steps']} steps on {metrics['device']}, {metrics['seconds']:.0f} s of training",
         metrics=metrics,
         losses=losses(folder.tensorboard),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from revseg.cli.saved import experiment_of
 from revseg.cli.settings import covers, differences, leaves, merged
 from revseg.config import TrainConfig
 from revseg.runs.folder import RunFolder
+from revseg.tasks.videos import expanded
 
 # Where the run works now is this command's business.
 OF_THE_COMMAND = {"run_dir", "device", "verbosity"}
@@ -21,9 +23,11 @@ FREE = {"data.video", "data.masks", "data.truth", "data.root", "data.decoder"}
 def absolute(config: TrainConfig) -> TrainConfig:
     """The settings with whole paths, so that a run can be resumed from another working directory."""
     paths = {name: getattr(config.data, name) for name in ("video", "masks", "truth", "root")}
-    whole = {name: None if path is None else str(Path(path).absolute()) for name, path in paths.items()}
+    whole: dict[str, Any] = {name: None if path is None else str(Path(path).absolute()) for name, path in paths.items()}
+    if config.data.videos is not None:  # those that a pattern means now: a run keeps its videos
+        whole["videos"] = [str(path.absolute()) for path in expanded(config.data.videos)]
     from_run = None if config.from_run is None else str(Path(config.from_run).absolute())
-    return replace(config, from_run=from_run, data=replace(config.data, **whole))  # type: ignore[arg-type]
+    return replace(config, from_run=from_run, data=replace(config.data, **whole))
 
 
 def as_begun(config: TrainConfig, folder: RunFolder, given: Collection[str] | None) -> TrainConfig:

@@ -108,14 +108,15 @@ def forecast_run(
     }
     if evidence.size != size[1:]:
         standing.parts["small video"] = footage.volume_bytes(size[1:])
+    if outline.beside:
+        standing.parts["other videos"] = sum(_kept_bytes(config, other) for other in outline.beside)
     if flows:
         standing.parts["libraries"] += FLOW_LIBRARY
     if carries:
         _carry(standing, config, outline, evidence=evidence, threads=threads)
     standing.parts["libraries"] += TRAINING_LIBRARY if on_cpu else TRAINING_LIBRARY + CUDA_LIBRARY
     if carries and evidence.size != size[1:]:
-        returned = len(outline.labelled_frames) * evidence.shares
-        standing.parts["seen"] = (outline.classes + 1) * (frames + returned) * pixels
+        standing.parts["seen"] = _seen_bytes(outline, evidence, pixels)
     items = items_bytes(network, size, config.training.ahead)
     standing.reach("training", items + (step.total - step.input if on_cpu else 0))
     inputs = network.inputs * frames * pixels
@@ -132,9 +133,26 @@ def forecast_run(
         host=standing.phases,
         device={} if on_cpu else {"training": step.total, "inference": inference, "segmenting": summed},
         decoder=decoder_bytes(footage),
-        disk=_disk(config, outline, evidence, flows=flows, carries=carries, weights=step.weights),
+        disk=_disk(config, [outline, *outline.beside], flows=flows, carries=carries, weights=step.weights),
         network=step,
     )
+
+
+def _seen_bytes(outline: Outline, evidence: EvidenceSize, pixels: int) -> int:
+    """Evidence at the size of the network; pixels: of one of its frames."""
+    returned = len(outline.labelled_frames) * evidence.shares
+    return (outline.classes + 1) * (outline.footage.frames + returned) * pixels
+
+
+def _kept_bytes(config: TrainConfig, outline: Outline) -> int:
+    """What stays of a video that another one is worked on beside."""
+    footage, size, evidence = outline.footage, outline.network_size(config.data), outline.evidence_size(config)
+    carries, smaller = sees_evidence(config) and bool(outline.labelled_frames), evidence.size != size[1:]
+    parts = [footage.volume_bytes(evidence.size), outline.known * footage.native_pixels]
+    parts += [footage.volume_bytes(size[1:])] if smaller else []
+    parts += [evidence.held_bytes] if carries else []
+    parts += [_seen_bytes(outline, evidence, size[1] * size[2])] if carries and smaller else []
+    return sum(parts)
 
 
 def _carry(standing: _Standing, config: TrainConfig, outline: Outline, *, evidence: EvidenceSize, threads: int) -> None:
@@ -145,11 +163,13 @@ def _carry(standing: _Standing, config: TrainConfig, outline: Outline, *, eviden
         standing.reach(phase, masks + more)
 
 
-def _disk(
-    config: TrainConfig, outline: Outline, evidence: EvidenceSize, *, flows: bool, carries: bool, weights: int
-) -> dict[str, int]:
+def _disk(config: TrainConfig, videos: list[Outline], *, flows: bool, carries: bool, weights: int) -> dict[str, int]:
     keeps = config.evidence.cache and config.task == "one_video"
-    found = evidence_disk(evidence, config.evidence, keeps=keeps and carries) if flows else {}
-    footage = outline.footage
-    written = output_disk(footage.native_size, footage.frames, classes=outline.classes, config=config.output)
-    return found | {"checkpoints": CHECKPOINTS * weights, "results": written}
+    found: dict[str, int] = {}
+    for video in videos:
+        parts = evidence_disk(video.evidence_size(config), config.evidence, keeps=keeps and carries) if flows else {}
+        footage = video.footage
+        parts["results"] = output_disk(footage.native_size, footage.frames, classes=video.classes, config=config.output)
+        for name, size in parts.items():
+            found[name] = found.get(name, 0) + size
+    return found | {"checkpoints": CHECKPOINTS * weights, "results": found.pop("results")}

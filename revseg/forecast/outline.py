@@ -21,6 +21,7 @@ from revseg.network.memory import Size
 from revseg.tasks.config import DataConfig
 from revseg.tasks.guidance import pseudo_frames_of
 from revseg.tasks.one_video import OneVideo
+from revseg.tasks.several_videos import SeveralVideos, each_of
 from revseg.tasks.source import inputs_of, open_split, path_of
 from revseg.video.folder import image_files
 from revseg.video.frame import resized
@@ -40,10 +41,14 @@ class Outline:
     classes: int
     assumed: bool = False
     """Whether there are no labels to tell, and as few as can be are assumed."""
+    beside: tuple[Outline, ...] = ()
+    """Other videos of the run, which stay in memory beside this one, the largest."""
 
     @classmethod
-    def of(cls, task: OneVideo) -> Outline:
+    def of(cls, task: OneVideo | SeveralVideos) -> Outline:
         """Returns the outline of a task that is open."""
+        if isinstance(task, SeveralVideos):
+            return with_others([cls.of(video) for video in task.videos.values()])
         video = task.video
         footage = Footage(video.frames, video.native_size, task.channels)
         held_out = 0 if task.held_out is None else len(task.held_out.labelled_frames)
@@ -81,6 +86,14 @@ class Outline:
         return replace(self, footage=replace(self.footage, frames=frames), labelled_frames=labelled)
 
 
+def with_others(outlines: list[Outline]) -> Outline:
+    """Returns the outline of several videos: of the largest, with the others beside it."""
+    classes = max(outline.classes for outline in outlines)
+    alike = [replace(outline, classes=classes) for outline in outlines]
+    largest = max(range(len(alike)), key=lambda place: alike[place].footage.frames * alike[place].footage.native_pixels)
+    return replace(alike[largest], beside=tuple(alike[:largest] + alike[largest + 1 :]))
+
+
 def sees_evidence(config: TrainConfig) -> bool:
     """Whether the network sees evidence."""
     asked = config.network.evidence
@@ -95,6 +108,9 @@ def outline_of(config: TrainConfig, *, labels: bool) -> Outline | None:
     data, classes = config.data, config.network.classes
     if config.task == "dataset":
         return _of_dataset(config)
+    if data.videos is not None:
+        found_of_each = [outline_of(replace(config, data=own), labels=labels) for own in each_of(data).values()]
+        return None if None in found_of_each else with_others([each for each in found_of_each if each is not None])
     if data.demo and not Path(str(data.video)).exists():
         count = data.labelled_frames or film.FRAMES
         footage = Footage(film.FRAMES, film.SIZE)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from revseg.output.album import Album
 from revseg.output.chart import Points, chart
 from revseg.runs.atomic import replacing
 
@@ -64,11 +63,30 @@ class Frames:
     names: Sequence[str]
     expected: Sequence[float]
     """J expected of each."""
-    album: Album
+    small: Mapping[int, bytes] = field(default_factory=dict)
+    """JPEG files of the contact sheet."""
+    large: Mapping[int, bytes] = field(default_factory=dict)
+    """JPEG files of the worst frames, the worst of all first."""
     labelled: Sequence[int] = ()
     """Frames that are trained on."""
     true: Mapping[int, float] = field(default_factory=dict)
     """J of the frames whose labels are held out."""
+
+    @classmethod
+    def together(cls, videos: Mapping[str, Frames]) -> Frames:
+        """Returns the frames of several videos, one video after the other, each frame named with its video."""
+        names, expected, labelled = list[str](), list[float](), list[int]()
+        small, large, true = dict[int, bytes](), dict[int, bytes](), dict[int, float]()
+        for name, video in videos.items():
+            first = len(names)
+            names += [f"{name}/{frame}" for frame in video.names]
+            expected += video.expected
+            labelled += [first + frame for frame in video.labelled]
+            small |= {first + frame: picture for frame, picture in video.small.items()}
+            large |= {first + frame: picture for frame, picture in video.large.items()}
+            true |= {first + frame: value for frame, value in video.true.items()}
+        worst = sorted(large, key=lambda frame: expected[frame])
+        return cls(names, expected, small, large={frame: large[frame] for frame in worst}, labelled=labelled, true=true)
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,7 @@ def page(report: Report) -> str:
         _headline(report),
         _section("Curves", _curves(report)),
         *(_album(report.frames, report.metrics.get("label_next") or ()) if report.frames else ()),
+        _section("Videos", _videos(report.metrics.get("videos"))),
         _section("Objects", _objects(report.metrics.get("objects"))),
         _section("Time and memory", _phases(report.metrics)),
         _section("Settings", _settings(report)),
@@ -113,12 +132,11 @@ def page(report: Report) -> str:
 
 def _album(frames: Frames, label_next: Sequence[str]) -> Iterable[str]:
     """Yields the sections with pictures."""
-    album = frames.album
-    chosen = [frame for frame in album.large if frames.names[frame] in label_next]
-    others = [frame for frame in album.large if frame not in chosen][:WORST]
-    yield _section("Label next", _pictures(frames, album.large, chosen, kind="large"), "Where one label more helps most.")
-    yield _section("Least sure", _pictures(frames, album.large, others, kind="large"), "The worst frames of other parts.")
-    yield _section("All of it", _pictures(frames, album.small, sorted(album.small), kind="sheet"), "Framed: labelled by hand.")
+    chosen = [frame for frame in frames.large if frames.names[frame] in label_next]
+    others = [frame for frame in frames.large if frame not in chosen][:WORST]
+    yield _section("Label next", _pictures(frames, frames.large, chosen, kind="large"), "Where one label more helps most.")
+    yield _section("Least sure", _pictures(frames, frames.large, others, kind="large"), "The worst frames of other parts.")
+    yield _section("All of it", _pictures(frames, frames.small, sorted(frames.small), kind="sheet"), "Framed: labelled by hand.")
 
 
 def _section(title: str, content: str, remark: str = "") -> str:
@@ -164,6 +182,17 @@ def _pictures(frames: Frames, pictures: Mapping[int, bytes], chosen: Iterable[in
         image = f'<img loading="lazy" alt="{name}" src="data:image/jpeg;base64,{data}">'
         figures.append(f"<figure{framed}>{image}<figcaption>{name}</figcaption></figure>")
     return f'<div class="{kind}">{"".join(figures)}</div>' if figures else ""
+
+
+def _videos(videos: Mapping[str, Mapping[str, Any]] | None) -> str:
+    """The measures of each of several videos, as far as they are known, and its objects."""
+    if not videos:
+        return ""
+    columns = [key for key in ("J", "F", "JF", "expected_J") if any(measures[key] is not None for measures in videos.values())]
+    rows = [
+        [name, *("" if measures[key] is None else f"{measures[key]:.3f}" for key in columns)] for name, measures in videos.items()
+    ]
+    return _table(["video", *columns], rows)
 
 
 def _objects(objects: Mapping[str, Mapping[str, Any]] | None) -> str:

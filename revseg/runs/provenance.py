@@ -40,9 +40,9 @@ class Inputs:
     """What a run reads, by content."""
 
     path: str | None = None
-    """The video, absolute: a run may be resumed from another working directory."""
+    """The video, absolute: a run may be resumed from another working directory. Of several the first, and how many more."""
     video: str | None = None
-    """SHA-256 of the video; None without one."""
+    """SHA-256 of the video; None without one. Of several that of their names and hashes."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """File name of a label -> SHA-256 of the file."""
 
@@ -53,6 +53,18 @@ class Inputs:
             path=None if video is None else str(video.absolute()),
             video=None if video is None else digest_of(video),
             labels={} if labels is None else {file.name: digest_of(file) for file in _files(labels)},
+        )
+
+    @classmethod
+    def together(cls, inputs: Mapping[str, Inputs]) -> Inputs:
+        """Returns the inputs of several videos, by their names."""
+        first, total = next(iter(inputs.values())), hashlib.sha256()
+        for name, each in inputs.items():
+            total.update(f"{name}\0{each.video}\0".encode())
+        return cls(
+            path=f"{first.path} and {len(inputs) - 1} more",
+            video=total.hexdigest(),
+            labels={f"{name}/{file}": digest for name, each in inputs.items() for file, digest in each.labels.items()},
         )
 
 

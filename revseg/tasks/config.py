@@ -15,6 +15,9 @@ class LabelledVideo:
 
     video: str | None = None
     """Your video: a file, or a folder of frames. Or a volume: a .npy file, a TIFF stack of any depth, or a folder of either."""
+    videos: Any = None
+    """Several videos or patterns, [a.mp4,clips/*.mp4], in place of one. Each is segmented into its own folder; a training learns
+    from all of them together. data.masks is then a folder with the labels of each video by its name."""
     masks: str | None = None
     """Its labels: a folder of masks, 00012.png labels frame 12; what COCO, YouTube-VIS, labelme, CVAT or YOLO wrote, also as zip;
     a matte in black and white; a .npy or TIFF file (T, H, W). 255 is unknown. They are recognised by their content."""
@@ -38,6 +41,8 @@ class LabelledVideo:
     def __post_init__(self) -> None:
         if self.height is not None and self.height <= 0:
             raise ValueError(f"data.height is {self.height}; give a positive number, or null")
+        if isinstance(self.videos, str) or self.videos == [] or (self.videos is not None and self.video is not None):
+            raise ValueError("data.videos is a list in place of data.video: give one of both, such as data.videos=[a.mp4,b.mp4]")
         check_conventions(names=self.names, objects=self.objects, stroke_width=self.stroke_width)
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.config import EvidenceConfig
@@ -25,7 +25,6 @@ from revseg.output.config import OutputConfig
 from revseg.output.folder import check, write_prediction
 from revseg.output.report import Frames
 from revseg.output.source import Source
-from revseg.runs.folder import RunFolder
 from revseg.segmentation.expectation import least_sure
 from revseg.segmentation.segmenter import Segmented, Segmenter
 from revseg.tasks.config import DataConfig, GuidanceConfig
@@ -185,7 +184,8 @@ class OneVideo:
         # Of a volume that has a few labels in every frame, none is to be labelled next.
         metrics["label_next"] = [self.video.frame_names[frame] for frame in least_sure(expected, whole)] if whole else []
         true = {} if self.held_out is None else similarity_of_frames(masks, self.held_out, self.shown)
-        frames = Frames(self.video.frame_names, expected, album=album, labelled=self.video.labelled_frames, true=true)
+        shown = {"small": album.small, "large": album.large}
+        frames = Frames(self.video.frame_names, expected, **shown, labelled=self.video.labelled_frames, true=true)
         return VideoResult(metrics, self._evaluation(masks, ""), frames)
 
     def _evaluation(self, masks: list[Mask], prefix: str) -> Evaluation:
@@ -223,10 +223,39 @@ class OneVideo:
         return masks, expected
 
 
-def open_video(
+class Read(NamedTuple):
+    """A video as it is read, at the height of its evidence, with its labels."""
+
+    known: Sample
+    """With all its labels but those of data.truth."""
+    labelled: Sample
+    """With those that are trained on, strokes spread for the evidence."""
+    truth: Sample | None
+    """With those that only tell how good it is."""
+
+    @property
+    def told(self) -> list[Sample]:
+        """The videos with all labels there are."""
+        return [self.known] if self.truth is None else [self.known, self.truth]
+
+
+def read_one_video(data: DataConfig, *, folder: Path, evidence: EvidenceConfig, sees_evidence: bool = True) -> Read:
+    """Decodes the video and reads its masks. folder: where the demo makes its film."""
+    known = load_one(data, folder, partial(height_of_evidence, evidence, data.height))
+    count = len(known.labelled_frames)
+    chosen = range(count) if data.labelled_frames is None else evenly_spaced(count, data.labelled_frames)
+    labelled = known.select(known.labelled_frames[i] for i in chosen)
+    if sees_evidence:
+        labelled = spread(labelled, evidence)
+    others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
+    return Read(known, labelled, load_truth(data, labelled) or (known.select(others) if others else None))
+
+
+def open_one_video(
+    read: Read,
     data: DataConfig,
     *,
-    folder: RunFolder,
+    objects: Objects,
     store: FlowStore,
     cache: EvidenceCache,
     evidence: EvidenceConfig,
@@ -236,33 +265,33 @@ def open_video(
     sees_evidence: bool = True,
     placements: int = 1,
     seed: int = 0,
-    objects: Objects = Objects(),  # noqa: B008 (it never changes)
     sha256: str | None = None,
     output: OutputConfig = OutputConfig(),  # noqa: B008 (it never changes)
 ) -> OneVideo:
-    """Decodes the video, reads its masks and carries the labels; returns the task.
+    """Carries the labels of a video; returns the task.
 
-    classes: None: as many as the labels need. channels: those that the network is for, None: those of the video. objects: those
-    that the network has classes for already, in a run that is resumed. sha256: of the video, where it is known.
+    objects: those that the network has classes for. classes: None: as many as these need. channels: those that the network is
+    for, None: those of the video. sha256: of the video, where it is known.
     """
-    known = load_one(data, folder.path, partial(height_of_evidence, evidence, data.height))
-    evidence_seen = evidence if sees_evidence else replace(evidence, source="none")
-    labelled, truth = _divided(known, data, evidence_seen)
-    told = [known] if truth is None else [known, truth]
-    objects = objects.with_those_of(told)
+    known, labelled, truth = read
     classes = classes or max(2, objects.classes)
-    for sample in told:
+    for sample in read.told:
         objects.check(sample, classes)
     for sentence in vanishing(labelled, data.height):
         LOG.warning(sentence)
-    if not (shown := objects.classes_in(told)):
+    if not (shown := objects.classes_in(read.told)):
         object_ids(known)  # says so
     labelled, truth = objects.as_classes(labelled), None if truth is None else objects.as_classes(truth)
     if channels is not None:
         check_channels(known.source, len(known.volume), channels)
-    shares = shares_of(guidance, labelled.whole_frames)
     observation = observe(
-        labelled, height=data.height, classes=classes, config=evidence_seen, store=store, cache=cache, shares=shares
+        labelled,
+        height=data.height,
+        classes=classes,
+        config=evidence if sees_evidence else replace(evidence, source="none"),
+        store=store,
+        cache=cache,
+        shares=shares_of(guidance, labelled.whole_frames),
     )
     return OneVideo(
         observation=observation,
@@ -277,16 +306,6 @@ def open_video(
         sha256=sha256,
         output=output,
     )
-
-
-def _divided(known: Sample, data: DataConfig, evidence: EvidenceConfig) -> tuple[Sample, Sample | None]:
-    """The video with the labels that are trained on, strokes spread for the evidence, and with those that only tell how good it
-    is."""
-    count = len(known.labelled_frames)
-    chosen = range(count) if data.labelled_frames is None else evenly_spaced(count, data.labelled_frames)
-    labelled = spread(known.select(known.labelled_frames[i] for i in chosen), evidence)
-    others = [frame for frame in known.labelled_frames if frame not in labelled.labelled_frames]
-    return labelled, load_truth(data, labelled) or (known.select(others) if others else None)
 
 
 def _labels_of(sample: Sample, video: Sample) -> Item:

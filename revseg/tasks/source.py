@@ -71,7 +71,7 @@ def load_truth(config: DataConfig, labelled: Sample) -> Sample | None:
 
 def inputs_of(config: DataConfig) -> tuple[Path | None, Path | None]:
     """Returns the paths of the one video and of its labels, as far as they are there: the demo makes its own."""
-    if config.demo or (config.video is None and (config.root is None or config.sequence is None)):
+    if config.demo or config.videos is not None or (config.video is None and (config.root is None or config.sequence is None)):
         return None, None
     video = path_of(config)
     if config.video is None:

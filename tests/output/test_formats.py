@@ -175,7 +175,7 @@ def test_what_is_written_is_read_as_labels(out: Path, film: Source, file: str) -
     from revseg.labels.conventions import Conventions
     from revseg.labels.frames import Frames
 
-    masks, positions, names = read_labels(out / file, Frames(film.path, NAMES, SIZE), Conventions("davis2017"))
+    masks, positions, names, _ = read_labels(out / file, Frames(film.path, NAMES, SIZE), Conventions("davis2017"))
     assert list(positions) == list(range(COUNT))
     assert set(names.values()) == {"object 1", "cat"}
     number = {0: 0, 1: next(key for key in names if names[key] == "object 1"), 7: next(k for k in names if names[k] == "cat")}

@@ -15,10 +15,9 @@ from revseg.evidence.config import EvidenceConfig, FlowConfig, SmoothingConfig, 
 from revseg.evidence.observation import Observation
 from revseg.evidence.store import FlowStore
 from revseg.labels.masks import read_mask, write_mask
-from revseg.runs.folder import RunFolder
 from revseg.tasks.config import DataConfig, GuidanceConfig
 from revseg.tasks.objects import Objects
-from revseg.tasks.one_video import OneVideo, open_video
+from revseg.tasks.one_video import OneVideo, open_one_video, read_one_video
 from tests.little import FRAMES, HEIGHT, WIDTH, write_video
 
 pytestmark = pytest.mark.slow
@@ -42,14 +41,12 @@ def opened(files: tuple[Path, Path], run_dir: Path, *, evidence: EvidenceConfig 
     names = set(vars(DataConfig())) - {"objects"}  # those of a network, here
     data = {"height": SMALL[0]} | {key: value for key, value in more.items() if key in names}
     rest = {"guidance": GuidanceConfig()} | {key: value for key, value in more.items() if key not in names}
-    return open_video(
-        DataConfig(video=str(files[0]), masks=str(files[1]), **data),  # type: ignore[arg-type]
-        folder=RunFolder(run_dir),
-        store=FlowStore(),
-        cache=EvidenceCache(None),
-        evidence=evidence,
-        **rest,  # type: ignore[arg-type]
-    )
+    config = DataConfig(video=str(files[0]), masks=str(files[1]), **data)  # type: ignore[arg-type]
+    sees = bool(rest.get("sees_evidence", True))
+    read = read_one_video(config, folder=run_dir, evidence=evidence, sees_evidence=sees)
+    objects = rest.pop("objects", Objects()).with_those_of(read.told)  # type: ignore[attr-defined]
+    kept = {"store": FlowStore(), "cache": EvidenceCache(None)}
+    return open_one_video(read, config, objects=objects, evidence=evidence, **kept, **rest)  # type: ignore[arg-type]
 
 
 def relabelled(files: tuple[Path, Path], folder: Path, labels: dict[int, int]) -> tuple[Path, Path]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from revseg.cli.main import PLAN, PREDICT
-from revseg.cli.videos import expanded, folders_of, is_pattern, labels_of
 from revseg.cli.words import read_words
+from revseg.tasks.videos import expanded, folders_of, is_pattern, labels_of
 from tests.cli.test_words import translation
 
 

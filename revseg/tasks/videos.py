@@ -54,11 +54,11 @@ def folders_of(videos: Sequence[Path]) -> list[str]:
     return names
 
 
-def labels_of(video: Path, masks: Path, name: str) -> Path:
+def labels_of(video: Path, masks: Path, name: str, setting: str = "data.masks") -> Path:
     """Returns the labels of one of several videos: what has its name in a folder. Raises ValueError where there is nothing."""
     folder = masks / name
     found = [folder] if folder.exists() else sorted(masks.glob(f"{glob.escape(name)}.*"))
     if len(found) != 1:
         what = f"holds {found[0].name} and {found[1].name}" if found else f"has no folder {name}"
-        raise ValueError(f"data.masks={masks} {what}, but each of several videos has its labels there: give those of {video}")
+        raise ValueError(f"{setting}={masks} {what}, but each of several videos has its labels there: give those of {video}")
     return found[0]
