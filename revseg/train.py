@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,42 +26,34 @@ from revseg.cli.main import train as main
 from revseg.cli.resume import absolute, as_begun, origin_of, other_way
 from revseg.cli.settings import to_yaml
 from revseg.config import TrainConfig
-from revseg.device import choose_device, held_memory, peak_memory
+from revseg.device import held_memory, peak_memory
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.store import FlowStore
-from revseg.forecast.fits import check_memory, without_cache_on_a_small_disk
-from revseg.forecast.memory import forecast_run
-from revseg.forecast.outline import Outline, outline_of
+from revseg.forecast.outline import Outline
 from revseg.forecast.times import Times, past_run
 from revseg.forecast.work import work_of
+from revseg.launch.network import as_the_machine_allows, new_network, new_trainer
+from revseg.launch.task import AnyTask, evidence_store, inputs_read, open_task
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.memory import forecast_training
-from revseg.network.network import RevSegNet, convolution_dtype_of
+from revseg.network.network import RevSegNet
 from revseg.output.report import Report, write_report
 from revseg.parallel.agreement import check_alike, device_of
-from revseg.parallel.group import ALONE, Group, joined
+from revseg.parallel.group import Group, joined
 from revseg.runs.folder import RunFolder, claim_new
 from revseg.runs.lock import locked
 from revseg.runs.phases import Phases, recorded
-from revseg.runs.provenance import Inputs, Provenance, command_line
+from revseg.runs.provenance import Provenance, command_line
 from revseg.runs.watchdog import watched
 from revseg.tasks.config import DataConfig
-from revseg.tasks.dataset import DatasetTask, open_dataset
-from revseg.tasks.objects import Objects, trained_objects
-from revseg.tasks.one_video import OneVideo, VideoResult, open_one_video, read_one_video
-from revseg.tasks.several_videos import SeveralVideos, each_of, open_several_videos
-from revseg.tasks.source import inputs_of
+from revseg.tasks.one_video import OneVideo, VideoResult
 from revseg.training.board import Board
-from revseg.training.budget import ARRANGEMENT, arrange
-from revseg.training.checkpoint import Checkpoint, load, precision_of
+from revseg.training.checkpoint import Checkpoint, load
 from revseg.training.curves import losses
-from revseg.training.precision import choose_precision
 from revseg.training.task import Result
 from revseg.training.trainer import Trainer
 
 LOG = logging.getLogger("revseg")
-
-AnyTask = OneVideo | SeveralVideos | DatasetTask
 
 
 @dataclass(frozen=True)
@@ -213,145 +205,6 @@ def provenance(config: TrainConfig, folder: RunFolder, device: torch.device, *, 
         for sentence in record.changes.sentences():
             LOG.warning(f"{sentence}: what it says of the other frames is computed anew")
         yield record
-
-
-def inputs_read(config: TrainConfig) -> Inputs:
-    """Returns what the run reads, by content; nothing of a dataset."""
-    if config.task == "dataset":
-        return Inputs()
-    if config.data.videos is None:
-        return Inputs.read(*inputs_of(config.data))
-    return Inputs.together({name: Inputs.read(*inputs_of(own)) for name, own in each_of(config.data).items()})
-
-
-def evidence_store(config: TrainConfig, folder: RunFolder, device: torch.device | None = None) -> tuple[FlowStore, EvidenceCache]:
-    """Returns where flow and evidence are kept: in the run's folder, or until the end. device: None: that of the settings."""
-    keep = config.evidence.cache
-    # The flow of a whole dataset would fill the disk; what was found with it is small.
-    keep_flow = keep and config.task == "one_video"
-    store = FlowStore(
-        folder.evidence if keep_flow else folder.path, keep=keep_flow, device=device or choose_device(config.device)
-    )
-    return store, EvidenceCache(folder.evidence if keep else None)
-
-
-def open_task(
-    config: TrainConfig,
-    folder: RunFolder,
-    saved: Checkpoint | None = None,
-    *,
-    store: FlowStore,
-    cache: EvidenceCache,
-    sha256: str | None = None,
-    group: Group = ALONE,
-) -> AnyTask:
-    """Returns what is trained on: its videos are decoded, and labels carried, as far as that is done once.
-
-    sha256: of the one video, where it is known.
-    """
-    sees = config.network.evidence
-    sees = config.evidence.source != "none" if sees is None else sees
-    if config.task == "dataset":
-        return open_dataset(
-            config.data,
-            store=store,
-            cache=cache,
-            evidence=config.evidence if sees else replace(config.evidence, source="none"),
-            classes=config.network.classes,
-            placements=config.placements,
-            seed=config.seed,
-            output=config.output,
-            group=group,
-        )
-    read = partial(read_one_video, folder=folder.path, evidence=config.evidence, sees_evidence=sees)
-    opened = partial(
-        open_one_video,
-        store=store,
-        cache=cache,
-        evidence=config.evidence,
-        guidance=config.guidance,
-        classes=config.network.classes,
-        channels=config.network.in_channels,
-        sees_evidence=sees,
-        placements=config.placements,
-        seed=config.seed,
-        output=config.output,
-    )
-    objects = Objects() if saved is None else trained_objects(saved)
-    if config.data.videos is not None:
-        return open_several_videos(config.data, objects, read_one=read, open_one=opened, seed=config.seed)
-    video = read(config.data)
-    return opened(video, config.data, objects=objects.with_those_of(video.told), sha256=sha256)
-
-
-def as_the_machine_allows(config: TrainConfig, folder: RunFolder, device: torch.device, *, group: Group) -> TrainConfig:
-    """Returns the settings, without a cache that the disk has no room for. Raises ValueError or OSError where the run does not
-    fit, before its video is read."""
-    outline = outline_of(config, labels=False)
-    if outline is None:
-        return config
-    return without_cache_on_a_small_disk(config, check_memory(config, outline, device, processes=group.neighbours), folder.path)
-
-
-def new_network(
-    config: TrainConfig,
-    task: AnyTask,
-    saved: Checkpoint | None,
-    *,
-    device: torch.device,
-    held: int,
-    group: Group = ALONE,
-) -> RevSegNet:
-    """Returns a network with initial weights, arranged so that it fits the memory; tells the forecast of the whole process.
-
-    held: bytes of the process as it began.
-    """
-    size, labelled_frames = task.largest()
-    asked = replace(config.network, classes=task.classes, in_channels=task.channels, evidence=task.sees_evidence)
-    network, step = arrange(
-        asked, size, labelled_frames=labelled_frames, training=config.training, device=device, saved=saved, group=group
-    )
-    outline = outline_of(config, labels=False) if isinstance(task, DatasetTask) else Outline.of(task)
-    assert outline is not None
-    run = forecast_run(config, outline, network, device=device.type, held=held, threads=torch.get_num_threads())
-    chosen = "".join(
-        f", {name}={getattr(network, name)}" for name in ARRANGEMENT if getattr(network, name) != getattr(asked, name)
-    )
-    on_gpu = f", {run.device_peak / 1e9:.2f} GB of the GPU's" if run.device else ""
-    LOG.info(
-        f"forecast for {size[0]} frames of {size[2]} x {size[1]}: {run.peak / 1e9:.2f} GB of memory for the whole process, while "
-        f"{run.phase}{on_gpu}; {step.total / 1e9:.2f} GB for a step of the network{chosen}"
-    )
-    if saved is None:
-        precision = group.from_first(lambda: choose_precision(network, size, device))
-    else:  # as it was begun
-        precision = precision_of(saved, device) or convolution_dtype_of(network)
-    torch.manual_seed(config.seed)
-    net = RevSegNet(**asdict(network)).to(device)
-    net.convolve_in_(precision)
-    return net
-
-
-def new_trainer(config: TrainConfig, task: AnyTask, folder: RunFolder, *, net: RevSegNet, group: Group = ALONE) -> Trainer:
-    """Returns what takes the steps."""
-    return Trainer(
-        net,
-        task,
-        folder,
-        config=config.training,
-        augmentation=config.augment,
-        seed=config.seed,
-        height=config.data.height,
-        recipe={
-            "placements": config.placements,
-            "evidence": asdict(config.evidence),
-            "scale": task.scale,
-            "convolutions": {net.device.type: str(net.sequence.convolution_dtype).removeprefix("torch.")},
-            "objects": None if task.objects is None else list(task.objects.ids),
-            "names": None if task.objects is None else {str(number): name for number, name in task.objects.names.items()},
-        },
-        group=group,
-    )
 
 
 def remember(config: TrainConfig, task: OneVideo, net: RevSegNet, *, phases: Phases, seconds: float) -> None:

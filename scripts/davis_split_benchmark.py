@@ -42,13 +42,14 @@ from revseg.evidence.observation import Observation, height_of_evidence
 from revseg.labels.dataset import DavisDataset, objects_in
 from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
+from revseg.launch.task import evidence_store, open_task
 from revseg.output.folder import write_prediction
 from revseg.output.legend import Legend
 from revseg.output.source import Source
 from revseg.runs.folder import RunFolder
 from revseg.segmentation.segmenter import Segmented, Segmenter
 from revseg.tasks.dataset import DatasetTask
-from revseg.train import evidence_store, open_task, train
+from revseg.train import train
 
 LEVELS = np.linspace(0.05, 0.95, 19)  # of the mean mask
 

@@ -28,10 +28,12 @@ from PIL import Image
 
 from revseg.config import PredictConfig, PredictDataConfig
 from revseg.labels.masks import write_mask
+from revseg.launch.network import new_network, new_trainer
+from revseg.launch.task import evidence_store, open_task
 from revseg.output.config import PredictOutputConfig
 from revseg.predict import predict
 from revseg.runs.folder import RunFolder
-from revseg.train import evidence_store, new_network, new_trainer, open_task, train
+from revseg.train import train
 from revseg.training.board import Board, StepReport
 
 FRAMES, HEIGHT, WIDTH = 8, 32, 48

@@ -1,7 +1,7 @@
 """Which folder of revseg may import which: a station imports only stations before it.
 
     video -> labels -> evidence -> network, training -> segmentation -> output -> tasks -> config
-    config -> forecast, command line -> page -> entry points -> api
+    config -> forecast, command line -> launch, page -> entry points -> api
 
 ``reversible`` is a library of its own. ``runs``, ``device``, ``container`` and ``parallel`` need nothing of it but one another.
 """
@@ -52,8 +52,9 @@ MAY_IMPORT = {
 }
 MAY_IMPORT["forecast"] = MAY_IMPORT["config"] | {"forecast"}
 MAY_IMPORT |= {name: MAY_IMPORT["config"] | COMMAND_LINE for name in COMMAND_LINE}
+MAY_IMPORT["launch"] = MAY_IMPORT["forecast"] | {"launch"}
 MAY_IMPORT["page"] = MAY_IMPORT["cli"] | {"page"}
-MAY_IMPORT |= {name: MAY_IMPORT["page"] | ENTRY_POINTS | {"forecast"} for name in ENTRY_POINTS}
+MAY_IMPORT |= {name: MAY_IMPORT["page"] | MAY_IMPORT["launch"] | ENTRY_POINTS for name in ENTRY_POINTS}
 MAY_IMPORT["api"] = MAY_IMPORT["train"] | {"api"}
 
 CONFIGURATION = {"hydra", "omegaconf"}

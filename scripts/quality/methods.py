@@ -26,12 +26,13 @@ from revseg.evidence.flow import Flow, flow_height
 from revseg.evidence.store import FlowStore
 from revseg.labels.masks import read_mask, resize_mask
 from revseg.labels.sample import Sample
+from revseg.launch.task import evidence_store, open_task
 from revseg.output.folder import write_prediction
 from revseg.output.source import Source
 from revseg.runs.folder import RunFolder
 from revseg.tasks.measures import copy_nearest
 from revseg.tasks.one_video import OneVideo
-from revseg.train import evidence_store, open_task, train
+from revseg.train import train
 
 
 @dataclass(frozen=True)

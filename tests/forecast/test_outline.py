@@ -11,8 +11,8 @@ from revseg.config import TrainConfig
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.store import FlowStore
 from revseg.forecast.outline import Outline, outline_of
+from revseg.launch.task import open_task
 from revseg.runs.folder import RunFolder
-from revseg.train import open_task
 from tests.little import FRAMES, HEIGHT, WIDTH, arguments, write_video
 
 pytestmark = pytest.mark.slow

@@ -31,7 +31,14 @@ def expected(frame: int) -> float:
 
 def report(**more: Any) -> Report:
     names = [f"{frame:05d}" for frame in range(FRAMES)]
-    frames = Frames(names, [expected(frame) for frame in range(FRAMES)], album().small, album().large, labelled=(0, 20), true={5: 0.5, 6: 0.25})
+    frames = Frames(
+        names,
+        [expected(frame) for frame in range(FRAMES)],
+        album().small,
+        album().large,
+        labelled=(0, 20),
+        true={5: 0.5, 6: 0.25},
+    )
     metrics = {"J": 0.81234, "F": 0.7, "JF": 0.75, "expected_J": 0.8, "label_next": ["00033"], "phases": {"training": 12.34}}
     metrics |= {"peak_memory_bytes": 750_000_000, "inverted_exactly": "6 of 6 steps"}
     metrics |= {"objects": {"1": {"name": "<u>dog</u>", "J": 0.8, "F": 0.7}}}
@@ -137,7 +144,9 @@ def long_report(path: Path, size: tuple[int, int]) -> Path:
     sure = random.random(count)
     for frame in range(count):
         found.add(frame, pictures[frame % 4], sure[frame])
-    frames = Frames([f"{frame:05d}" for frame in range(count)], sure, found.small, found.large, labelled=[0, 500], true=dict(enumerate(sure)))
+    frames = Frames(
+        [f"{frame:05d}" for frame in range(count)], sure, found.small, found.large, labelled=[0, 500], true=dict(enumerate(sure))
+    )
     losses = [(step, 1 / (1 + step)) for step in range(3000)]
     write_report(path, Report("long.mp4", "about", {"J": 0.5, "label_next": ["00033"]}, losses=losses, frames=frames))
     return path
