@@ -13,17 +13,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+if str(ROOT / "scripts") not in sys.path:
+    sys.path.insert(0, str(ROOT / "scripts"))
 
-
-def instructions() -> list[tuple[str, str]]:
-    """(instruction, arguments) of each line, continued lines joined."""
-    text = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in lines]
+from harness.dockerfile import instructions  # noqa: E402
 
 
 def arguments(name: str) -> list[str]:
-    return [rest for instruction, rest in instructions() if instruction == name]
+    return [rest for instruction, rest in instructions(ROOT / "Dockerfile") if instruction == name]
 
 
 def environment() -> dict[str, str]:
