@@ -18,7 +18,8 @@ from torch.utils.checkpoint import checkpoint
 
 from revseg.network.network import RevSegNet, normalise
 from revseg.network.plan import blocks_of, padded_size
-from revseg.reversible.force.convolution import Convolution, kernel_gradient
+from revseg.reversible.force.convolution import Convolution
+from revseg.reversible.force.gradient import kernel_gradient
 from revseg.reversible.grid import Grid
 from revseg.reversible.haar import coarsen_, refine_
 

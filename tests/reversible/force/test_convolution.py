@@ -7,12 +7,11 @@ import torch.nn.functional as F
 from revseg.reversible.force.convolution import (
     Convolution,
     ConvolutionForce,
-    as_batch,
     as_field,
-    kernel_gradient,
     position_bytes,
     temporary_bytes,
 )
+from revseg.reversible.force.gradient import WIDE, as_batch, kernel_gradient
 from revseg.reversible.force.slab import slabs
 from revseg.reversible.grid import DEFAULT_BITS, Grid
 from tests.reversible.force.forces import DOUBLE, fields, layout_of, passes, weights
@@ -76,11 +75,12 @@ def test_convolution_agrees_with_float64(out, channels, with_bias, dtype, size, 
 
 @CASES
 @DTYPES
+@pytest.mark.parametrize("channels", [12, WIDE])
 @pytest.mark.parametrize("frames", [1, 2, 3, 5, 6])
-def test_kernel_gradient_agrees_with_autograd(frames, dtype, size, padding):
+def test_kernel_gradient_agrees_with_autograd(frames, dtype, size, padding, channels):
     """``frames`` of the output; with padding along T as many of the field, fewer than taps too: those that meet none give 0."""
-    field = random(frames + size[0] - 1 - 2 * padding[0], 7, 5, 12, seed=0, dtype=dtype)
-    kernel = torch.zeros(3, 12, *size, dtype=torch.float64, requires_grad=True)
+    field = random(frames + size[0] - 1 - 2 * padding[0], 7, 5, channels, seed=0, dtype=dtype)
+    kernel = torch.zeros(3, channels, *size, dtype=torch.float64, requires_grad=True)
     output = plain(field, kernel, None, padding)
     adjoint = random(*output.shape, seed=1, dtype=dtype)
     (expected,) = torch.autograd.grad((output * adjoint.double()).sum(), kernel)
@@ -91,22 +91,24 @@ def test_kernel_gradient_agrees_with_autograd(frames, dtype, size, padding):
     assert torch.equal(gradient.abs().amax((0, 1, 3, 4)) > 0, expected.abs().amax((0, 1, 3, 4)) > 0)
 
 
+@pytest.mark.parametrize("channels", [12, WIDE])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize(("size", "frames"), [(3, 1), (3, 4), (5, 1), (5, 2), (5, 4)])
-def test_zeros_along_time_may_be_padding_or_part_of_the_field(frames, size, dtype):
+def test_zeros_along_time_may_be_padding_or_part_of_the_field(frames, size, dtype, channels):
     """A slab of all frames and one with a halo."""
     reach, size = size // 2, (size, 3, size)
-    field, adjoint = random(frames, 7, 5, 12, seed=0, dtype=dtype), random(frames, 7, 5, 3, seed=1, dtype=dtype)
+    field, adjoint = random(frames, 7, 5, channels, seed=0, dtype=dtype), random(frames, 7, 5, 3, seed=1, dtype=dtype)
     haloed = F.pad(field, (0, 0, 0, 0, 0, 0, reach, reach))
     expected = kernel_gradient(haloed.double(), adjoint.double(), size, (0, 1, reach))
     gradient = kernel_gradient(field, adjoint, size, (reach, 1, reach))
     assert relative(gradient, expected) < TOLERANCE[dtype]
 
 
+@pytest.mark.parametrize("channels", [12, WIDE])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
-def test_parts_of_the_rows_need_no_contiguous_memory(dtype):
+def test_parts_of_the_rows_need_no_contiguous_memory(dtype, channels):
     """A slab split along H is a view of its haloed copy."""
-    field = random(6, 9, 5, 12, seed=0, dtype=dtype)[1:-1, 2:-2]
+    field = random(6, 9, 5, channels, seed=0, dtype=dtype)[1:-1, 2:-2]
     adjoint = random(4, 5, 5, 3, seed=1, dtype=dtype)[1:-1, 1:-1]
     for part, padding in ((adjoint, (0, 0, 1)), (random(4, 3, 7, 3, seed=2, dtype=dtype)[:, :, 1:-1], (1, 0, 1))):
         expected = kernel_gradient(field.contiguous().double(), part.contiguous().double(), (3, 3, 3), padding)
