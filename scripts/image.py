@@ -70,12 +70,12 @@ class Image:
     def run(self, command: list[str]) -> None:
         """Runs a command in it; ends where that fails."""
         print(f"+ {shlex.join(command)}", flush=True)
-        line = f"cd {shlex.quote(self.place)} && exec {shlex.join(command)}"
-        found = subprocess.run(
-            ["chroot", f"--userspec={self.user}", str(self.folder), "sh", "-c", line],
-            env=self.environment | of_pip(),
-            check=False,
-        )
+        self.inside(self.place).mkdir(parents=True, exist_ok=True)  # as Docker does, where a line has removed it
+        inside = f"cd {shlex.quote(self.place)} && exec {shlex.join(command)}"
+        mounts = "".join(f"mount --rbind /{name} {shlex.quote(str(self.folder))}/{name} && " for name in ("proc", "sys", "dev"))
+        chroot = shlex.join(["chroot", f"--userspec={self.user}", str(self.folder), "sh", "-c", inside])
+        line = ["unshare", "--mount", "sh", "-c", f"{mounts}exec {chroot}"]  # the mounts are of this command alone
+        found = subprocess.run(line, env=self.environment | of_pip(), check=False)
         if found.returncode:
             sys.exit(f"image: {shlex.join(command)} ended with status {found.returncode}")
 
