@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -65,6 +66,8 @@ def test_one_failure_does_not_stop_the_others(predict: Callable[..., int], capsy
         assert (note["start"], note["end"], note["frames"]) == ("2", "5", 3)
         overlay, whole = read_video(Path("predictions", name, "overlay.mp4")), read_video(Path("clips", name))
         assert overlay.timestamps == whole.timestamps[:3]
+        with av.open(str(Path("predictions", name, "overlay.mp4"))) as container:
+            assert next(container.decode(video=0)).time == 0  # the part begins at its own first frame
 
 
 def test_each_has_its_labels_and_its_folder(predict: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
