@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from revseg import storage
 from revseg.demo.film import generate_demo
 from revseg.labels.dataset import DavisDataset, frames_of, load_own
 from revseg.labels.palette import VOID
@@ -65,7 +66,8 @@ def load_truth(config: DataConfig, labelled: Sample) -> Sample | None:
     left = [row for row, mask in enumerate(found) if (mask != VOID).any()]
     if not left:
         raise ValueError(f"data.truth={config.truth} labels nothing but what is trained on; leave it out, or label more there")
-    return replace(labelled, masks=found[left], labelled_frames=tuple(frames[row] for row in left), object_names=names)
+    masks = storage.rows_of(found, left)
+    return replace(labelled, masks=masks, labelled_frames=tuple(frames[row] for row in left), object_names=names)
 
 
 def inputs_of(config: DataConfig) -> tuple[Path | None, Path | None]:
