@@ -31,6 +31,8 @@ LARGE_PINNED = 1 << 30
 """The same of one in pinned memory, from which a GPU takes it faster."""
 RESIDENT = 1 << 26
 """Bytes of mapped pages that are left alone, beside what came in while the thread slept."""
+PAGES = 1 << 27
+"""Bytes of all mapped pages that are in memory at a time, about (measured)."""
 EVERY = 0.03
 """Seconds that it sleeps."""
 

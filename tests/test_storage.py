@@ -119,7 +119,13 @@ def test_a_run_with_everything_on_disk_ends_at_the_same_bytes(tmp_path: Path) ->
     found = {}
     for name, large in (("memory", 1 << 30), ("disk", 1)):
         run = tmp_path / name
-        command = [sys.executable, "-c", PROGRAM, str(large), *arguments(tmp_path, run, "training.steps=1", "placements=2", "output.formats=[masks]")]
+        command = [
+            sys.executable,
+            "-c",
+            PROGRAM,
+            str(large),
+            *arguments(tmp_path, run, "training.steps=1", "placements=2", "output.formats=[masks]"),
+        ]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
         weights = torch.load(run / "checkpoints" / "last.pt", weights_only=True)["weights"]
         masks = [path.read_bytes() for path in sorted((run / "predictions" / "masks").iterdir())]
