@@ -111,7 +111,9 @@ class Trainer:
             self._save()
             signum = max(self.group.gathered(stop.signum or 0))  # not before all is saved
         if signum:
-            stop.hand_on()
+            if stop.hand_on() and self.group.alone:
+                self.fit(board)  # a launcher of batch jobs waits for another signal
+                return
             raise Interrupted(signum, self.progress.step, self.folder.path)
 
     def resume(self, saved: Checkpoint, path: Path, *, again: bool = False) -> None:
