@@ -1,4 +1,4 @@
-"""A sweep through submitit, which starts its jobs here as it does on a Slurm cluster, with the signal that Slurm sends."""
+"""Hydra's launcher of submitit, which starts its jobs here as it does on a Slurm cluster, with the signal that Slurm sends."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def test_a_job_that_is_preempted_is_queued_again_and_goes_on(tmp_path: Path) -> 
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with subprocess.Popen([*command, f"hydra.sweep.dir={sweep}", "placements=1"], env=environment, cwd=tmp_path) as process:
         log = run / "train.log"
-        wait_for(lambda: log.exists() and "training: 0 of 100 steps" in log.read_text() or process.poll() is not None)
+        wait_for(lambda: log.exists() and "training: 100 steps" in log.read_text() or process.poll() is not None)
         os.kill(json.loads((run / ".lock").read_text())["pid"], signal.SIGUSR2)
         assert process.wait(120) == 0
     (step,) = re.findall(r"resuming \S+ on cpu, step (\d+) of 100", log.read_text())

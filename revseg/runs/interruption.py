@@ -42,6 +42,10 @@ class Signalled(KeyboardInterrupt):
         return Signalled, (self.signum,)
 
 
+STOPPED = (Interrupted, KeyboardInterrupt, SystemExit)
+"""What ends a run that is to go on later; SystemExit: a launcher's handler of a signal."""
+
+
 class StopRequest:
     """Remembers the first signal in `signum`, which is None before; a second one acts at once, as without us."""
 
