@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from revseg import storage
 from revseg.cli.main import predict as main
 from revseg.cli.sentences import TOLD, sentence
 from revseg.cli.settings import covers, leaves, updated
@@ -108,6 +109,11 @@ class Trained:
 
 def segment(path: Path, config: PredictConfig, trained: Trained, *, output: Path) -> None:
     """Segments one video into a folder."""
+    with storage.kept_in(output):
+        _segment(path, config, trained, output=output)
+
+
+def _segment(path: Path, config: PredictConfig, trained: Trained, *, output: Path) -> None:
     net, data = trained.net, config.data
     found = probe(path, data.reading)
     check_channels(path, found.channels, net.config.video_channels)

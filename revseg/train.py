@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from revseg import storage
 from revseg.cli.main import train as main
 from revseg.cli.resume import absolute, as_begun, origin_of, other_way
 from revseg.cli.settings import to_yaml
@@ -92,7 +93,7 @@ def lead(
     config: TrainConfig, given: Collection[str] | None, *, group: Group, device: torch.device, held: int, clock: float
 ) -> float | None:
     """Does the work of a process alone, or that of the first of several, which writes the run. clock: when it began."""
-    with run_folder(config) as (folder, started), recorded() as phases:
+    with run_folder(config) as (folder, started), recorded() as phases, storage.kept_in(folder.path):
         config = on_all(as_begun(absolute(config), folder, given), group)
         origin = origin_of(config, folder)
         with provenance(config, folder, device, origin=origin) as record, ExitStack() as finally_:
@@ -130,7 +131,8 @@ def follow(*, group: Group, device: torch.device, held: int) -> None:
     """Does the work of another process: its share of the videos of every step, and of those that are measured."""
     begun: Begun = group.from_first()
     store, cache = evidence_store(begun.config, begun.folder, device)
-    with watched(begun.config.training.watchdog, None, group.tell), ExitStack() as finally_:
+    watchdog = watched(begun.config.training.watchdog, None, group.tell)
+    with watchdog, storage.kept_in(begun.folder.path), ExitStack() as finally_:
         finally_.callback(cache.finish)
         task, trainer = prepare(begun, store, cache, group=group, device=device, held=held)
         with closing(Board(None, trainer.progress.step, "")) as board:

@@ -3,7 +3,8 @@
     video -> labels -> evidence -> network, training -> segmentation -> output -> tasks -> config
     config -> forecast, command line -> launch, page -> entry points -> api
 
-``reversible`` is a library of its own. ``runs``, ``device``, ``container`` and ``parallel`` need nothing of it but one another.
+``reversible`` is a library of its own. ``runs``, ``device``, ``storage``, ``container`` and ``parallel`` need nothing of it but
+one another.
 """
 
 import ast
@@ -13,7 +14,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "revseg"
 
-BASE = {"container", "device", "runs"}
+BASE = {"container", "device", "runs", "storage"}
 LIBRARY = BASE | {
     "revseg",
     "parallel",
@@ -35,6 +36,7 @@ MAY_IMPORT = {
     "reversible": {"reversible"},
     "container": set(),
     "device": {"container"},
+    "storage": {"device"},
     "parallel": {"device", "runs", "parallel"},
     "runs": {"runs"},
     "video": BASE | {"video"},

@@ -52,7 +52,7 @@ def signalled(rank: int, folder: Path, name: str, signum: int, *given: str) -> N
 @pytest.mark.parametrize(
     ("phase", "signum"),
     [
-        ("carrying labels", signal.SIGTERM),
+        ("optical flow", signal.SIGTERM),
         ("training", signal.SIGHUP),
         ("evaluation", signal.SIGUSR1),
         ("segmenting", signal.SIGINT),
@@ -68,7 +68,7 @@ def test_a_signal_ends_a_training_in_any_phase_and_it_goes_on(
     assert started.statuses() == [128 + signum], started.told()
     (sentence,) = started.told()[0].splitlines()
     assert sentence.startswith("revseg: interrupted" if signum == signal.SIGINT else f"revseg: stopped by {signum.name}")
-    steps = {"carrying labels": None, "training": 1, "evaluation": 2, "segmenting": 3, "writing": 3}[phase]
+    steps = {"optical flow": None, "training": 1, "evaluation": 2, "segmenting": 3, "writing": 3}[phase]
     last = run_dir / "checkpoints" / "last.pt"
     assert (torch.load(last, weights_only=True)["step"] if last.exists() else None) == steps
     if steps is not None:
@@ -89,21 +89,22 @@ def test_a_signal_that_is_ignored_stays_so(video: Path, tmp_path: Path) -> None:
     assert started.statuses() == [0], started.told()
 
 
-def requeued(rank: int, folder: Path, *given: str) -> None:
-    """As a launcher of batch jobs starts it, which puts the job back into its queue at a signal."""
+def launched(rank: int, folder: Path, lets_go_on: bool, *given: str) -> None:
+    """As a launcher of batch jobs starts it, which puts the job back into its queue at a signal, or waits for another one."""
     from revseg.config import TrainConfig
-    from revseg.train import train
-
-    def put_back(signum: int, frame: object) -> None:
-        assert (Path(given[1]) / "checkpoints" / "last.pt").exists()  # all is saved before
-        (folder / "queued").touch()
-        sys.exit(5)
-
-    signal.signal(signal.SIGUSR2, put_back)
     from revseg.network.config import NetworkConfig
     from revseg.runs.phases import Phase, watched
     from revseg.tasks.config import DataConfig
+    from revseg.train import train
     from revseg.training.config import TrainingConfig
+
+    def handle(signum: int, frame: object) -> None:
+        assert (Path(given[1]) / "checkpoints" / "last.pt").exists()  # all is saved before
+        (folder / "handled").touch()
+        if not lets_go_on:
+            sys.exit(5)
+
+    signal.signal(signal.SIGUSR2, handle)
 
     def send(phase: Phase) -> None:
         if phase.name == "training" and not phase.done:
@@ -120,7 +121,12 @@ def requeued(rank: int, folder: Path, *given: str) -> None:
         train(config)
 
 
-def test_a_launcher_that_knows_the_signal_gets_it_when_all_is_saved(video: Path, tmp_path: Path) -> None:
-    started = start(tmp_path / "one", 1, requeued, str(video), str(tmp_path / "run"))
-    assert started.statuses() == [5], started.told()
-    assert (tmp_path / "one" / "queued").exists()
+@pytest.mark.parametrize(("lets_go_on", "status"), [(False, 5), (True, 0)])
+def test_a_launcher_that_knows_the_signal_gets_it_when_all_is_saved(
+    lets_go_on: bool, status: int, video: Path, tmp_path: Path
+) -> None:
+    started = start(tmp_path / "one", 1, launched, lets_go_on, str(video), str(tmp_path / "run"))
+    assert started.statuses() == [status], started.told()
+    assert (tmp_path / "one" / "handled").exists()
+    if lets_go_on:
+        assert json.loads((tmp_path / "run" / "metrics.json").read_text())["steps"] == 3

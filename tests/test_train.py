@@ -216,7 +216,7 @@ def test_states_that_leave_16_bits_stop_where_32_do_not_fit(video: Path, tmp_pat
         channels=2, levels=1, depth=1, rank=4, state_dtype="int16", adjoint_dtype="bfloat16", grid_bits=12, evidence=True
     )
     narrow, wide = (forecast_training(c, size, device="cpu", labelled_frames=3).total for c in (network, widened(network)))
-    budget = (narrow + wide) / 2 + items_bytes(network, size, TrainingConfig().ahead, shown=False)
+    budget = (narrow + wide) / 2 + items_bytes(network, size, TrainingConfig().ahead)
     sentence = refusal(capsys, *given, f"training.memory_budget={budget / 1e9}")
     assert "beyond +-8, the range in which int16 states" in sentence
     assert "states of 32 bits would take 0.00 GB, but 0.00 GB may be used (training.memory_budget)" in sentence

@@ -23,10 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg import storage
 from revseg.runs.atomic import replacing
 
 # Of the file's compression: the least, for evidence is large and its probabilities mostly 0 or 255.
 LEVEL = 1
+CHUNK = 1 << 20
+"""Bytes that are read at a time."""
 
 
 def digest(*parts: object) -> str:
@@ -63,8 +66,28 @@ def _write(path: Path, name: str, array: NDArray) -> None:
         np.lib.format.write_array(entry, array, allow_pickle=False)
 
 
+def _read(path: Path, name: str) -> NDArray[np.uint8]:
+    """Reads a part at a time, into a file where the array is large (``storage``); the checksum is looked at after the last."""
+    with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as entry:
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, by_columns, dtype = read_header[np.lib.format.read_magic(entry)](entry)
+        if by_columns or dtype != np.uint8:
+            raise ValueError("no array of bytes")
+        array = storage.empty(*shape).numpy()
+        rest = array.reshape(-1)
+        while rest.size:
+            piece = np.frombuffer(entry.read(min(CHUNK, rest.size)), np.uint8)
+            if not piece.size:
+                raise EOFError("it ends too early")
+            rest[: piece.size] = piece
+            rest = rest[piece.size :]
+        if entry.read(1):
+            raise ValueError("it goes on after its end")
+        return array
+
+
 class EvidenceCache:
-    """Arrays by kind and content key, one ``kind-key.npz`` each, which numpy reads; from several threads at a time.
+    """Arrays of bytes by kind and content key, one ``kind-key.npz`` each, which numpy reads; from several threads at a time.
 
     A thread of its own writes them, while work goes on. folder: None keeps nothing. A folder that cannot be written, or a full
     disk, is said once; then nothing more is kept.
@@ -86,7 +109,7 @@ class EvidenceCache:
         """Whether anything is kept, and a key is of use."""
         return self.folder is not None
 
-    def get(self, kind: str, key: str) -> NDArray | None:
+    def get(self, kind: str, key: str) -> NDArray[np.uint8] | None:
         """Returns the array; None where it is not kept, or its file is damaged."""
         if self.folder is None:
             return None
@@ -94,8 +117,7 @@ class EvidenceCache:
         if (pending := self._pending.get(path)) is not None:
             pending.result()
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                array: NDArray = arrays[kind]
+            array = _read(path, kind)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
@@ -104,7 +126,7 @@ class EvidenceCache:
         self._used.add(path)
         return array
 
-    def put(self, kind: str, key: str, array: NDArray) -> None:
+    def put(self, kind: str, key: str, array: NDArray[np.uint8]) -> None:
         """Keeps the array, which may not change before ``finish``."""
         if self.folder is None or not self._writes:
             return

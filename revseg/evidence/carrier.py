@@ -60,8 +60,7 @@ class Carrier:
     def carried(self, gaps: Sequence[Gap]) -> Tensor:
         """Returns (classes + 1, T, H, W) uint8, where fields are: labelled frames have their labels, the others what is carried
         to them."""
-        shape = self.classes + 1, *self.labelled.volume.shape[1:]
-        evidence = torch.zeros(shape, dtype=torch.uint8, device=self.flow.device)
+        evidence = self.flow.planes(self.classes + 1)
         for row, frame in enumerate(self.labelled.labelled_frames):
             evidence[:, frame] = self._summed([self.planes(row)])
         missing = []

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from revseg import storage
 from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.carrier import Carrier
@@ -101,7 +102,7 @@ class _Weighing:
         self._moved: Tensor | None = None
         if config.likelihood.enabled:
             self._moved = motion(flow, config=config.motion, cache=cache)
-            of_labelled = self._moved[list(labelled.labelled_frames)].cpu()
+            of_labelled = (self._moved[frame].cpu() for frame in labelled.labelled_frames)
             self._likelihood = MotionLikelihood(of_labelled, labelled.labels, classes, config=config.likelihood)
 
     def weighed(self, evidence: Tensor, frame: int) -> Tensor:
@@ -124,18 +125,21 @@ def _returned(carrier: Carrier, planes: Tensor, gaps: Sequence[Gap], shares: Seq
     labels."""
     labelled = carrier.labelled
     frames = list(labelled.labelled_frames)
-    returned = planes[:, frames].transpose(0, 1)[:, :, None].repeat(1, 1, len(shares), 1, 1)
+    returned = storage.empty(len(frames), len(planes), len(shares), *planes.shape[2:])
+    for row, frame in zip(returned, frames, strict=True):
+        row.copy_(planes[:, None, frame].expand_as(row))
     for row, index, evidence in carrier.back(planes, gaps, shares):
         returned[row, :, index] = evidence
         returned[row, :-1, index] = weighing.weighed(evidence, frames[row])
     for row, labels in enumerate(labelled.labels):
-        returned[row].masked_fill_((labels == VOID).to(returned.device), 0)
-    return returned.cpu()
+        returned[row].masked_fill_(labels == VOID, 0)
+    return returned
 
 
 def _smooth(planes: Tensor, flow: Flow, config: EvidenceConfig, labelled_frames: Sequence[int]) -> None:
     """In place, the probabilities of the frames that are not labelled; confidence stays what the way there and back gives."""
-    given = (Given(part[:-1], part[-1]) for part in map(flow.fields.from_bytes, planes.unbind(1)))
+    parts = (flow.fields.from_bytes(planes[:, frame]) for frame in range(flow.frames))
+    given = (Given(part[:-1], part[-1]) for part in parts)
     with phase("smoothing evidence", total=flow.frames) as bar:
         for frame, smoothed in enumerate(Smoothing(flow, config.smoothing, fixed=labelled_frames)(given)):
             planes[:-1, frame] = flow.fields.to_bytes(smoothed)

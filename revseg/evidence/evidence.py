@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from revseg import storage
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -23,8 +25,8 @@ class Evidence:
 
     @classmethod
     def blank(cls, classes: int, frames: int, size: tuple[int, int]) -> Evidence:
-        """Returns evidence that knows nothing; size: (H, W)."""
-        return cls.from_planes(torch.zeros(classes + 1, frames, *size, dtype=torch.uint8))
+        """Returns evidence that knows nothing, which takes no memory and stays as it is; size: (H, W)."""
+        return cls.from_planes(torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(classes + 1, frames, *size))
 
     @classmethod
     def from_planes(cls, planes: Tensor) -> Evidence:
@@ -56,7 +58,7 @@ class Evidence:
         """Returns the same at another size (h, w): means over areas."""
         if self.size == size:
             return self
-        result = Evidence.blank(self.classes, self.frames, size)
+        result = Evidence.from_planes(storage.empty(self.classes + 1, self.frames, *size))
         for frame in range(self.frames):
             result.probabilities[:, frame] = _means(self.probabilities[:, frame], size)
             result.confidence[frame] = _means(self.confidence[None, frame], size)[0]

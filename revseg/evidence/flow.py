@@ -12,18 +12,20 @@ the time: the error of the way is larger than what the rest would mend.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import groupby
-from math import ceil
 
 import cv2
 import torch
 from torch import Tensor
 
+from revseg import storage
 from revseg.device import free_memory
+from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import digest
 from revseg.evidence.config import FlowConfig
 from revseg.evidence.fields import Displacement, Field, Fields, Pair
@@ -41,6 +43,9 @@ LEAST_SIDE, LONGEST = 12, 8
 # What a thread at work on a frame takes of each pixel, at most (its fields and the buffers of DIS), and what all of them together
 # may, of the memory that is free.
 WORKING_BYTES, WORKING_SHARE = 200, 1 / 4
+
+# What planes of all frames may take of the memory that is free on a GPU; else they stay on the host.
+SHARE_OF_PLANES = 1 / 8
 
 # Threads that keep a GPU at work, which needs none of them for the fields themselves.
 THREADS_OF_GPU = 4
@@ -94,6 +99,14 @@ class Flow:
         config = self.config
         return digest(self.key, config.reach, config.contrast, config.blur, config.least)
 
+    def planes(self, count: int) -> Tensor:
+        """Returns so many planes of all frames, (count, T, H, W) uint8, all 0: where fields are, or on disk."""
+        width, height = self.size
+        shape = count, self.frames, height, width
+        if self.device.type == "cpu" or math.prod(shape) > SHARE_OF_PLANES * free_memory(self.device):
+            return storage.zeros(*shape)
+        return torch.zeros(shape, dtype=torch.uint8, device=self.device)
+
     @property
     def identity(self) -> Field:
         """(2, H, W): where each pixel is, x and y."""
@@ -142,9 +155,11 @@ class Flow:
         missing = sorted(missing, key=_is_composed)[: self._records.room]
         if missing:
             with phase("optical flow", total=len(missing), unit="flow") as bar:
-                for count in self.pool.map(self._keep, self._batches([pair for pair in missing if not _is_composed(pair)])):
+                found = self._batches([pair for pair in missing if not _is_composed(pair)])
+                for count in map_ahead(self.pool, self._keep, found, ahead=2 * self.threads):
                     bar.advance(count)
-                for _ in self.pool.map(lambda pair: self.displacement(*pair), filter(_is_composed, missing)):
+                composed = filter(_is_composed, missing)
+                for _ in map_ahead(self.pool, lambda pair: self.displacement(*pair), composed, ahead=2 * self.threads):
                     bar.advance(1)
 
     def _batches(self, pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
@@ -200,7 +215,7 @@ def _is_composed(pair: Pair) -> bool:
 def enlargement(height: int, width: int, least_height: int) -> int:
     """By how much frames are enlarged for the flow: to the least height; narrow and flat ones less, which would become huge."""
     widest = LONGEST * least_height // max(height, width)
-    return max(1, ceil(LEAST_SIDE / min(height, width)), min(ceil(least_height / height), widest))
+    return max(1, math.ceil(LEAST_SIDE / min(height, width)), min(math.ceil(least_height / height), widest))
 
 
 def flow_height(height: int, native: int, config: FlowConfig) -> int:

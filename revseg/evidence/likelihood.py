@@ -10,6 +10,8 @@ well served: then it is what moves that is none of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from torch import Tensor
 
@@ -18,15 +20,15 @@ from revseg.evidence.fields import Field, Fields
 
 
 class MotionLikelihood:
-    """moved, labels: of the L labelled frames, (L, H, W) uint8 each, on the CPU."""
+    """moved, labels: of the labelled frames, (H, W) uint8 each, on the CPU."""
 
-    def __init__(self, moved: Tensor, labels: Tensor, classes: int, *, config: LikelihoodConfig) -> None:
+    def __init__(self, moved: Iterable[Tensor], labels: Tensor, classes: int, *, config: LikelihoodConfig) -> None:
         self.config = config
         bin_of = np.arange(256) * config.bins // 256
         # Frame by frame: bins of 8 bytes, three times over, would be 24 bytes a pixel of all labelled frames.
         counts = np.zeros((classes, config.bins), np.intp)
-        for motion, of in zip(moved.numpy(), labels.numpy(), strict=True):
-            bins = bin_of[motion]
+        for motion, of in zip(moved, labels.numpy(), strict=True):
+            bins = bin_of[motion.numpy()]
             for number in range(classes):
                 counts[number] += np.bincount(bins[of == number], minlength=config.bins)
         neighbours = np.pad(counts, ((0, 0), (1, 1)), "edge")
@@ -37,7 +39,7 @@ class MotionLikelihood:
         # A class that no labelled frame shows may move in any way.
         density = np.where(seen > 0, smooth / np.maximum(seen, 1), 1 / config.bins)
         # Of each byte of motion, so that no pixel's bin need be computed.
-        self._factors = ((density + config.floor) ** ((1 + 1 / len(moved)) / 2)).astype(np.float32)[:, bin_of]
+        self._factors = ((density + config.floor) ** ((1 + 1 / len(labels)) / 2)).astype(np.float32)[:, bin_of]
         self._trust = ((np.arange(256) / 255) ** config.trust).astype(np.float32)[None]
 
     def weigh(self, evidence: Tensor, moved: Tensor, fields: Fields) -> Field:

@@ -1,12 +1,14 @@
 """Bytes that evidence takes, phase by phase, told from sizes alone: what its arrays hold, by the code that makes them.
 
-P: pixels of a frame at the size of the evidence, O: classes, T: frames. What stays is the evidence, (O + 1) T P bytes.
+P: pixels of a frame at the size of the evidence, O: classes, T: frames. What stays is the evidence, (O + 1) T P bytes. What is
+large lies on disk (``storage``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from revseg import storage
 from revseg.evidence.config import EvidenceConfig, SmoothingConfig
 from revseg.evidence.flow import enlargement
 from revseg.evidence.gaps import Gap, gaps_between
@@ -41,6 +43,16 @@ class EvidenceSize:
         return (self.classes + 1) * self.frames * self.pixels
 
     @property
+    def moved_bytes(self) -> int:
+        """How the pixels of all frames move by themselves, a byte each."""
+        return self.frames * self.pixels
+
+    @property
+    def returned_bytes(self) -> int:
+        """What comes back to the labelled frames."""
+        return len(self.labelled_frames) * (self.classes + 1) * self.shares * self.pixels
+
+    @property
     def gaps(self) -> list[Gap]:
         """The stretches between labelled frames."""
         return gaps_between(self.labelled_frames, self.frames) if self.labelled_frames else []
@@ -52,24 +64,29 @@ class EvidenceSize:
 
 
 def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -> dict[str, int]:
-    """Returns the bytes of each phase beside the video, its masks and the evidence itself."""
+    """Returns the bytes of memory of each phase beside the video, its masks and the evidence itself."""
     pixels, classes = sizes.pixels, sizes.classes
     fields = flow_bytes(sizes.size, config, threads)  # DIS stays for the next phase
-    moved = sizes.frames * pixels if config.likelihood.enabled or not sizes.labelled_frames else 0
-    returned = len(sizes.labelled_frames) * (classes + 1) * sizes.shares * pixels
+    moved = storage.held(sizes.moved_bytes) if moves(sizes, config) else 0
+    returned = storage.held(sizes.returned_bytes)
     fixed = len(sizes.labelled_frames)
     found = {"optical flow": fields + 24 * threads * pixels}
     if sizes.labelled_frames:
         # float16 of each class; positions there and back of the frames on their way; and those, agreement, and sums of one.
         carrying = (threads + 2) * 16 + threads * (4 + 12 * classes)
         found["carrying labels"] = fields + 2 * classes * sizes.longest_gap * pixels + carrying * pixels
-        found["carrying labels back"] = fields + moved + 2 * returned + (carrying + 12 * classes) * pixels
-    if moved:
+        found["carrying labels back"] = fields + moved + returned + (carrying + 12 * classes) * pixels
+    if moves(sizes, config):
         found["motion"] = fields + moved + threads * 60 * pixels
     if config.smoothing.sweeps:
         window = smoothing_bytes(pixels, sizes.frames, classes, config=config.smoothing, fixed=fixed, threads=threads)
         found["smoothing evidence"] = fields + moved + returned + window
     return found
+
+
+def moves(sizes: EvidenceSize, config: EvidenceConfig) -> bool:
+    """Whether it is told how the pixels move by themselves."""
+    return config.likelihood.enabled or not sizes.labelled_frames
 
 
 def flow_bytes(size: tuple[int, int], config: EvidenceConfig, threads: int) -> int:
@@ -102,8 +119,7 @@ def evidence_disk(sizes: EvidenceSize, config: EvidenceConfig, *, keeps: bool) -
     record = 4 * sizes.pixels + HEADER.size
     disk = {"flow": min(LARGEST_BYTES, (near + (direct if keeps else 0)) * record)}
     if keeps:
-        returned = len(sizes.labelled_frames) * (sizes.classes + 1) * sizes.shares * sizes.pixels
-        labels = 2 * sizes.held_bytes + returned if sizes.labelled_frames else sizes.held_bytes
+        labels = 2 * sizes.held_bytes + sizes.returned_bytes if sizes.labelled_frames else sizes.held_bytes
         disk["evidence"] = round(GAP_SHARE * labels + MOTION_SHARE * sizes.frames * sizes.pixels)
     return disk
 

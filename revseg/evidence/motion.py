@@ -21,6 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg import storage
+from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.config import EvidenceConfig, MotionConfig
 from revseg.evidence.evidence import Evidence
@@ -45,10 +47,11 @@ def motion(flow: Flow, *, config: MotionConfig, cache: EvidenceCache) -> Tensor:
     """Returns 255 m of every frame, (T, H, W) uint8, where fields are. A video of one frame shows no motion: 0."""
     key = motion_key(flow, config) if cache.keeps else ""
     if (kept := cache.get("motion", key)) is not None:
-        return torch.from_numpy(kept).to(flow.device)
-    found = torch.empty(flow.frames, flow.size[1], flow.size[0], dtype=torch.uint8, device=flow.device)
+        return torch.from_numpy(kept)
+    found = flow.planes(1)[0]
+    moving = map_ahead(flow.pool, lambda frame: _of_frame(flow, frame, config), range(flow.frames), ahead=2 * flow.threads)
     with phase("motion", total=flow.frames) as bar:
-        for frame, moved in enumerate(flow.pool.map(lambda frame: _of_frame(flow, frame, config), range(flow.frames))):
+        for frame, moved in enumerate(moving):
             found[frame] = moved
             bar.advance(1)
     cache.put("motion", key, found.cpu().numpy())
@@ -67,7 +70,7 @@ def motion_evidence(flow: Flow, classes: int, *, config: EvidenceConfig, cache: 
         if (kept := cache.get("moving", key)) is not None:
             return Evidence.from_planes(torch.from_numpy(kept))
     flow.keep_near({1, *(config.smoothing.hops if config.smoothing.sweeps else ())})
-    planes = torch.empty(classes + 1, flow.frames, flow.size[1], flow.size[0], dtype=torch.uint8)
+    planes = storage.empty(classes + 1, flow.frames, flow.size[1], flow.size[0])
     planes[-1] = round(255 * config.motion.confidence)
     shares = np.stack([1 - BYTES, *(classes - 1) * [BYTES / (classes - 1)]]).astype(np.float32)
     moved = motion(flow, config=config.motion, cache=cache)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from revseg import storage
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.carry import carry
 from revseg.evidence.config import EvidenceConfig
@@ -36,7 +36,12 @@ class Observation:
     @property
     def inputs(self) -> Tensor:
         """What the network sees: (C, T, H, W) uint8, or (C + classes + 1, T, H, W) with evidence."""
-        return self.video.volume if self.seen is None else torch.cat([self.video.volume, self.seen.planes()])
+        if self.seen is None:
+            return self.video.volume
+        channels, planes = len(self.video.volume), self.seen.classes + 1
+        inputs = storage.empty(channels + planes, *self.video.volume.shape[1:])
+        inputs[:channels], inputs[channels:-1], inputs[-1] = self.video.volume, self.seen.probabilities, self.seen.confidence
+        return inputs
 
     @property
     def fixed(self) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from revseg import storage
 from revseg.evidence.config import EvidenceConfig, StrokesConfig
 from revseg.labels.masks import resize_mask, resize_sparse
 from revseg.labels.palette import VOID
@@ -39,7 +40,8 @@ def spread(video: Sample, evidence: EvidenceConfig) -> Sample:
         or len(video.volume) != 3
     ):
         return video
-    masks, told = video.masks.clone(), []
+    masks, told = storage.empty(*video.masks.shape), []
+    masks.copy_(video.masks)
     for row, (mask, frame) in enumerate(zip(video.masks.numpy(), video.labelled_frames, strict=True)):
         if len(np.setdiff1d(mask, VOID)) > 1:
             picture = np.ascontiguousarray(video.volume[:, frame].movedim(0, -1).numpy())

@@ -92,13 +92,13 @@ def most(fits: Callable[[int], bool], limit: int) -> int:
 
 def without_cache_on_a_small_disk(config: TrainConfig, forecast: RunForecast, folder: Path) -> TrainConfig:
     """Returns the settings without evidence.cache where its disk has no room for it, and says so. Raises OSError where there is
-    none for masks, overlay and checkpoints either."""
+    none for the frames as they are worked on, masks, overlay and checkpoints either."""
     free = shutil.disk_usage(folder).free
     output = sum(size for name, size in forecast.disk.items() if name not in ("flow", "evidence"))
     if output > free:
         raise OSError(
-            f"{folder} has {free / 1e9:.2f} GB of free disk, but masks, overlay and checkpoints take about {output / 1e9:.2f} "
-            "GB: free some, or choose another folder with run_dir="
+            f"{folder} has {free / 1e9:.2f} GB of free disk, but frames, masks, overlay and checkpoints take about "
+            f"{output / 1e9:.2f} GB: free some, choose another folder with run_dir=, or set data.max_frames="
         )
     needed = sum(forecast.disk.values())
     if not config.evidence.cache or needed <= free:

@@ -1,6 +1,6 @@
 """Peak memory of a whole run, and what it keeps on disk: the greatest of its phases, not their sum.
 
-    decoding             the video, a chunk of it twice
+    decoding             the video
     optical flow,        video, masks, evidence, and what each phase of it holds        ``revseg.evidence.memory``
     carrying, motion,
     smoothing
@@ -9,22 +9,24 @@
     segmenting           frames on their way to masks
     writing              the encoder of the overlay                                     ``revseg.output.memory``
 
-Each phase begins with the memory that the last one freed given back (``revseg.runs.heap``). The libraries of the process are
-measured, where it runs; what later phases load beside them is a constant.
+What is large lies on disk (``storage``), and a few of its pages in memory. Each phase begins with the memory that the last one
+freed given back (``revseg.runs.heap``). The libraries of the process are measured, where it runs; what later phases load beside
+them is a constant.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from revseg import storage
 from revseg.config import TrainConfig
-from revseg.evidence.memory import EvidenceSize, evidence_disk, evidence_phases
+from revseg.evidence.memory import EvidenceSize, evidence_disk, evidence_phases, moves
 from revseg.forecast.outline import Outline, sees_evidence
 from revseg.network.config import NetworkConfig
-from revseg.network.memory import Forecast, forecast_training
+from revseg.network.memory import Forecast, forecast_prediction, forecast_training
 from revseg.output.memory import output_disk, writing_bytes
-from revseg.segmentation.memory import deciding_bytes, inference_bytes, summed_bytes
-from revseg.training.feed import items_bytes
+from revseg.segmentation.memory import deciding_bytes, summed_bytes
+from revseg.training.feed import item_bytes
 from revseg.video.memory import decoder_bytes, decoding_bytes
 
 FLOW_LIBRARY = 16 << 20
@@ -70,14 +72,24 @@ class RunForecast:
 
 @dataclass
 class _Standing:
-    """What stays in memory from one phase to the next, by name."""
+    """What stays from one phase to the next, by name, in memory or, where it is large, on disk (``storage``)."""
 
     parts: dict[str, int]
     phases: dict[str, int] = field(default_factory=dict)
+    disk: int = 0
+    """Most bytes of tensors on disk so far."""
 
-    def reach(self, phase: str, more: int) -> None:
-        """Notes what a phase takes beside all that stands."""
-        self.phases[phase] = sum(self.parts.values()) + more
+    def stay(self, name: str, size: int) -> None:
+        """Notes what stays from now on."""
+        self.parts[name] = size
+
+    def reach(self, phase: str, more: int, *tensors: int, pinned: bool = False) -> None:
+        """Notes what a phase takes beside all that stands: bytes of memory, and of tensors, which lie on disk where large."""
+        stored = [size for name, size in self.parts.items() if name != "libraries" and storage.on_disk(size)]
+        own = [size for size in tensors if storage.on_disk(size, pinned=pinned)]
+        held = sum(self.parts.values()) - sum(stored) + sum(tensors) - sum(own)
+        self.phases[phase] = held + more + min(storage.PAGES, sum(stored) + sum(own))
+        self.disk = max(self.disk, sum(stored) + sum(own))
 
 
 def forecast_run(
@@ -102,65 +114,73 @@ def forecast_run(
     standing.reach("decoding", decoding_bytes(footage, evidence.size))
     flows = config.evidence.source != "none" or config.evidence.smoothing.sweeps > 0
     carries = sees_evidence(config) and (bool(outline.labelled_frames) or config.task == "dataset")
-    standing.parts |= {
-        "video": footage.volume_bytes(evidence.size),
-        "masks": len(outline.labelled_frames) * footage.native_pixels,
-    }
+    standing.stay("video", footage.volume_bytes(evidence.size))
+    standing.stay("masks", len(outline.labelled_frames) * footage.native_pixels)
     if evidence.size != size[1:]:
-        standing.parts["small video"] = footage.volume_bytes(size[1:])
-    if outline.beside:
-        standing.parts["other videos"] = sum(_kept_bytes(config, other) for other in outline.beside)
+        standing.stay("small video", footage.volume_bytes(size[1:]))
+    for number, other in enumerate(outline.beside):
+        for part, more in _kept_bytes(config, other).items():
+            standing.stay(f"{part} of another video, {number}", more)
     if flows:
         standing.parts["libraries"] += FLOW_LIBRARY
     if carries:
         _carry(standing, config, outline, evidence=evidence, threads=threads)
     standing.parts["libraries"] += TRAINING_LIBRARY if on_cpu else TRAINING_LIBRARY + CUDA_LIBRARY
     if carries and evidence.size != size[1:]:
-        standing.parts["seen"] = _seen_bytes(outline, evidence, pixels)
-    items = items_bytes(network, size, config.training.ahead)
-    standing.reach("training", items + (step.total - step.input if on_cpu else 0))
-    inputs = network.inputs * frames * pixels
-    inference = inference_bytes(network, size, placements=config.placements, device=device)
+        for part, more in _seen_bytes(outline, evidence, pixels).items():
+            standing.stay(part, more)
+    items = (max(1, config.training.ahead) + 1) * [item_bytes(network, size)]
+    standing.reach("training", step.total - step.input if on_cpu else 0, *items, pinned=not on_cpu)
+    inputs, masks = item_bytes(network, size), frames * pixels
     summed = summed_bytes(network, size, config.placements)
-    standing.reach("inference", inference if on_cpu else inputs)
+    on_host = [inputs, masks, summed] if on_cpu else [inputs, masks]
+    passing = forecast_prediction(network, size, device=device)
+    standing.reach("inference", passing.total - passing.input if on_cpu else 0, *on_host)
     deciding = deciding_bytes(
         evidence, config.evidence, footage.native_pixels, fixed=len(outline.labelled_frames), threads=threads
     )
-    standing.reach("segmenting", inputs + frames * pixels + deciding + (summed if on_cpu else 0))
+    standing.reach("segmenting", deciding, *on_host)
     writing = writing_bytes(footage.native_size, frames, classes=outline.classes, config=config.output)
-    standing.reach("writing", frames * pixels + writing)
+    standing.reach("writing", writing, masks)
     return RunForecast(
         host=standing.phases,
-        device={} if on_cpu else {"training": step.total, "inference": inference, "segmenting": summed},
+        device={} if on_cpu else {"training": step.total, "inference": passing.total + summed, "segmenting": summed},
         decoder=decoder_bytes(footage),
-        disk=_disk(config, [outline, *outline.beside], flows=flows, carries=carries, weights=step.weights),
+        disk=({"frames": standing.disk} if standing.disk else {})
+        | _disk(config, [outline, *outline.beside], flows=flows, carries=carries, weights=step.weights),
         network=step,
     )
 
 
-def _seen_bytes(outline: Outline, evidence: EvidenceSize, pixels: int) -> int:
-    """Evidence at the size of the network; pixels: of one of its frames."""
+def _seen_bytes(outline: Outline, evidence: EvidenceSize, pixels: int) -> dict[str, int]:
+    """Evidence at the size of the network, by tensor; pixels: of one of its frames."""
     returned = len(outline.labelled_frames) * evidence.shares
-    return (outline.classes + 1) * (outline.footage.frames + returned) * pixels
+    planes = outline.classes + 1
+    return {"seen": planes * outline.footage.frames * pixels, "returned": planes * returned * pixels}
 
 
-def _kept_bytes(config: TrainConfig, outline: Outline) -> int:
-    """What stays of a video that another one is worked on beside."""
+def _kept_bytes(config: TrainConfig, outline: Outline) -> dict[str, int]:
+    """What stays of a video that another one is worked on beside, by tensor."""
     footage, size, evidence = outline.footage, outline.network_size(config.data), outline.evidence_size(config)
-    carries, smaller = sees_evidence(config) and bool(outline.labelled_frames), evidence.size != size[1:]
-    parts = [footage.volume_bytes(evidence.size), outline.known * footage.native_pixels]
-    parts += [footage.volume_bytes(size[1:])] if smaller else []
-    parts += [evidence.held_bytes] if carries else []
-    parts += [_seen_bytes(outline, evidence, size[1] * size[2])] if carries and smaller else []
-    return sum(parts)
+    found = {"video": footage.volume_bytes(evidence.size), "masks": outline.known * footage.native_pixels}
+    if sees_evidence(config) and outline.labelled_frames:
+        found["evidence"] = evidence.held_bytes
+        if evidence.size != size[1:]:
+            found |= _seen_bytes(outline, evidence, size[1] * size[2])
+    if evidence.size != size[1:]:
+        found["small video"] = footage.volume_bytes(size[1:])
+    return found
 
 
 def _carry(standing: _Standing, config: TrainConfig, outline: Outline, *, evidence: EvidenceSize, threads: int) -> None:
     # Masks that are read stay until the task is made, all of them and the held-out ones once more.
-    masks = (2 * outline.known - len(outline.labelled_frames)) * outline.footage.native_pixels
-    standing.parts["evidence"] = evidence.held_bytes
+    masks = [count * outline.footage.native_pixels for count in (outline.known, outline.known - len(outline.labelled_frames))]
+    standing.stay("evidence", evidence.held_bytes)
+    on_disk = [evidence.returned_bytes, *([evidence.moved_bytes] if moves(evidence, config.evidence) else [])]
+    beside = sum(size for size in on_disk if storage.on_disk(size))
     for phase, more in evidence_phases(evidence, config.evidence, threads).items():
-        standing.reach(phase, masks + more)
+        standing.reach(phase, more, *masks)
+    standing.disk += beside
 
 
 def _disk(config: TrainConfig, videos: list[Outline], *, flows: bool, carries: bool, weights: int) -> dict[str, int]:

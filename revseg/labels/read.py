@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from revseg import storage
 from revseg.labels.assignment import masks_by_frame, positions_of
 from revseg.labels.colours import Table, check_none_of_numbers, check_palettes, is_coloured, read_coloured, table_found, table_of
 from revseg.labels.conventions import Conventions, given_names
@@ -117,7 +118,7 @@ def _of_document(document: Document, frames: Frames, conventions: Conventions, *
             f"no labelled frame: {path}, {document.title}, labels none of {frames.source}; label some and export again"
         )
     numbering = number_objects(document, conventions, f"labels {path}")
-    masks = torch.empty(len(found), *frames.native_size, dtype=torch.uint8)
+    masks = storage.empty(len(found), *frames.native_size)
     overlap = Overlap()
     for row, key in zip(masks, found.values(), strict=True):
         drawing = keys[key]
@@ -178,7 +179,7 @@ def _tell(path: Path, title: str, count: int, *, names: Mapping[int, str], remar
 def _of_folder(folder: Path, frames: Frames, conventions: Conventions) -> Labelled:
     files = masks_by_frame(folder, frames)
     table = _table(list(files.values()), conventions)
-    native = torch.empty(len(files), *frames.native_size, dtype=torch.uint8)
+    native = storage.empty(len(files), *frames.native_size)
     for row, path in zip(native, files.values(), strict=True):
         mask = read_mask(path, conventions.encoding, ids=True) if table is None else read_coloured(path, table)
         if mask.shape != frames.native_size:
@@ -222,5 +223,6 @@ def _known(labelled: Labelled, files: list[str], path: Path, *, source: Path) ->
         raise ValueError(f"the masks in {path} are 255, void, throughout: label some pixels of {source}")
     if void := [name for row, name in enumerate(files) if row not in known]:
         tell_once(f"{path}: {some(void)} void all over, and labels nothing")
-    tell_suspicion(masks[known], path, [files[row] for row in known])
-    return labelled._replace(masks=masks[known], frames=tuple(labelled.frames[row] for row in known))
+    masks = storage.rows_of(masks, known)
+    tell_suspicion(masks, path, [files[row] for row in known])
+    return labelled._replace(masks=masks, frames=tuple(labelled.frames[row] for row in known))

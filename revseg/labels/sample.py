@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from revseg import storage
 from revseg.labels.masks import resize_mask, resize_sparse
 from revseg.labels.palette import VOID
 from revseg.video.frame import resized
@@ -60,7 +61,7 @@ class Sample:
     @cached_property
     def labels(self) -> Tensor:
         """(L, H, W) uint8 at the size of the volume: the nearest pixel of each mask."""
-        labels = torch.empty(len(self.masks), self.height, self.width, dtype=torch.uint8)
+        labels = storage.empty(len(self.masks), self.height, self.width)
         for row, mask in zip(labels, self.masks, strict=True):
             resize = resize_mask if _is_whole(mask) else resize_sparse
             row.copy_(torch.from_numpy(resize(mask.numpy(), self.height, self.width)))
@@ -94,7 +95,7 @@ class Sample:
         if missing:
             raise ValueError(f"frame {missing[0]} of {self.source} is not labelled: choose among {self.labelled_frames}")
         rows = [self.labelled_frames.index(frame) for frame in kept]
-        return replace(self, masks=self.masks[rows], labelled_frames=kept)
+        return replace(self, masks=storage.rows_of(self.masks, rows), labelled_frames=kept)
 
     def resized(self, height: int | None) -> Sample:
         """The same video in frames of another height, the width in proportion; None: the video's own."""

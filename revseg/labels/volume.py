@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg import storage
 from revseg.labels.frames import Frames
 from revseg.labels.palette import VOID
 from revseg.labels.suspicion import tell_suspicion
@@ -30,7 +31,7 @@ def read_volume(path: Path, frames: Frames) -> tuple[Tensor, tuple[int, ...]]:
             labelled = drawn
     if not labelled:
         raise ValueError(f"volume of labels {slices.path} is 255, unknown, throughout: label a few voxels of {frames.source}")
-    masks = torch.empty(len(labelled), *frames.native_size, dtype=torch.uint8)
+    masks = storage.empty(len(labelled), *frames.native_size)
     for mask, position in zip(masks, labelled, strict=True):
         values = _labels(slices, rows[position])
         if is_soft(values):

@@ -17,17 +17,19 @@ Offset = tuple[int, int, int]
 
 @torch.no_grad()
 def predict_probabilities(
-    net: RevSegNet, volume: Tensor, offsets: Sequence[Offset] = ((0, 0, 0),)
+    net: RevSegNet, volume: Tensor, offsets: Sequence[Offset] = ((0, 0, 0),), *, total: Tensor | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """Softmax probabilities of a video (I, T, H, W), averaged over placements on the padded grid.
 
-    Yields (first frame, (O, t, H, W) float32) in order. With several offsets the running sum of all frames is kept, in float16.
+    Yields (first frame, (O, t, H, W) float32) in order. With several offsets the running sum of all frames is kept: in total,
+    (O, T, H, W) float16, all 0; None: in the memory of the device.
     """
     if len(offsets) == 1:
         yield from _probabilities(net, volume, offsets[0])
         return
     _, frames, height, width = volume.shape
-    total = torch.zeros(net.config.outputs, frames, height, width, dtype=torch.float16, device=net.device)
+    if total is None:
+        total = torch.zeros(net.config.outputs, frames, height, width, dtype=torch.float16, device=net.device)
     for offset in offsets:
         for start, part in _probabilities(net, volume, offset):
             total[:, start : start + part.shape[1]] += part / len(offsets)

@@ -27,6 +27,7 @@ from typing import Any
 
 from revseg.runs import lock
 from revseg.runs.atomic import make_folder, remove_leftovers, replacing
+from revseg.runs.interruption import STOPPED
 
 HYDRA_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
 """What Hydra writes into .hydra before a run starts."""
@@ -69,7 +70,7 @@ class RunFolder:
 
     def remove_after(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Removes the folder after an error in a run that never started; one that was interrupted stays, to be resumed."""
-        if kind is None or issubclass(kind, KeyboardInterrupt):
+        if kind is None or issubclass(kind, STOPPED):
             return
         self.config.unlink(missing_ok=True)
         shutil.rmtree(self.evidence, ignore_errors=True)

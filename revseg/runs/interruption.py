@@ -42,6 +42,10 @@ class Signalled(KeyboardInterrupt):
         return Signalled, (self.signum,)
 
 
+STOPPED = (Interrupted, KeyboardInterrupt, SystemExit)
+"""What ends a run that is to go on later; SystemExit: a launcher's handler of a signal."""
+
+
 class StopRequest:
     """Remembers the first signal in `signum`, which is None before; a second one acts at once, as without us."""
 
@@ -58,13 +62,18 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def hand_on(self) -> None:
-        """Gives the signal that was caught to a launcher's handler of before: it may put the job back into its queue."""
+    def hand_on(self) -> bool:
+        """Gives the signal that was caught to a launcher's handler of before: it may end the job and put it back into its queue.
+
+        Returns whether there is one, and it lets the process go on.
+        """
         if self.signum is None:
-            return
+            return False
         handler = self._before[signal.Signals(self.signum)]
-        if callable(handler) and handler is not signal.default_int_handler and not isinstance(handler, _Raise):
-            handler(self.signum, None)
+        if not callable(handler) or handler is signal.default_int_handler or isinstance(handler, _Raise):
+            return False
+        handler(self.signum, None)
+        return True
 
     def catch(self) -> None:
         """Catches the signals, unless one has come."""

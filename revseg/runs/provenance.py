@@ -19,7 +19,7 @@ from typing import Any
 
 from revseg.runs.atomic import replacing
 from revseg.runs.folder import start_of
-from revseg.runs.interruption import Interrupted
+from revseg.runs.interruption import STOPPED
 
 PACKAGES = {
     "revseg": ("revseg",),
@@ -140,9 +140,10 @@ class Provenance:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._session is None:
             return
-        state = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
+        state = "interrupted" if isinstance(error, STOPPED) else "failed"
         self._session["state"] = "finished" if error is None else state
-        self._session["error"] = None if error is None else " ".join(str(error).split()) or type(error).__name__
+        told = "ended by its launcher" if isinstance(error, SystemExit) else " ".join(str(error).split())
+        self._session["error"] = None if error is None else told or type(error).__name__
         self._session["ended"] = _now()
         try:
             self._write()

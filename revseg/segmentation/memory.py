@@ -5,13 +5,7 @@ from __future__ import annotations
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.memory import EvidenceSize, flow_bytes, smoothing_bytes
 from revseg.network.config import NetworkConfig
-from revseg.network.memory import Size, forecast_prediction
-
-
-def inference_bytes(network: NetworkConfig, size: Size, *, placements: int, device: str) -> int:
-    """Bytes of a pass of the network over a video of ``size`` (T, H, W): its pass, its inputs as one, and the sum over
-    placements."""
-    return forecast_prediction(network, size, device=device).total + summed_bytes(network, size, placements)
+from revseg.network.memory import Size
 
 
 def summed_bytes(network: NetworkConfig, size: Size, placements: int) -> int:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg import storage
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.evidence import Evidence
 from revseg.evidence.flow import Flow
@@ -77,8 +78,10 @@ class Segmenter:
     def _refined(self, net: RevSegNet, placements: int) -> Iterator[Tensor]:
         """(O, H, W) of each frame at the size of the evidence, or that of the network."""
         seen, evidence = self.observation.seen, self.observation.evidence
-        offsets = spread_placements(net.multiple, placements)
-        for start, some in predict_probabilities(net, self.observation.inputs, offsets):
+        offsets, inputs, total = spread_placements(net.multiple, placements), self.observation.inputs, None
+        if placements > 1 and net.device.type == "cpu":
+            total = storage.zeros(net.config.outputs, *inputs.shape[1:], dtype=torch.float16)
+        for start, some in predict_probabilities(net, inputs, offsets, total=total):
             for frame, found in enumerate(some.unbind(1), start):
                 if seen is None or evidence is None:
                     yield found

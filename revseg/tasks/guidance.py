@@ -10,6 +10,7 @@ from torch import Tensor
 
 from revseg.evidence.evidence import Evidence
 from revseg.evidence.observation import Observation
+from revseg.evidence.shown import Shown
 from revseg.labels.palette import VOID
 from revseg.tasks.config import GuidanceConfig
 from revseg.training.feed import generator_for
@@ -42,19 +43,19 @@ class Guidance:
         item = Item(video.volume, video.labels, video.labelled_frames, evidence=self._shown(draws))
         return self._with_pseudo_labels(item, generator) if self.config.pseudo_frames else item
 
-    def _shown(self, draws: Tensor) -> Evidence:
+    def _shown(self, draws: Tensor) -> Shown:
         """Returns the evidence that a step sees: none, or what comes back in place of some labels."""
         seen, video = self._seen, self.observation.video
         if draws[0, -1] < self.config.blind:
-            return Evidence.blank(seen.classes, seen.frames, seen.size)
-        probabilities, confidence = seen.probabilities.clone(), seen.confidence.clone()
+            return Shown(Evidence.blank(seen.classes, seen.frames, seen.size))
+        others = {}
         of_frame = dict(zip(video.labelled_frames, draws.t()[:-1].tolist(), strict=True))
         for frame, returned in zip(video.whole_frames, self.observation.returned, strict=True):
             chance, which = of_frame[frame]
             if chance < self.config.returned:
                 share = int(which * returned.frames)
-                probabilities[:, frame], confidence[frame] = returned.probabilities[:, share], returned.confidence[share]
-        return Evidence(probabilities, confidence)
+                others[frame] = returned.planes(slice(share, share + 1))[:, 0]
+        return Shown(seen, others)
 
     @property
     def _seen(self) -> Evidence:

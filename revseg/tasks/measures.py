@@ -35,7 +35,7 @@ class Measures:
 
 def measured(masks: Sequence[Mask], truth: Sample | Item, objects: Sequence[int]) -> dict[str, float]:
     """Returns J, F and JF by name. Where most pixels are unknown, no contour is known: J alone, of all frames together."""
-    if 2 * int((truth.labels != VOID).sum()) < truth.labels.numel():
+    if 2 * sum(int((labels != VOID).sum()) for labels in truth.labels) < truth.labels.numel():
         return {"J": fmean(similarity_of_volume(masks, truth, objects).values())}
     return measure(masks, truth, objects).named()
 

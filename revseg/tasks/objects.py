@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from revseg import storage
 from revseg.labels.conventions import given_names
 from revseg.labels.dataset import objects_in
 from revseg.labels.palette import VOID
@@ -83,7 +84,10 @@ class Objects:
         table = np.zeros(256, np.uint8)
         table[[0, *self.ids]] = np.arange(self.classes)
         table[VOID] = VOID
-        return replace(sample, masks=torch.from_numpy(table[sample.masks.numpy()]))
+        masks = storage.empty(*sample.masks.shape)
+        for mask, ids in zip(masks, sample.masks.numpy(), strict=True):
+            mask.copy_(torch.from_numpy(table[ids]))
+        return replace(sample, masks=masks)
 
     def as_ids(self, mask: Mask) -> Mask:
         """The mask with the id of each class. Classes that no label has shown get the least ids that are free."""

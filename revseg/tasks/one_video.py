@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from revseg import storage
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.observation import Observation, height_of_evidence, observe
@@ -149,7 +150,9 @@ class OneVideo:
         """Measures the network alone, without what evidence and smoothing add at the end."""
         alone = Observation(self.video, seen=self.observation.seen)
         size = self.video.height, self.video.width
-        masks = [frame.mask for frame in Segmenter(alone, self.evidence, size=size).segment(net)]
+        masks = self._room_for_masks()
+        for mask, frame in zip(masks, Segmenter(alone, self.evidence, size=size).segment(net), strict=True):
+            mask[:] = frame.mask
         return self._evaluation(masks, "network alone/")
 
     def finish(self, net: RevSegNet, folder: Path) -> VideoResult:
@@ -188,6 +191,10 @@ class OneVideo:
         frames = Frames(self.video.frame_names, expected, **shown, labelled=self.video.labelled_frames, true=true)
         return VideoResult(metrics, self._evaluation(masks, ""), frames)
 
+    def _room_for_masks(self) -> list[Mask]:
+        """A mask for each frame, of any content, at the size trained on."""
+        return list(storage.empty(self.video.frames, self.video.height, self.video.width).numpy())
+
     def _evaluation(self, masks: list[Mask], prefix: str) -> Evaluation:
         samples = {"labelled": self.video, "held_out": self.held_out}
         scalars = {
@@ -201,12 +208,12 @@ class OneVideo:
 
     def _write(self, net: RevSegNet, folder: Path, album: Album) -> tuple[list[Mask], list[float]]:
         """Writes masks in the video's own size; returns them at the size trained on, and the J expected of each."""
-        video, masks = self.video, list[Mask]()
+        video, masks = self.video, self._room_for_masks()
 
         def native() -> Iterator[Segmented]:
-            for frame in self.segmenter().segment(net, self.placements):
+            for mask, frame in zip(masks, self.segmenter().segment(net, self.placements), strict=True):
                 # At the pixels where the annotation, too, is sampled.
-                masks.append(resize_mask(frame.mask, video.height, video.width))
+                mask[:] = resize_mask(frame.mask, video.height, video.width)
                 yield frame._replace(mask=self.objects.as_ids(frame.mask))
 
         source = Source.of(video, self.reading, sha256=self.sha256)

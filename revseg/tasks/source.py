@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from revseg import storage
 from revseg.demo.film import generate_demo
 from revseg.labels.dataset import DavisDataset, frames_of, load_own, with_labels
 from revseg.labels.palette import VOID
@@ -66,7 +67,8 @@ def load_truth(config: DataConfig, labelled: Sample) -> Sample | None:
     left = [row for row, mask in enumerate(masks) if (mask != VOID).any()]
     if not left:
         raise ValueError(f"data.truth={config.truth} labels nothing but what is trained on; leave it out, or label more there")
-    return with_labels(labelled, truth._replace(masks=masks[left], frames=tuple(truth.frames[row] for row in left)))
+    kept = {"masks": storage.rows_of(masks, left), "frames": tuple(truth.frames[row] for row in left)}
+    return with_labels(labelled, truth._replace(**kept))  # type: ignore[arg-type]
 
 
 def inputs_of(config: DataConfig) -> tuple[Path | None, Path | None]:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from revseg import storage
 from revseg.labels.palette import VOID
 from revseg.training.config import AugmentConfig
 from revseg.training.item import Item
@@ -64,8 +65,10 @@ def augment(
     grid = _sampling_grid(config, item.height, item.width, generator=generator).to(device) if config.warps else None
 
     channels = seen if item.evidence is None else seen + item.evidence.classes + 1
-    pinned = device.type == "cuda" and item.volume.device.type == "cpu"
-    volume = item.volume.new_empty(channels, *item.volume.shape[1:], pin_memory=pinned)
+    if item.volume.device.type == "cpu":
+        volume = storage.empty(channels, *item.volume.shape[1:], pinned=device.type == "cuda")
+    else:
+        volume = item.volume.new_empty(channels, *item.volume.shape[1:])
     for some in _chunks(item.frames, volume[:, 0].numel(), device):
         part = item.volume[:, some].to(device)
         if config.warps or config.gain or config.bias:

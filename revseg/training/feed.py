@@ -10,6 +10,7 @@ from zlib import crc32
 import numpy as np
 import torch
 
+from revseg import storage
 from revseg.evidence.ahead import map_ahead
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Size
@@ -49,6 +50,11 @@ def shuffled_position(index: int, count: int, seed: int) -> int:
     return int(torch.randperm(count, generator=generator_for("order of videos", seed, epoch))[position])
 
 
-def items_bytes(config: NetworkConfig, size: Size, ahead: int, *, shown: bool = True) -> int:
-    """Bytes of the items in memory as a step works: those made ahead (``made_ahead``), and, if shown, the one it works on."""
-    return (max(1, ahead) + shown) * config.inputs * size[0] * size[1] * size[2]
+def item_bytes(config: NetworkConfig, size: Size) -> int:
+    """Bytes of an item's video, with its evidence."""
+    return config.inputs * size[0] * size[1] * size[2]
+
+
+def items_bytes(config: NetworkConfig, size: Size, ahead: int) -> int:
+    """Bytes of memory of the items that are made ahead as a step works (``made_ahead``)."""
+    return max(1, ahead) * storage.held(item_bytes(config, size))

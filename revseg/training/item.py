@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from revseg.evidence.evidence import Evidence
+from revseg.evidence.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Item:
     """(L, H, W) uint8: 0 background, 1, 2, ... objects, 255 void."""
     labelled_frames: tuple[int, ...]
     """Positions on the T axis of the L labelled frames, ascending."""
-    evidence: Evidence | None = None
+    evidence: Evidence | Shown | None = None
     """At the size of the volume, for a network that sees it."""
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from revseg import storage
 from revseg.device import free_memory, peak_memory
 from revseg.network.config import NetworkConfig
 from revseg.network.growth import grown
@@ -30,7 +31,7 @@ from revseg.training.augment import Augmented, augment
 from revseg.training.board import Board, StepReport
 from revseg.training.checkpoint import Checkpoint
 from revseg.training.config import AugmentConfig, TrainingConfig
-from revseg.training.feed import generator_for, items_bytes, made_ahead
+from revseg.training.feed import generator_for, item_bytes, items_bytes, made_ahead
 from revseg.training.loss import SegmentationLoss, region_similarity
 from revseg.training.optimizer import Optimizer
 from revseg.training.plateau import on_plateau
@@ -110,7 +111,9 @@ class Trainer:
             self._save()
             signum = max(self.group.gathered(stop.signum or 0))  # not before all is saved
         if signum:
-            stop.hand_on()
+            if stop.hand_on() and self.group.alone:
+                self.fit(board)  # a launcher of batch jobs waits for another signal
+                return
             raise Interrupted(signum, self.progress.step, self.folder.path)
 
     def resume(self, saved: Checkpoint, path: Path, *, again: bool = False) -> None:
@@ -319,7 +322,8 @@ class Trainer:
 
 
 def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkConfig, size: Size, group: Group = ALONE) -> int:
-    """Bytes that a step may take. On a CPU the items made ahead lie in the same memory; one is the input in the forecast.
+    """Bytes that a step may take. On a CPU the items made ahead lie in the same memory; one is the input in the forecast, which
+    takes none where it lies on disk.
 
     The processes of a group on one machine share its memory; all keep to what the one with the least may take.
     """
@@ -327,4 +331,7 @@ def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkC
         whole = free_memory(device) // (1 if device.type == "cuda" else group.neighbours)
     else:
         whole = int(config.memory_budget * 1e9)
-    return group.least(whole if device.type == "cuda" else whole - items_bytes(network, size, config.ahead, shown=False))
+    if device.type != "cuda":
+        item = item_bytes(network, size)
+        whole += item - storage.held(item) - items_bytes(network, size, config.ahead)
+    return group.least(whole)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from revseg.video.read import CHUNK
+from revseg import storage
 from revseg.video.worker import SLOTS
 
 DECODER_BYTES = 64 << 20
@@ -33,11 +33,10 @@ class Footage:
 
 
 def decoding_bytes(footage: Footage, size: tuple[int, int]) -> int:
-    """Bytes while the frames are gathered at a size (H, W): the volume, the chunk that is copied into it, and the slots of the
-    process that decodes."""
+    """Bytes while the frames are gathered at a size (H, W): the volume, where it is not on disk, and the slots of the decoding
+    process."""
     volume = footage.volume_bytes(size)
-    frame = volume // footage.frames
-    return volume + min(max(CHUNK, frame), volume) + min(SLOTS, footage.frames) * frame
+    return storage.held(volume) + min(SLOTS, footage.frames) * volume // footage.frames
 
 
 def decoder_bytes(footage: Footage) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg import storage
 from revseg.runs.phases import phase
 from revseg.video.decode import Decoded
 from revseg.video.decoder import open_video
@@ -27,12 +28,12 @@ from revseg.video.scale import Scale, scale_of, sentence, to_bytes
 from revseg.video.slices import Slices, format_of, open_slices
 from revseg.video.stack import FRAME_RATE as VOLUME_RATE
 
-CHUNK = 1 << 26  # bytes of frames that are gathered before they go into one tensor
+CHUNK = 1 << 26  # bytes that are made room for where nobody says how many frames there are
 
 
 @dataclass(frozen=True)
 class Video:
-    """A video in memory."""
+    """A video that was read."""
 
     volume: Tensor
     """(C, T, H, W) uint8: RGB, or the channels of a volume."""
@@ -82,7 +83,7 @@ def read_video(
     """
     if height is not None and height < 1:
         raise ValueError(f"height is {height}: give 1 or more, or none for all there is")
-    path, pile, part = Path(path), _Pile(), reading.part
+    path, part = Path(path), reading.part
     losses, slices = Losses(path, reading.on_error), opened(path, reading)
     names, times, native_size, ratio, sound = [], [], (0, 0), Fraction(1), False
     if slices is None:
@@ -96,6 +97,7 @@ def read_video(
         total, used = len(places), scale_of(slices, places, given=reading.scale)
         logging.getLogger(__name__).info(sentence(slices, used))
         frames = _decode(slices, places, scale=used, height=height)
+    pile = _Pile(total if slices is not None or facts.frames else None)
     with phase("decoding", total=total) if show else nullcontext() as bar, closing(frames):
         for frame in frames:
             pile.add(frame.pixels)
@@ -198,32 +200,35 @@ def _frames(decoded: Decoded, losses: Losses) -> Generator[Frame]:
 
 
 class _Pile:
-    """Collects frames into one volume, without a second copy of all of them."""
+    """Collects frames into one volume (C, T, H, W), which lies on disk where it is large (``storage``)."""
 
-    def __init__(self) -> None:
-        self.chunks: list[Tensor] = []
-        self.room = 0
-        """How many frames the last chunk can still take."""
+    def __init__(self, expected: int | None) -> None:
+        """expected: how many frames there will be, as far as that is said."""
+        self.count, self._expected = 0, expected
+        self._volume = torch.empty(0, 0, 0, 0, dtype=torch.uint8)
 
     def add(self, pixels: NDArray[np.uint8]) -> None:
         """Copies a frame (H, W, C)."""
-        if not self.room:
-            self.room = max(1, CHUNK // pixels.size)
-            self.chunks.append(torch.empty(self.room, *pixels.shape, dtype=torch.uint8))
-        chunk = self.chunks[-1].numpy()
-        np.copyto(chunk[len(chunk) - self.room], pixels)
-        self.room -= 1
+        if not self.count:
+            self._volume = self._room(*pixels.shape)
+        elif self.count == self._volume.shape[1]:
+            self._volume = self._copied(2 * self.count)
+        np.copyto(self._volume.numpy()[:, self.count], np.moveaxis(pixels, -1, 0))
+        self.count += 1
 
     def volume(self) -> Tensor:
-        """Returns (C, T, H, W). A chunk is freed once it is copied, and memory that is not written yet takes no space."""
-        self.chunks[-1] = self.chunks[-1][: len(self.chunks[-1]) - self.room]
-        frames = sum(map(len, self.chunks))
-        _, height, width, channels = self.chunks[0].shape
-        volume = torch.empty(channels, frames, height, width, dtype=torch.uint8)
-        self.chunks.reverse()
-        start = 0
-        while self.chunks:
-            chunk = self.chunks.pop()
-            volume[:, start : start + len(chunk)] = chunk.permute(3, 0, 1, 2)
-            start += len(chunk)
+        """Returns the frames there are."""
+        return self._volume if self.count == self._volume.shape[1] else self._copied(self.count)
+
+    def _room(self, height: int, width: int, channels: int) -> Tensor:
+        if self._expected:
+            with suppress(OSError):  # a container may say anything
+                return storage.empty(channels, self._expected, height, width)
+        return storage.empty(channels, max(1, CHUNK // (height * width * channels)), height, width)
+
+    def _copied(self, room: int) -> Tensor:
+        """The frames, with room for so many."""
+        volume = storage.empty(self._volume.shape[0], room, *self._volume.shape[2:])
+        for plane, former in zip(volume, self._volume, strict=True):
+            plane[: self.count] = former[: self.count]
         return volume

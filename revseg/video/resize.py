@@ -26,9 +26,11 @@ def resize_volume(volume: Tensor, size: tuple[int, int]) -> Tensor:
     """Resizes frames (C, T, H, W) uint8 -> (C, T, h, w) uint8: area means where they shrink, else linear interpolation."""
     import torch  # only here: processes that decode have none
 
+    from revseg import storage
+
     channels, frames, height, width = volume.shape
     method = cv2.INTER_AREA if size[0] * size[1] < height * width else cv2.INTER_LINEAR
-    result = volume.new_empty(channels, frames, *size)
+    result = storage.empty(channels, frames, *size)
     for frame in range(frames):
         if channels == 3:
             whole = cv2.merge(list(volume[:, frame].numpy()))

@@ -57,5 +57,5 @@ def test_a_disk_without_room_for_the_masks_is_refused(tmp_path: Path) -> None:
     config = compose([])
     found = smallest(config, LONG.with_frames(10), CPU, held=0)
     huge = replace(found, disk=found.disk | {"results": 10**18})
-    with pytest.raises(OSError, match=r"GB of free disk, but masks, overlay and checkpoints take .* run_dir="):
+    with pytest.raises(OSError, match=r"GB of free disk, but frames, masks, overlay and checkpoints take .* run_dir="):
         without_cache_on_a_small_disk(config, huge, tmp_path)

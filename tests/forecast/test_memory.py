@@ -130,3 +130,15 @@ def test_items_count_once_for_each_that_is_made_ahead(config: TrainConfig) -> No
     one = 6 * 40 * 96 * 171
     difference = forecast(more, outline()).host["training"] - forecast(config, outline()).host["training"]
     assert difference == one
+
+
+def test_twice_as_many_frames_take_no_more_memory_beside_the_network_but_disk(config: TrainConfig) -> None:
+    """Of 10,000 frames and 20,000, a label every 100."""
+    long, longer = (forecast(config, outline(frames, labelled=frames // 100)) for frames in (10_000, 20_000))
+    beside = []
+    for found in (long, longer):
+        own = {"training": found.network.total - found.network.input, "inference": found.network.states}
+        beside.append(max(size - own.get(name, 0) for name, size in found.host.items()))
+    assert beside[1] <= 1.05 * beside[0] < 2e9
+    assert longer.disk["frames"] > 1.9 * long.disk["frames"] > 10_000 * 6 * 480 * 854
+    assert "frames" not in forecast(config, outline(10)).disk

@@ -143,6 +143,14 @@ def test_checkpoints(tmp_path):
     assert newest_checkpoint(tmp_path) == tmp_path / "a" / "checkpoints" / "last.pt"
 
 
+@pytest.mark.parametrize(("error", "stays"), [(KeyboardInterrupt(), True), (SystemExit(5), True), (ValueError("no"), False)])
+def test_the_evidence_of_a_run_that_was_stopped_before_it_started_stays(tmp_path, error, stays):
+    """By a user, or by a launcher that queues it again."""
+    folder = started(tmp_path)
+    folder.remove_after(type(error), error, None)
+    assert folder.evidence.exists() == stays
+
+
 def test_the_newest_run_is_the_one_that_started_last_whatever_the_clock_says(tmp_path):
     """The clock was years ahead, and is set back; a run without a number is older than all with one."""
     for name, start, age in (("future", 1, 2e9), ("now", 2, 1e9), ("old", None, 3e9)):

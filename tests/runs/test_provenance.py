@@ -77,6 +77,7 @@ def test_finished(tmp_path, inputs, monkeypatch):
         (MemoryError(), "failed", "MemoryError"),
         (Interrupted(15, 3, Path("runs/x")), "interrupted", "stopped by SIGTERM after step 3; everything is saved in runs/x"),
         (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt"),
+        (SystemExit(144), "interrupted", "ended by its launcher"),
     ],
 )
 def test_ends_otherwise(tmp_path, error, state, sentence):

@@ -74,7 +74,7 @@ def test_masks_are_the_likeliest_classes(net: RevSegNet) -> None:
 def test_probabilities_are_resized_not_masks(net: RevSegNet, monkeypatch: pytest.MonkeyPatch) -> None:
     object_ = torch.tensor([[0.9, 0.4]])  # at 4 pixels: 0.9, 0.775, 0.525, 0.4
     probabilities = torch.stack([1 - object_, object_, torch.zeros(1, 2)])[:, None]
-    monkeypatch.setattr(module, "predict_probabilities", lambda *_: iter([(0, probabilities)]))
+    monkeypatch.setattr(module, "predict_probabilities", lambda *_, **__: iter([(0, probabilities)]))
     observation = Observation(blank(1, (1, 2), native=(2, 4)))
     ((mask, *_),) = Segmenter(observation, ALONE).segment(net)
     assert mask.tolist() == [[1, 1, 1, 0]] * 2

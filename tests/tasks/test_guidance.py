@@ -150,8 +150,7 @@ def test_items_leave_what_is_known_as_it_was(made: Guidance) -> None:
     for index in range(5):
         given = guidance(made, returned=1, blind=0.5, pseudo_frames=3).item(index).evidence
         assert given is not None
-        given.probabilities.zero_()
-        given.confidence.zero_()
+        given.planes().zero_()
     assert torch.equal(planes_of(made), evidence)
     assert all(torch.equal(one.planes(), before) for one, before in zip(made.observation.returned, returned, strict=True))
     assert torch.equal(video.volume, volume)

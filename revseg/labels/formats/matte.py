@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg import storage
 from revseg.labels.frames import Frames
 from revseg.video.read import iterate_frames
 
@@ -25,7 +26,7 @@ MOST_COLOUR = 40
 def read_matte(path: Path, frames: Frames) -> tuple[Tensor, tuple[int, ...]]:
     """Returns the masks (T, H, W) of all frames, and their positions. The frames of both videos are counted alike."""
     position = {place: position for position, place in enumerate(frames.places)}
-    masks = torch.zeros(len(frames.names), *frames.native_size, dtype=torch.uint8)
+    masks = storage.zeros(len(frames.names), *frames.native_size)
     count = grey = 0
     for index, _, pixels in iterate_frames(path):
         count += 1
