@@ -21,27 +21,39 @@ from revseg.reversible.force import convolution, product
 from revseg.reversible.force.convolution import ConvolutionForce
 from revseg.reversible.force.force import Force, Layout
 from revseg.reversible.force.product import ProductForce, is_wide
+from revseg.reversible.force.sharded_convolution import ShardedConvolutionForce
+from revseg.reversible.force.sharded_product import ShardedProductForce
 from revseg.reversible.force.slab import slab_size
 from revseg.reversible.kernels import dispatch
 from revseg.reversible.kernels.tile import workspace_bytes
+from revseg.reversible.shard import Shard
 
 Kind = Literal["fused", "product", "convolution"]
 
 
-def choose(layout: Layout, device: torch.device) -> Kind:
-    """Returns the way in which a layer is computed on a device that is at hand. The first call on a GPU compiles its kernels."""
-    if dispatch.enabled() and _fits_kernels(layout) and dispatch.available(device) and _agrees(device, layout):
+def choose(layout: Layout, device: torch.device, *, sharded: bool = False) -> Kind:
+    """Returns the way in which a layer is computed on a device that is at hand. The first call on a GPU compiles its kernels.
+
+    sharded: the kernels know no neighbours.
+    """
+    if not sharded and dispatch.enabled() and _fits_kernels(layout) and dispatch.available(device) and _agrees(device, layout):
         return "fused"
     return _without_kernels(layout)
 
 
-def expected(layout: Layout, device_type: str) -> Kind:
+def expected(layout: Layout, device_type: str, *, sharded: bool = False) -> Kind:
     """Returns the way on a device that need not be at hand: a GPU of compute capability 8.0 or more whose kernels agree."""
-    return "fused" if device_type == "cuda" and dispatch.expected() and _fits_kernels(layout) else _without_kernels(layout)
+    fused = device_type == "cuda" and not sharded and dispatch.expected() and _fits_kernels(layout)
+    return "fused" if fused else _without_kernels(layout)
 
 
-def prepare(kind: Kind, kernel: Tensor, bias: Tensor, *, step_size: float, layout: Layout) -> Force:
-    """Returns the force of a layer, ready for one pass; kind: as ``choose`` says."""
+def prepare(
+    kind: Kind, kernel: Tensor, bias: Tensor, *, step_size: float, layout: Layout, shard: Shard | None = None
+) -> Force:
+    """Returns the force of a layer, ready for one pass; kind: as ``choose`` says. shard: which of several; None: alone."""
+    if shard is not None and shard.count > 1 and layout.radii[0]:  # K of one frame reaches no neighbour
+        sharded = ShardedProductForce if kind == "product" else ShardedConvolutionForce
+        return sharded(kernel, bias, step_size=step_size, layout=layout, shard=shard)
     if kind == "fused":
         from revseg.reversible.force.fused import FusedForce
 

@@ -1,0 +1,78 @@
+"""The processes that hold one volume together: neighbours along T, by torch.distributed.
+
+All processes of a group form a mesh, videos x shards: rank = video number times shards + shard number, so that neighbours are on the
+same machine as far as they can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+Broken = Callable[[RuntimeError], BaseException]
+"""Why a message did not come."""
+
+
+class Volume:
+    """The place of a process among those that hold a volume (``revseg.reversible.shard.Shard``), and what it has sent."""
+
+    def __init__(self, index: int, ranks: list[int], members: dist.ProcessGroup | None, *, broken: Broken) -> None:
+        """ranks: of all of them, in the order of their frames. members: what they talk in; None: the group of all processes."""
+        self.index, self.count = index, len(ranks)
+        self.sent = 0
+        """Bytes to neighbours so far."""
+        self._ranks, self._members, self._broken = ranks, members, broken
+
+    def exchange(self, to_left: Tensor | None, to_right: Tensor | None) -> Messages:
+        """Sends a tensor to each neighbour, and begins to receive one of its shape and dtype; None: there is no neighbour."""
+        sent = [None if part is None else part.contiguous() for part in (to_left, to_right)]
+        received = [None if part is None else torch.empty_like(part) for part in sent]
+        self.sent += sum(part.nbytes for part in sent if part is not None)
+        operations = []
+        for place, outgoing, incoming in zip((self.index - 1, self.index + 1), sent, received, strict=True):
+            if outgoing is not None:
+                operations.append(dist.P2POp(dist.isend, outgoing, self._ranks[place], self._members))
+                operations.append(dist.P2POp(dist.irecv, incoming, self._ranks[place], self._members))
+        try:
+            works = dist.batch_isend_irecv(operations)
+        except RuntimeError as error:
+            raise self._broken(error) from error
+        return Messages(works, sent, received, broken=self._broken)
+
+    def sum_(self, tensor: Tensor) -> None:
+        """Puts the sum over all shards in the place of a tensor; each gets the same bits."""
+        self._reduce_(tensor, dist.ReduceOp.SUM)
+
+    def largest(self, tensor: Tensor) -> Tensor:
+        """Returns the largest value of each element of any shard; nan counts as infinity."""
+        found = torch.nan_to_num(tensor, nan=float("inf"), posinf=float("inf"), neginf=-float("inf"))
+        self._reduce_(found, dist.ReduceOp.MAX)
+        return found
+
+    def _reduce_(self, tensor: Tensor, operation: dist.ReduceOp.RedOpType) -> None:
+        try:
+            dist.all_reduce(tensor, operation, self._members)
+        except RuntimeError as error:
+            raise self._broken(error) from error
+
+
+class Messages:
+    """Messages between neighbours under way."""
+
+    def __init__(
+        self, works: list[dist.Work], sent: list[Tensor | None], received: list[Tensor | None], *, broken: Broken
+    ) -> None:
+        self._works, self._sent, self._received, self._broken = works, sent, received, broken
+
+    def wait(self) -> tuple[Tensor | None, Tensor | None]:
+        """Returns what the left and the right neighbour have sent, None from where there is none."""
+        try:
+            for work in self._works:
+                work.wait()
+        except RuntimeError as error:
+            raise self._broken(error) from error
+        before, behind = self._received
+        return before, behind
