@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from revseg.reversible.force.choice import Kind, choose
+from revseg.reversible.force.choice import Kind, choose, without_kernels
 from revseg.reversible.force.force import Layout
 from revseg.reversible.shard import Shard
 
@@ -39,7 +39,7 @@ class Context:
     def kind(self, layout: Layout, device: torch.device) -> Kind:
         """Returns how a layer is computed: as it was the first time in this pass."""
         if (layout, device) not in self.kinds:
-            self.kinds[layout, device] = choose(layout, device, sharded=self.shard is not None)
+            self.kinds[layout, device] = choose(layout, device) if self.shard is None else without_kernels(layout)
         return self.kinds[layout, device]
 
     @contextmanager

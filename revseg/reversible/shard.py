@@ -44,15 +44,8 @@ class Shard(Protocol):
 
 
 def split(frames: int, multiple: int, shard: Shard) -> tuple[int, int]:
-    """Returns the frames [start, stop) of a padded volume that a shard holds; each begins at a multiple.
-
-    Raises ValueError where there are more shards than multiples.
+    """Returns the frames [start, stop) of a padded volume that a shard holds, nearly as many as others; each begins at a multiple.
     """
     cells = frames // multiple
-    if cells < shard.count:
-        raise ValueError(
-            f"{shard.count} processes share out a volume of {cells} coarse frames ({frames} frames padded to multiples of "
-            f"{multiple}): set parallel.volume={cells} or less, or fewer network.levels"
-        )
     start, stop = (cells * place // shard.count * multiple for place in (shard.index, shard.index + 1))
     return start, stop

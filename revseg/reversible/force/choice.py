@@ -31,20 +31,17 @@ from revseg.reversible.shard import Shard
 Kind = Literal["fused", "product", "convolution"]
 
 
-def choose(layout: Layout, device: torch.device, *, sharded: bool = False) -> Kind:
-    """Returns the way in which a layer is computed on a device that is at hand. The first call on a GPU compiles its kernels.
-
-    sharded: the kernels know no neighbours.
-    """
-    if not sharded and dispatch.enabled() and _fits_kernels(layout) and dispatch.available(device) and _agrees(device, layout):
+def choose(layout: Layout, device: torch.device) -> Kind:
+    """Returns the way in which a layer is computed on a device that is at hand. The first call on a GPU compiles its kernels."""
+    if dispatch.enabled() and _fits_kernels(layout) and dispatch.available(device) and _agrees(device, layout):
         return "fused"
-    return _without_kernels(layout)
+    return without_kernels(layout)
 
 
 def expected(layout: Layout, device_type: str, *, sharded: bool = False) -> Kind:
     """Returns the way on a device that need not be at hand: a GPU of compute capability 8.0 or more whose kernels agree."""
     fused = device_type == "cuda" and not sharded and dispatch.expected() and _fits_kernels(layout)
-    return "fused" if fused else _without_kernels(layout)
+    return "fused" if fused else without_kernels(layout)
 
 
 def prepare(
@@ -88,7 +85,8 @@ def _fits_kernels(layout: Layout) -> bool:
     return shape and dtypes and layout.convolution_dtype == torch.bfloat16 and layout.activation is RELU
 
 
-def _without_kernels(layout: Layout) -> Kind:
+def without_kernels(layout: Layout) -> Kind:
+    """Returns the way by PyTorch alone, as on a shard: the kernels know no neighbours."""
     return "product" if is_wide(layout.channels, layout.rank) else "convolution"
 
 
