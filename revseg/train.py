@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from revseg.config import TrainConfig
 from revseg.device import choose_device, held_memory, peak_memory
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.store import FlowStore
-from revseg.forecast.fits import check_memory, without_cache_on_a_small_disk
+from revseg.forecast.fits import check_memory, enough_shards, without_cache_on_a_small_disk
 from revseg.forecast.memory import forecast_run
 from revseg.forecast.outline import Outline, outline_of
 from revseg.forecast.times import Times, past_run
@@ -37,6 +37,7 @@ from revseg.forecast.work import work_of
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.memory import forecast_training
 from revseg.network.network import RevSegNet, convolution_dtype_of
+from revseg.network.plan import check_shards, padded_size
 from revseg.output.report import Report, write_report
 from revseg.parallel.agreement import check_alike, device_of
 from revseg.parallel.group import ALONE, Group, joined
@@ -97,7 +98,7 @@ def lead(
 ) -> float | None:
     """Does the work of a process alone, or that of the first of several, which writes the run. clock: when it began."""
     with run_folder(config) as (folder, started), recorded() as phases:
-        config = on_all(as_begun(absolute(config), folder, given), group)
+        config = shared_out(as_begun(absolute(config), folder, given), device, group)
         origin = origin_of(config, folder)
         with provenance(config, folder, device, origin=origin) as record, ExitStack() as finally_:
             finally_.enter_context(watched(config.training.watchdog, folder.log, group.tell))
@@ -143,15 +144,39 @@ def follow(*, group: Group, device: torch.device, held: int) -> None:
             task.finish(trainer.net, begun.folder.predictions)
 
 
-def on_all(config: TrainConfig, group: Group) -> TrainConfig:
-    """Returns the settings with the videos of a step, which are shared out. Raises ValueError where a process would have none."""
-    videos = config.training.accumulation or group.world
-    if videos < group.world:
+def shared_out(config: TrainConfig, device: torch.device, group: Group) -> TrainConfig:
+    """Returns the settings with the videos of a step, which are shared out, and how many processes hold each of them.
+
+    Raises ValueError where a process would have nothing to do.
+    """
+    shards = shards_of(config, device, group)
+    takers = group.world // shards
+    videos = config.training.accumulation or takers
+    if videos < takers:
+        each = "" if shards == 1 else f", {shards} to each (parallel.volume)"
         raise ValueError(
-            f"{group.world} processes share out the videos of a step, which are training.accumulation={videos}: start no more "
-            f"than {videos}, or set training.accumulation={group.world}"
+            f"{group.world} processes share out the videos of a step{each}, which are training.accumulation={videos}: start no "
+            f"more than {videos * shards}, or set training.accumulation={takers}"
         )
-    return replace(config, training=replace(config.training, accumulation=videos))
+    training = replace(config.training, accumulation=videos)
+    return replace(config, training=training, parallel=replace(config.parallel, volume=shards))
+
+
+def shards_of(config: TrainConfig, device: torch.device, group: Group) -> int:
+    """Returns how many processes hold a volume together. Raises ValueError where they do not divide all of them."""
+    if config.parallel.volume == "auto":
+        outline = outline_of(config, labels=False)
+        return (
+            group.world if outline is None else enough_shards(config, outline, device, processes=group.neighbours, of=group.world)
+        )
+    shards = config.parallel.shards
+    if shards > group.world or group.world % shards:
+        there = "this process is alone" if group.alone else f"{group.world} processes were started"
+        raise ValueError(
+            f"parallel.volume is {shards}, but {there}: start a multiple of {shards} (torchrun --nproc-per-node={shards} -m "
+            "revseg.train ...), or set parallel.volume=1"
+        )
+    return shards
 
 
 def prepare(
@@ -159,7 +184,10 @@ def prepare(
 ) -> tuple[OneVideo | DatasetTask, Trainer]:
     """Returns what is trained on, and what trains: from the beginning, or from where the run was."""
     config, folder, saved = begun.config, begun.folder, begun.saved()
-    with compiled_meanwhile(config.network, device), evidence_once(config, cache, group):
+    group.share_volumes(config.parallel.shards)
+    # The kernels know no neighbours: where several hold a volume together, there is nothing to compile.
+    compiled = compiled_meanwhile(config.network, device) if group.volume is None else nullcontext()
+    with compiled, evidence_once(config, cache, group):
         task = open_task(config, folder, saved, store=store, cache=cache, sha256=begun.sha256, group=group)
     if group.first:
         task.check_output(folder.predictions)
@@ -274,6 +302,9 @@ def as_the_machine_allows(config: TrainConfig, folder: RunFolder, device: torch.
     outline = outline_of(config, labels=False)
     if outline is None:
         return config
+    network = outline.network(config)
+    padded = padded_size(network, outline.network_size(config.data))
+    check_shards(network, padded[0], config.parallel.shards)
     return without_cache_on_a_small_disk(config, check_memory(config, outline, device, processes=group.neighbours), folder.path)
 
 

@@ -22,6 +22,7 @@ from revseg.evidence.memory import EvidenceSize, evidence_disk, evidence_phases
 from revseg.forecast.outline import Outline, sees_evidence
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, forecast_training
+from revseg.network.plan import seen_frames
 from revseg.output.memory import output_disk, writing_bytes
 from revseg.segmentation.memory import deciding_bytes, inference_bytes, summed_bytes
 from revseg.training.feed import items_bytes
@@ -97,6 +98,7 @@ def forecast_run(
         labelled_frames=outline.trained_frames(config),
         optimizer=config.training.optimizer.name,
         any_offset=config.augment.offset,
+        shards=config.parallel.shards,
     )
     standing = _Standing({"libraries": held})
     standing.reach("decoding", decoding_bytes(footage, evidence.size))
@@ -116,7 +118,8 @@ def forecast_run(
     if carries and evidence.size != size[1:]:
         returned = len(outline.labelled_frames) * evidence.shares
         standing.parts["seen"] = (outline.classes + 1) * (frames + returned) * pixels
-    items = items_bytes(network, size, config.training.ahead)
+    own = (seen_frames(network, frames, config.parallel.shards), *size[1:])
+    items = items_bytes(network, own, config.training.ahead)
     standing.reach("training", items + (step.total - step.input if on_cpu else 0))
     inputs = network.inputs * frames * pixels
     inference = inference_bytes(network, size, placements=config.placements, device=device)

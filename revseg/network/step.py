@@ -98,8 +98,8 @@ def training_step(
     labels: (N, L, H, W), integers, of the L frames ``labelled_frames``; loss: see ``Loss``;
     offset: where the video is placed on the padded grid, in frames and pixels (T, H, W).
     Volume and labels may lie on the network's device or on the host, where pinned memory is fastest.
-    part: what this process holds of a video that several hold together. The volume then has the frames ``part.seen`` alone, labels
-    and labelled frames are those of the whole video; all processes find the same result, and add the same gradients.
+    part: what this process holds of a video that several hold together. The volume then has the frames ``part.seen`` alone,
+    labels and labelled frames are the whole video's; all processes find the same result, and add the same gradients.
 
     The step holds two states and two adjoints in place, whatever the depth: 8 bytes a channel and padded pixel with 16 bits each.
     Raises ValueError for shapes, dtypes and frames that do not fit, OverflowError where the state leaves the range of its grid.
@@ -319,7 +319,6 @@ class _Labelled:
             at = slice(position, position + 1)
             self.placement.crop(adjoint.partner, frame, frame + 1).add_(g_prev[:, at] + g_curr[:, at])
             self.placement.crop(adjoint.curr, frame, frame + 1).add_(g_curr[:, at])
-
 
     def _scale(self, adjoint: State, gradient: Tensor) -> None:
         """Scales an adjoint in float16 by the first gradients; the frames that follow are of the same size."""

@@ -1,6 +1,7 @@
 """Places the real video in the padded volume, and moves pixels and features between the two.
 
-Where several processes hold a volume together, each has a part of its frames, and those of the video that lie there. The video may lie on the network's device or on the host: it is copied a few frames at a time.
+Where several processes hold a volume together, each has some of its frames, and those of the video that lie there.
+The video may lie on the network's device or on the host: it is copied a few frames at a time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from revseg.network.config import NetworkConfig
 from revseg.network.network import RevSegNet, normalise
-from revseg.network.plan import multiple_of, output_stride, padded_size
+from revseg.network.plan import check_shards, multiple_of, output_stride, padded_size
 from revseg.reversible.grid import Grid
 from revseg.reversible.shard import Shard, split
 from revseg.reversible.state import State
@@ -38,17 +39,10 @@ class Part:
 def shard_of(config: NetworkConfig, padded: int, shard: Shard) -> tuple[int, int]:
     """Returns the frames [first, last) of a padded volume that a shard holds: whole ones of the coarsest level.
 
-    Raises ValueError where there are fewer of these than shards, or than K reaches.
+    Raises ValueError where there are too few.
     """
-    multiple, reach = multiple_of(config)[0], config.kernel_size // 2
-    cells = padded // multiple
-    if cells < shard.count * max(1, reach):
-        most = cells // max(1, reach)
-        raise ValueError(
-            f"parallel.volume is {shard.count}, but {padded} frames, padded to multiples of {multiple}, can be shared out to "
-            f"{most} {'process' if most == 1 else 'processes'}: set parallel.volume={max(1, most)} or less, or fewer network.levels"
-        )
-    return split(padded, multiple, shard)
+    check_shards(config, padded, shard.count)
+    return split(padded, multiple_of(config)[0], shard)
 
 
 @dataclass(frozen=True)
@@ -116,7 +110,7 @@ def frames_at_once(placement: Placement, channels: int, batch: int, budget: int)
 
 
 def opening_inputs(net: RevSegNet, volume: Tensor, placement: Placement, start: int, stop: int) -> Tensor:
-    """Returns the normalised frames [start, stop) of those that this process holds, zero where there is no video: (N, t, H', W', I)."""
+    """Returns the normalised frames [start, stop) of those held here, zero where there is no video: (N, t, H', W', I)."""
     (_, height, width), (_, h, w) = placement.size, placement.offset
     frames, t = len(placement.seen), placement.seen.start + placement.offset[0] - placement.own[0]
     dtype = net.opening.weight.dtype
@@ -131,7 +125,9 @@ def opening_inputs(net: RevSegNet, volume: Tensor, placement: Placement, start: 
 @torch.no_grad()
 def opened(net: RevSegNet, volume: Tensor, placement: Placement, grid: Grid) -> Tensor:
     """Returns y = opening(volume), stored on the grid, (N, T', H', W', C), built a few frames at a time."""
-    fields = torch.empty(len(volume), placement.frames, *placement.padded[1:], net.config.channels, dtype=grid.dtype, device=net.device)
+    fields = torch.empty(
+        len(volume), placement.frames, *placement.padded[1:], net.config.channels, dtype=grid.dtype, device=net.device
+    )
     for start, stop in frames_of_opening(net, volume, placement, grid=grid):
         fields[:, start:stop] = grid.store(net.opening(opening_inputs(net, volume, placement, start=start, stop=stop)))
     return fields

@@ -110,8 +110,8 @@ class Group:
         """Returns the items that this process takes where those of a volume take the same ones."""
         return items[self.rank // self.shards :: self.world // self.shards]
 
-    def connect(self, device: torch.device, shards: int = 1) -> None:
-        """Prepares ``sum_`` of tensors on a device, and ``volume`` where so many processes hold one together."""
+    def connect(self, device: torch.device) -> None:
+        """Prepares ``sum_`` of tensors on a device."""
         if self.alone:
             return
         on_gpu = device.type == "cuda"
@@ -123,11 +123,14 @@ class Group:
             timeout=ENDLESS,
             device_id=device if on_gpu else None,
         )
+
+    def share_volumes(self, shards: int) -> None:
+        """Prepares ``volume``, where so many processes hold one together; they are a divisor of all."""
         self.shards = shards
         for first in range(0, self.world, shards) if shards > 1 else ():
             ranks = list(range(first, first + shards))
             members = dist.new_group(ranks, timeout=ENDLESS)  # all processes make all of them
-            if self.rank in ranks:
+            if isinstance(members, dist.ProcessGroup) and self.rank in ranks:
                 self.volume = Volume(self.rank - first, ranks, members, broken=self._broken)
 
     def sum_(self, tensor: Tensor) -> None:

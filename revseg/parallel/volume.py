@@ -1,7 +1,7 @@
 """The processes that hold one volume together: neighbours along T, by torch.distributed.
 
-All processes of a group form a mesh, videos x shards: rank = video number times shards + shard number, so that neighbours are on the
-same machine as far as they can be.
+All processes of a group form a mesh, videos x shards: rank = number of the video times shards + number of the shard, so that
+neighbours are on the same machine as far as they can be.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Broken = Callable[[RuntimeError], BaseException]
 class Volume:
     """The place of a process among those that hold a volume (``revseg.reversible.shard.Shard``), and what it has sent."""
 
-    def __init__(self, index: int, ranks: list[int], members: dist.ProcessGroup | None, *, broken: Broken) -> None:
-        """ranks: of all of them, in the order of their frames. members: what they talk in; None: the group of all processes."""
+    def __init__(self, index: int, ranks: list[int], members: dist.ProcessGroup, *, broken: Broken) -> None:
+        """ranks: of all of them, in the order of their frames. members: the group that they talk in."""
         self.index, self.count = index, len(ranks)
         self.sent = 0
         """Bytes to neighbours so far."""
@@ -33,7 +33,7 @@ class Volume:
         self.sent += sum(part.nbytes for part in sent if part is not None)
         operations = []
         for place, outgoing, incoming in zip((self.index - 1, self.index + 1), sent, received, strict=True):
-            if outgoing is not None:
+            if outgoing is not None and incoming is not None:
                 operations.append(dist.P2POp(dist.isend, outgoing, self._ranks[place], self._members))
                 operations.append(dist.P2POp(dist.irecv, incoming, self._ranks[place], self._members))
         try:

@@ -159,7 +159,6 @@ class Run:
             raise error
 
 
-
 def range_error(reached: float, grid: Grid) -> OverflowError | None:
     """Returns what to raise for a state that reached a magnitude, in grid units; None where it is within the grid's range."""
     reached *= grid.unit

@@ -44,8 +44,7 @@ class Shard(Protocol):
 
 
 def split(frames: int, multiple: int, shard: Shard) -> tuple[int, int]:
-    """Returns the frames [start, stop) of a padded volume that a shard holds, nearly as many as others; each begins at a multiple.
-    """
+    """Returns the frames [start, stop) of a padded volume that a shard holds: about as many as others, from a multiple on."""
     cells = frames // multiple
     start, stop = (cells * place // shard.count * multiple for place in (shard.index, shard.index + 1))
     return start, stop

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from revseg.network.config import NetworkConfig
 from revseg.network.growth import grown
 from revseg.network.memory import Size, forecast_training
 from revseg.network.network import RevSegNet, widened
+from revseg.network.plan import seen_frames
 from revseg.network.step import Launched, add_gradients, launch_step
+from revseg.network.volume import Part
 from revseg.parallel.average import sum_gradients
 from revseg.parallel.group import ALONE, Group
 from revseg.reversible.run import range_error
@@ -65,7 +68,7 @@ class Trainer:
     """Trains a network on a task; everything that changes is in the checkpoint.
 
     height: of the frames that are trained on, None: the video's own. recipe: settings that a prediction uses too. group: the
-    processes that share out the videos of a step; all have the same weights, and the first writes them.
+    processes that share out the videos of a step, or their frames; all have the same weights, and the first writes them.
     """
 
     def __init__(
@@ -147,17 +150,22 @@ class Trainer:
     def _numbers(self) -> Iterator[int]:
         """Yields the numbers of the items of this process; those of a step do not depend on how many processes there are."""
         for step in count(self.progress.step):
-            yield from self.group.share(range(step * self.config.videos, (step + 1) * self.config.videos))
+            yield from self.group.share_of_volumes(range(step * self.config.videos, (step + 1) * self.config.videos))
 
     def _item(self, index: int) -> Augmented:
         generator = generator_for("augmentation", self.seed, index)
         item = self.task.item(index)
-        return augment(item, self.augmentation, generator, multiple=self.net.multiple, device=self.device)
+        seen = None if (part := self._part(item.frames)) is None else partial(part.seen, self.net.config)
+        return augment(item, self.augmentation, generator, multiple=self.net.multiple, device=self.device, seen=seen)
+
+    def _part(self, frames: int) -> Part | None:
+        """Returns what this process holds of a video; None: all of it."""
+        return None if self.group.volume is None else Part(frames, self.group.volume)
 
     def _step(self, items: Iterator[Augmented], board: Board, stop: StopRequest) -> bool:
         """Takes a step; says whether one of the processes was asked to stop."""
         started = time.perf_counter()
-        batch = [next(items) for _ in self.group.share(range(self.config.videos))]
+        batch = [next(items) for _ in self.group.share_of_volumes(range(self.config.videos))]
         found = self._gradients(batch, stop)
         self._require_finite(found.loss, found.norm)
         self._require_inverted(found.inverted)
@@ -225,14 +233,17 @@ class Trainer:
     def _rows(self, launched: list[Launched], batch: list[Augmented], signum: int) -> Tensor:
         """Returns the numbers of each video of the step, (videos, COLUMNS + statistics) float64: of ``Launched``, frames, the
         signal that its process has caught, and the loss's sums. All processes get the same, and so decide alike."""
-        own = []
+        own, volume = [], self.group.volume
+        asked = launched[0].loss.new_full((1,), signum, dtype=torch.float64)
+        asked = asked if volume is None else volume.largest(asked)
         for each, item in zip(launched, batch, strict=True):
-            known = [each.loss.new_full((1,), number, dtype=torch.float64) for number in (item.volume.shape[1], signum)]
+            known = [each.loss.new_full((1,), item.frames, dtype=torch.float64), asked]
             own.append(torch.cat([each.numbers(), *known, each.statistics.double()]))
         if self.group.alone:
             return torch.stack(own)
         rows = own[0].new_zeros(self.config.videos, len(own[0]))
-        rows[self.group.rank :: self.group.world] = torch.stack(own)
+        if volume is None or volume.index == 0:  # who holds a video together found the same
+            rows[list(self.group.share_of_volumes(range(self.config.videos)))] = torch.stack(own)
         self.group.sum_(rows)
         return rows
 
@@ -246,6 +257,7 @@ class Trainer:
             labelled_frames=item.labelled_frames,
             loss=self.loss,
             offset=item.offset,
+            part=self._part(item.frames),
         )
         add_gradients(self.net, launched)
         return launched
@@ -257,7 +269,12 @@ class Trainer:
             raise reason
         size, frames = self.task.largest()
         forecast = forecast_training(
-            config, size, device=self.device.type, labelled_frames=frames, optimizer=self.config.optimizer.name
+            config,
+            size,
+            device=self.device.type,
+            labelled_frames=frames,
+            optimizer=self.config.optimizer.name,
+            shards=self.group.shards,
         )
         budget = budget_of(self.config, self.device, network=config, size=size, group=self.group)
         if forecast.total > budget:
@@ -327,4 +344,5 @@ def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkC
         whole = free_memory(device) // (1 if device.type == "cuda" else group.neighbours)
     else:
         whole = int(config.memory_budget * 1e9)
-    return group.least(whole if device.type == "cuda" else whole - items_bytes(network, size, config.ahead, shown=False))
+    own = (seen_frames(network, size[0], group.shards), *size[1:])
+    return group.least(whole if device.type == "cuda" else whole - items_bytes(network, own, config.ahead, shown=False))

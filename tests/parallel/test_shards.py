@@ -94,7 +94,8 @@ def check_exact(sequence: ReversibleSequence, shard: Volume, frames: list[int], 
 def fields(rank: int, folder: Path, frames: list[int]) -> None:
     """Frames of each rank, multiples of 2: one level of coarsening."""
     with joined() as group:
-        group.connect(torch.device("cpu"), shards=len(frames))
+        group.connect(torch.device("cpu"))
+        group.share_volumes(len(frames))
         shard = group.volume
         assert shard is not None
         check_float(build((1, 2)), shard, frames, True)

@@ -64,7 +64,8 @@ def step(case: Case, group: Group | None) -> tuple[StepResult, dict[str, torch.T
 
 def steps(rank: int, folder: Path) -> None:
     with joined() as group:
-        group.connect(torch.device("cpu"), shards=group.world)
+        group.connect(torch.device("cpu"))
+        group.share_volumes(group.world)
         for number, case in enumerate(CASES):
             expected, whole = step(case, None)
             found, shared = step(case, group)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from revseg.reversible.force.force import Layout
 from revseg.reversible.shard import Pair, Shard
 
 
@@ -87,3 +88,11 @@ class Boundary:
         left = None if before is None or first is None else torch.cat([before, first])
         right = None if behind is None or last is None else torch.cat([last, behind])
         return Ends(left, right)
+
+
+def temporary_bytes(layout: Layout, shape: tuple[int, ...], *, training: bool) -> int:
+    """Bytes of the ends of a field (T, H, W, C), with their messages, on both sides; in training those of y and u together."""
+    wide = 8 if layout.convolution_dtype == torch.float64 else 4
+    # Sums beyond and within, those received, and what became of them: sent, received, and put together.
+    frames = 2 * layout.radii[0] * (3 * wide + 5 * layout.convolution_dtype.itemsize)
+    return frames * shape[1] * shape[2] * layout.rank * (2 if training else 1)

@@ -166,7 +166,9 @@ class ShardedConvolutionForce(ConvolutionForce):
             return Sums(whole[:reach], whole[reach:-reach], whole[-reach:])
         left = self._partial(field, -reach, reach) if self.left else None
         right = self._partial(field, frames - reach, frames + reach) if self.right else None
-        own = [end for end in (None if left is None else left[reach:], None if right is None else right[:reach]) if end is not None]
+        own = [
+            end for end in (None if left is None else left[reach:], None if right is None else right[:reach]) if end is not None
+        ]
         return Sums(None if left is None else left[:reach], torch.cat(own), None if right is None else right[reach:])
 
     def _partial(self, field: Tensor, first: int, last: int) -> Tensor:
