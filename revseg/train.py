@@ -54,6 +54,7 @@ from revseg.training.board import Board
 from revseg.training.budget import ARRANGEMENT, arrange
 from revseg.training.checkpoint import Checkpoint, load, precision_of
 from revseg.training.curves import losses
+from revseg.training.inference import inference_of
 from revseg.training.precision import choose_precision
 from revseg.training.task import Result
 from revseg.training.trainer import Trainer
@@ -119,7 +120,8 @@ def lead(
             LOG.info(f"{verb} {folder.path} on {device}{group.told()}, {trainer.progress}")
             with closing(Board(folder.tensorboard, trainer.progress.step, to_yaml(config))) as board:
                 trainer.fit(board)
-                result = task.finish(trainer.net, folder.predictions)
+                result = trainer.with_others(partial(task.finish, trainer.net, folder.predictions))
+                assert result is not None
                 board.evaluation(trainer.progress.step, result.evaluation)
             if config.task == "one_video":  # of a dataset, no run sees all videos
                 cache.forget_unused()
@@ -140,8 +142,7 @@ def follow(*, group: Group, device: torch.device, held: int) -> None:
         task, trainer = prepare(begun, store, cache, group=group, device=device, held=held)
         with closing(Board(None, trainer.progress.step, "")) as board:
             trainer.fit(board)
-        if task.shared_out:
-            task.finish(trainer.net, begun.folder.predictions)
+        trainer.with_others(partial(task.finish, trainer.net, begun.folder.predictions))
 
 
 def shared_out(config: TrainConfig, device: torch.device, group: Group) -> TrainConfig:
@@ -189,6 +190,8 @@ def prepare(
     compiled = compiled_meanwhile(config.network, device) if group.volume is None else nullcontext()
     with compiled, evidence_once(config, cache, group):
         task = open_task(config, folder, saved, store=store, cache=cache, sha256=begun.sha256, group=group)
+    if isinstance(task, OneVideo) and (shared := inference_of(group.volume, group.rank)) is not None:
+        task = replace(task, predict=shared.predict)
     if group.first:
         task.check_output(folder.predictions)
     net = new_network(config, task, saved, device=device, held=held, group=group)

@@ -122,7 +122,8 @@ def forecast_run(
     items = items_bytes(network, own, config.training.ahead)
     standing.reach("training", items + (step.total - step.input if on_cpu else 0))
     inputs = network.inputs * frames * pixels
-    inference = inference_bytes(network, size, placements=config.placements, device=device)
+    shards = config.parallel.shards if config.task == "one_video" else 1  # videos of a dataset are shared out whole
+    inference = inference_bytes(network, size, placements=config.placements, device=device, shards=shards)
     summed = summed_bytes(network, size, config.placements)
     standing.reach("inference", inference if on_cpu else inputs)
     deciding = deciding_bytes(

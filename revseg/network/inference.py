@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,23 +14,28 @@ from revseg.reversible.shard import Shard
 from revseg.reversible.state import State
 
 Offset = tuple[int, int, int]
+At = Callable[[RevSegNet, Tensor, Offset], Iterator[tuple[int, Tensor]]]
+Predict = Callable[[RevSegNet, Tensor, Sequence[Offset]], Iterator[tuple[int, Tensor]]]
+"""``predict_probabilities``, or another way to the same."""
 
 
 @torch.no_grad()
 def predict_probabilities(
-    net: RevSegNet, volume: Tensor, offsets: Sequence[Offset] = ((0, 0, 0),)
+    net: RevSegNet, volume: Tensor, offsets: Sequence[Offset] = ((0, 0, 0),), *, at: At | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """Softmax probabilities of a video (I, T, H, W), averaged over placements on the padded grid.
 
+    at: what finds them at one placement; None: ``probabilities_at``.
     Yields (first frame, (O, t, H, W) float32) in order. With several offsets the running sum of all frames is kept, in float16.
     """
+    at = at or probabilities_at
     if len(offsets) == 1:
-        yield from probabilities_at(net, volume, offsets[0])
+        yield from at(net, volume, offsets[0])
         return
     _, frames, height, width = volume.shape
     total = torch.zeros(net.config.outputs, frames, height, width, dtype=torch.float16, device=net.device)
     for offset in offsets:
-        for start, part in probabilities_at(net, volume, offset):
+        for start, part in at(net, volume, offset):
             total[:, start : start + part.shape[1]] += part / len(offsets)
     count = max(1, net.sequence.slab_budget(total.nbytes, net.device) // (total[:, 0].numel() * 16))
     for start in range(0, frames, count):

@@ -98,16 +98,22 @@ def forecast_training(
     )
 
 
-def forecast_prediction(config: NetworkConfig, size: Size, *, device: str = "cuda") -> Forecast:
-    """Forecasts one pass over a video of ``size`` (T, H, W), at one placement."""
+def forecast_prediction(config: NetworkConfig, size: Size, *, device: str = "cuda", shards: int = 1) -> Forecast:
+    """Forecasts one pass over a video of ``size`` (T, H, W), at one placement.
+
+    shards: processes that hold the volume together; the forecast is of the one with the most frames, and of the whole input.
+    """
     config = _resolved(config, device)
-    padded = padded_size(config, size)
+    whole = padded_size(config, size)
+    padded = (shard_frames(config, whole[0], shards), *whole[1:])
     elements = config.channels * padded[0] * padded[1] * padded[2]
     return Forecast(
         states=2 * elements * grid_of(config).dtype.itemsize,
         adjoints=0,
         hidden=0,
-        slab=_temporaries(config, padded, budget=slab_budget(config, padded, device), device=device, training=False),
+        slab=_temporaries(
+            config, padded, budget=slab_budget(config, padded, device), device=device, training=False, sharded=shards > 1
+        ),
         weights=2 * 4 * parameters(config),
         input=0 if device == "cuda" else config.inputs * size[0] * size[1] * size[2],  # stays on the host
         operations=2 * convolution_operations(config, padded),

@@ -16,7 +16,7 @@ from revseg.network.config import NetworkConfig
 from revseg.network.network import RevSegNet, normalise
 from revseg.network.plan import check_shards, multiple_of, output_stride, padded_size
 from revseg.reversible.grid import Grid
-from revseg.reversible.shard import Shard, split
+from revseg.reversible.shard import Shard
 from revseg.reversible.state import State
 
 
@@ -31,18 +31,23 @@ class Part:
 
     def seen(self, config: NetworkConfig, offset: int) -> range:
         """Returns the frames of the video that it holds; offset: of the video in the padded volume along T."""
+        return self.seen_by(config, offset, self.shard.index)
+
+    def seen_by(self, config: NetworkConfig, offset: int, index: int) -> range:
+        """Returns the frames of the video that the process with this place holds."""
         padded = padded_size(config, (self.frames, 1, 1), (offset, 0, 0))[0]
-        first, last = shard_of(config, padded, self.shard)
+        first, last = shard_of(config, padded, index=index, count=self.shard.count)
         return range(max(0, first - offset), min(self.frames, last - offset))
 
 
-def shard_of(config: NetworkConfig, padded: int, shard: Shard) -> tuple[int, int]:
-    """Returns the frames [first, last) of a padded volume that a shard holds: whole ones of the coarsest level.
-
-    Raises ValueError where there are too few.
+def shard_of(config: NetworkConfig, padded: int, *, index: int, count: int) -> tuple[int, int]:
+    """Returns the frames [first, last) of a padded volume that one of ``count`` shards holds: whole ones of the coarsest level,
+    about as many as others. Raises ValueError where there are too few.
     """
-    check_shards(config, padded, shard.count)
-    return split(padded, multiple_of(config)[0], shard)
+    check_shards(config, padded, count)
+    multiple = multiple_of(config)[0]
+    cells = padded // multiple
+    return cells * index // count * multiple, cells * (index + 1) // count * multiple
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Placement:
         frames, height, width = volume.shape[2:]
         size = (frames if part is None else part.frames, height, width)
         padded = padded_size(net.config, size, offset)
-        own = (0, padded[0]) if part is None else shard_of(net.config, padded[0], part.shard)
+        own = (0, padded[0]) if part is None else shard_of(net.config, padded[0], index=part.shard.index, count=part.shard.count)
         found = cls(size, offset, padded, stride=output_stride(net.config), own=own)
         if frames != len(found.seen):
             raise ValueError(

@@ -6,7 +6,9 @@ neighbours are on the same machine as far as they can be.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -36,10 +38,8 @@ class Volume:
             if outgoing is not None and incoming is not None:
                 operations.append(dist.P2POp(dist.isend, outgoing, self._ranks[place], self._members))
                 operations.append(dist.P2POp(dist.irecv, incoming, self._ranks[place], self._members))
-        try:
+        with self._unbroken():
             works = dist.batch_isend_irecv(operations)
-        except RuntimeError as error:
-            raise self._broken(error) from error
         return Messages(works, sent, received, broken=self._broken)
 
     def sum_(self, tensor: Tensor) -> None:
@@ -52,11 +52,34 @@ class Volume:
         self._reduce_(found, dist.ReduceOp.MAX)
         return found
 
-    def _reduce_(self, tensor: Tensor, operation: dist.ReduceOp.RedOpType) -> None:
+    def told(self, value: Any, device: torch.device) -> Any:
+        """Returns the value that the first shard gives; device: which tensors of the group lie on."""
+        found = [value]
+        with self._unbroken():
+            dist.broadcast_object_list(found, self._ranks[0], self._members, device=device)
+        return found[0]
+
+    def send(self, tensor: Tensor, index: int) -> None:
+        """Sends a tensor to a shard, which receives it."""
+        with self._unbroken():
+            dist.send(tensor.contiguous(), self._ranks[index], self._members)
+
+    def receive(self, tensor: Tensor, index: int) -> None:
+        """Puts what a shard sends in the place of a tensor of the same shape and dtype."""
+        with self._unbroken():
+            dist.recv(tensor, self._ranks[index], self._members)
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """Tells why a message did not come."""
         try:
-            dist.all_reduce(tensor, operation, self._members)
+            yield
         except RuntimeError as error:
             raise self._broken(error) from error
+
+    def _reduce_(self, tensor: Tensor, operation: dist.ReduceOp.RedOpType) -> None:
+        with self._unbroken():
+            dist.all_reduce(tensor, operation, self._members)
 
 
 class Messages:

@@ -41,10 +41,3 @@ class Shard(Protocol):
 
     def largest(self, tensor: Tensor) -> Tensor:
         """Returns the largest value of each element of any shard; nan counts as infinity."""
-
-
-def split(frames: int, multiple: int, shard: Shard) -> tuple[int, int]:
-    """Returns the frames [start, stop) of a padded volume that a shard holds: about as many as others, from a multiple on."""
-    cells = frames // multiple
-    start, stop = (cells * place // shard.count * multiple for place in (shard.index, shard.index + 1))
-    return start, stop

@@ -8,10 +8,10 @@ from revseg.network.config import NetworkConfig
 from revseg.network.memory import Size, forecast_prediction
 
 
-def inference_bytes(network: NetworkConfig, size: Size, *, placements: int, device: str) -> int:
+def inference_bytes(network: NetworkConfig, size: Size, *, placements: int, device: str, shards: int = 1) -> int:
     """Bytes of a pass of the network over a video of ``size`` (T, H, W): its pass, its inputs as one, and the sum over
-    placements."""
-    return forecast_prediction(network, size, device=device).total + summed_bytes(network, size, placements)
+    placements. shards: processes that hold the volume together."""
+    return forecast_prediction(network, size, device=device, shards=shards).total + summed_bytes(network, size, placements)
 
 
 def summed_bytes(network: NetworkConfig, size: Size, placements: int) -> int:

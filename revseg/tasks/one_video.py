@@ -18,6 +18,7 @@ from revseg.evidence.strokes import spread
 from revseg.labels.dataset import evenly_spaced
 from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
+from revseg.network.inference import Predict
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
 from revseg.output.album import Album
@@ -82,6 +83,8 @@ class OneVideo:
     """Hash of the video (``digest_of``), where it is known."""
     output: OutputConfig = OutputConfig()  # noqa: RUF009 (it never changes)
     """What is written at the end."""
+    predict: Predict | None = None
+    """What finds the network's probabilities; None: ``predict_probabilities``."""
 
     @property
     def sees_evidence(self) -> bool:
@@ -144,13 +147,15 @@ class OneVideo:
             size=size,
             keeps_labels=True,
             keeps_probabilities=size is None and self.output.needs_probabilities,
+            predict=self.predict,
         )
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
         """Measures the network alone, without what evidence and smoothing add at the end."""
         alone = Observation(self.video, seen=self.observation.seen)
         size = self.video.height, self.video.width
-        masks = [frame.mask for frame in Segmenter(alone, self.evidence, size=size).segment(net)]
+        segmenter = Segmenter(alone, self.evidence, size=size, predict=self.predict)
+        masks = [frame.mask for frame in segmenter.segment(net)]
         return self._evaluation(masks, "network alone/")
 
     def finish(self, net: RevSegNet, folder: Path) -> VideoResult:

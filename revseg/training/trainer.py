@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ from revseg.training.board import Board, StepReport
 from revseg.training.checkpoint import Checkpoint
 from revseg.training.config import AugmentConfig, TrainingConfig
 from revseg.training.feed import generator_for, items_bytes, made_ahead
+from revseg.training.inference import inference_of
 from revseg.training.loss import SegmentationLoss, region_similarity
 from revseg.training.optimizer import Optimizer
 from revseg.training.plateau import on_plateau
@@ -42,6 +44,8 @@ from revseg.training.schedule import one_cycle
 from revseg.training.task import Task
 
 LOG = logging.getLogger("revseg")
+
+Value = TypeVar("Value")
 
 COLUMNS = 5
 """Numbers of a video that are read in each step: loss, range of the state, whether it came back, frames, signal."""
@@ -87,6 +91,7 @@ class Trainer:
         self.net, self.task, self.folder, self.config = net, task, folder, config
         self.augmentation, self.seed, self.height, self.recipe = augmentation, seed, height, recipe or {}
         self.device, self.group = net.device, group
+        self.inference = None if task.shared_out else inference_of(group.volume, group.rank)
         self.loss = SegmentationLoss(config.loss)
         self.optimizer = Optimizer(net, config.optimizer)
         self.progress = Progress(config.steps, config.minutes, config.steps_of_later_rounds)
@@ -102,8 +107,8 @@ class Trainer:
             while not self.progress.finished:
                 with self.progress.timed():
                     asked = self._step(items, board, stop)
-                    if self._due(self.config.evaluate_every) and (self.group.first or self.task.shared_out):
-                        self._evaluate(board, stop)
+                    if self._due(self.config.evaluate_every):
+                        self.with_others(lambda: self._evaluate(board, stop))
                 if self.config.minutes is not None:
                     self.progress.seconds = self.group.from_first(lambda: self.progress.seconds)  # all end at the same step
                 if self._due(self.config.checkpoint_every):
@@ -132,6 +137,12 @@ class Trainer:
             self.optimizer.load_state_dict(saved.optimizer)
         except ValueError as error:
             raise ValueError(f"{path} cannot be resumed: {error}") from error
+
+    def with_others(self, work: Callable[[], Value]) -> Value | None:
+        """Does what the first process does with the network, or this one's share of it; returns what comes of it here."""
+        if self.task.shared_out or (self.group.first and self.inference is None):
+            return work()
+        return None if self.inference is None else self.inference.together(self.net, work)
 
     def _evaluate(self, board: Board, stop: StopRequest) -> None:
         """Measures the network; a signal does not wait for it, for that takes as long as many steps."""

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from revseg.network.inference import probabilities_at
+from revseg.network.inference import predict_probabilities
 from revseg.network.network import RevSegNet
 from revseg.network.step import StepResult, training_step
 from revseg.network.volume import Part
 from revseg.parallel.group import Group, joined
+from revseg.training.inference import SharedInference
 from revseg.training.loss import SegmentationLoss
 from revseg.video.read import read_video
 from tests.parallel.processes import start
@@ -72,12 +73,19 @@ def masks_of_the_clip(group: Group) -> None:
     clip = Path(__file__).parents[1] / "data" / "clip" / "clip.mp4"
     volume = read_video(clip, height=36).volume[:, :FRAMES]
     assert group.volume is not None
-    part, offset = Part(FRAMES, group.volume), (3, 1, 2)
-    own = part.seen(net.config, offset[0])
-    found = dict(probabilities_at(net, volume[:, own.start : own.stop], offset, part))
-    assert min(found) == own.start
-    shared = torch.cat(list(found.values()), 1)
-    expected = torch.cat([some for _, some in probabilities_at(net, volume, offset)], 1)[:, own.start : own.stop]
+    inference, offsets, before = SharedInference(group.volume), ((0, 0, 0), (3, 1, 2)), group.volume.sent
+
+    def predicted() -> torch.Tensor:
+        found = list(inference.predict(net, volume, offsets))
+        assert [start for start, _ in found] == [sum(part.shape[1] for _, part in found[:index]) for index in range(len(found))]
+        return torch.cat([part for _, part in found], 1)
+
+    shared = inference.together(net, predicted)
+    assert group.volume.sent > before, "each has a part of the volume"
+    if shared is None:
+        return
+    expected = torch.cat([part for _, part in predict_probabilities(net, volume, offsets)], 1)
+    assert shared.shape == expected.shape
     apart = shared.argmax(0) != expected.argmax(0)
     assert 0.1 < expected.argmax(0).float().mean() < 0.9
     assert not (apart & ((expected[0] - expected[1]).abs() > 0.02)).any(), "masks differ where it is no tie"

@@ -22,7 +22,7 @@ CLIP = Path(__file__).parents[1] / "data" / "clip"
 STEPS, FRAMES = 8, 8
 SETTINGS = (
     *(f"data.video={CLIP / 'clip.mp4'}", f"data.masks={CLIP / 'masks'}", "data.labelled_frames=3", f"data.max_frames={FRAMES}"),
-    *("data.height=36", "evidence=none", "device=cpu", "placements=1", f"training.steps={STEPS}", "output.formats=[]"),
+    *("data.height=36", "evidence=none", "device=cpu", f"training.steps={STEPS}", "output.formats=[]"),
     *("network.channels=4", "network.levels=1", "network.depth=[0,1]", "network.rank=8", "network.convolution_dtype=float32"),
     # A grid would round a last digit up or down now and then, and the two trainings part.
     *("network.arithmetic=float", "network.state_dtype=float32", "network.grid_bits=null"),
@@ -40,7 +40,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["revseg-train", *given(run_dir, "training.accumulation=2")])
+        more = ("training.accumulation=2", "training.evaluate_every=5", "placements=2")
+        patch.setattr(sys, "argv", ["revseg-train", *given(run_dir, *more)])
         train()
     torch.set_num_threads(threads)
     return run_dir
@@ -58,7 +59,7 @@ def masks(run_dir: Path) -> list[Any]:
 @pytest.mark.parametrize(("world", "shards"), [(2, 2), (4, 2)])
 def test_a_run_equals_that_of_one_process(world: int, shards: int, alone: Path, tmp_path: Path) -> None:
     """Four processes are two pairs: each holds a video, in another variant, together."""
-    more = ("training.accumulation=2", f"parallel.volume={shards}")
+    more = ("training.accumulation=2", "training.evaluate_every=5", "placements=2", f"parallel.volume={shards}")
     started = start(tmp_path, world, command_line, *given(tmp_path / "run", *more))
     assert started.statuses() == [0] * world, started.told()
     found, expected = (losses(path / "tensorboard") for path in (tmp_path / "run", alone))
