@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from revseg.evidence.config import EvidenceConfig
 from revseg.network.config import NetworkConfig
 from revseg.output.config import OutputConfig, PredictOutputConfig
+from revseg.parallel.config import ParallelConfig
 from revseg.runs.verbosity import check_verbosity
 from revseg.tasks.config import DataConfig, GuidanceConfig, LabelledVideo
 from revseg.training.config import AugmentConfig, TrainingConfig
@@ -40,6 +41,7 @@ class TrainConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,8 @@ from revseg.config import TrainConfig
 from revseg.device import held_memory, peak_memory
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.store import FlowStore
-from revseg.forecast.outline import Outline
+from revseg.forecast.fits import enough_shards
+from revseg.forecast.outline import Outline, outline_of
 from revseg.forecast.times import Times, past_run
 from revseg.forecast.work import work_of
 from revseg.launch.network import as_the_machine_allows, new_network, new_trainer
@@ -47,10 +48,12 @@ from revseg.runs.phases import Phases, recorded
 from revseg.runs.provenance import Provenance, command_line
 from revseg.runs.watchdog import watched
 from revseg.tasks.config import DataConfig
+from revseg.tasks.dataset import DatasetTask
 from revseg.tasks.one_video import OneVideo, VideoResult
 from revseg.training.board import Board
 from revseg.training.checkpoint import Checkpoint, load
 from revseg.training.curves import losses
+from revseg.training.inference import inference_of
 from revseg.training.task import Result
 from revseg.training.trainer import Trainer
 
@@ -94,7 +97,7 @@ def lead(
 ) -> float | None:
     """Does the work of a process alone, or that of the first of several, which writes the run. clock: when it began."""
     with run_folder(config) as (folder, started), recorded() as phases, storage.kept_in(folder.path):
-        config = on_all(as_begun(absolute(config), folder, given), group)
+        config = shared_out(as_begun(absolute(config), folder, given), device, group)
         origin = origin_of(config, folder)
         with provenance(config, folder, device, origin=origin) as record, ExitStack() as finally_:
             finally_.enter_context(watched(config.training.watchdog, folder.log, group.tell))
@@ -115,7 +118,8 @@ def lead(
             LOG.info(f"{verb} {folder.path} on {device}{group.told()}, {trainer.progress}")
             with closing(Board(folder.tensorboard, trainer.progress.step, to_yaml(config))) as board:
                 trainer.fit(board)
-                result = task.finish(trainer.net, folder.predictions)
+                result = trainer.with_others(partial(task.finish, trainer.net, folder.predictions))
+                assert result is not None
                 board.evaluation(trainer.progress.step, result.evaluation)
             if config.task == "one_video":  # of a dataset, no run sees all videos
                 cache.forget_unused()
@@ -137,19 +141,42 @@ def follow(*, group: Group, device: torch.device, held: int) -> None:
         task, trainer = prepare(begun, store, cache, group=group, device=device, held=held)
         with closing(Board(None, trainer.progress.step, "")) as board:
             trainer.fit(board)
-        if task.shared_out:
-            task.finish(trainer.net, begun.folder.predictions)
+        trainer.with_others(partial(task.finish, trainer.net, begun.folder.predictions))
 
 
-def on_all(config: TrainConfig, group: Group) -> TrainConfig:
-    """Returns the settings with the videos of a step, which are shared out. Raises ValueError where a process would have none."""
-    videos = config.training.accumulation or group.world
-    if videos < group.world:
+def shared_out(config: TrainConfig, device: torch.device, group: Group) -> TrainConfig:
+    """Returns the settings with the videos of a step, which are shared out, and how many processes hold each of them.
+
+    Raises ValueError where a process would have nothing to do.
+    """
+    shards = shards_of(config, device, group)
+    takers = group.world // shards
+    videos = config.training.accumulation or takers
+    if videos < takers:
+        each = "" if shards == 1 else f", {shards} to each (parallel.volume)"
         raise ValueError(
-            f"{group.world} processes share out the videos of a step, which are training.accumulation={videos}: start no more "
-            f"than {videos}, or set training.accumulation={group.world}"
+            f"{group.world} processes share out the videos of a step{each}, which are training.accumulation={videos}: start no "
+            f"more than {videos * shards}, or set training.accumulation={takers}"
         )
-    return replace(config, training=replace(config.training, accumulation=videos))
+    training = replace(config.training, accumulation=videos)
+    return replace(config, training=training, parallel=replace(config.parallel, volume=shards))
+
+
+def shards_of(config: TrainConfig, device: torch.device, group: Group) -> int:
+    """Returns how many processes hold a volume together. Raises ValueError where they do not divide all of them."""
+    if config.parallel.volume == "auto":
+        outline = outline_of(config, labels=False)
+        return (
+            group.world if outline is None else enough_shards(config, outline, device, processes=group.neighbours, of=group.world)
+        )
+    shards = config.parallel.shards
+    if shards > group.world or group.world % shards:
+        there = "this process is alone" if group.alone else f"{group.world} processes were started"
+        raise ValueError(
+            f"parallel.volume is {shards}, but {there}: start a multiple of {shards} (torchrun --nproc-per-node={shards} -m "
+            "revseg.train ...), or set parallel.volume=1"
+        )
+    return shards
 
 
 def prepare(
@@ -157,8 +184,13 @@ def prepare(
 ) -> tuple[AnyTask, Trainer]:
     """Returns what is trained on, and what trains: from the beginning, or from where the run was."""
     config, folder, saved = begun.config, begun.folder, begun.saved()
-    with compiled_meanwhile(config.network, device), evidence_once(config, cache, group):
+    group.share_volumes(config.parallel.shards)
+    # The kernels know no neighbours: where several hold a volume together, there is nothing to compile.
+    compiled = compiled_meanwhile(config.network, device) if group.volume is None else nullcontext()
+    with compiled, evidence_once(config, cache, group):
         task = open_task(config, folder, saved, store=store, cache=cache, sha256=begun.sha256, group=group)
+    if not isinstance(task, DatasetTask) and (shared := inference_of(group.volume, group.rank)) is not None:
+        task = task.with_inference(shared.predict)
     if group.first:
         task.check_output(folder.predictions)
     net = new_network(config, task, saved, device=device, held=held, group=group)

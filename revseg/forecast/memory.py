@@ -24,6 +24,7 @@ from revseg.evidence.memory import EvidenceSize, evidence_disk, evidence_phases,
 from revseg.forecast.outline import Outline, sees_evidence
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, forecast_prediction, forecast_training
+from revseg.network.plan import seen_frames
 from revseg.output.memory import output_disk, writing_bytes
 from revseg.segmentation.memory import deciding_bytes, summed_bytes
 from revseg.training.feed import item_bytes
@@ -109,6 +110,7 @@ def forecast_run(
         labelled_frames=outline.trained_frames(config),
         optimizer=config.training.optimizer.name,
         any_offset=config.augment.offset,
+        shards=config.parallel.shards,
     )
     standing = _Standing({"libraries": held})
     standing.reach("decoding", decoding_bytes(footage, evidence.size))
@@ -129,12 +131,14 @@ def forecast_run(
     if carries and evidence.size != size[1:]:
         for part, more in _seen_bytes(outline, evidence, pixels).items():
             standing.stay(part, more)
-    items = (max(1, config.training.ahead) + 1) * [item_bytes(network, size)]
+    own = (seen_frames(network, frames, config.parallel.shards), *size[1:])
+    items = (max(1, config.training.ahead) + 1) * [item_bytes(network, own)]
     standing.reach("training", step.total - step.input if on_cpu else 0, *items, pinned=not on_cpu)
     inputs, masks = item_bytes(network, size), frames * pixels
+    shards = config.parallel.shards if config.task == "one_video" else 1  # videos of a dataset are shared out whole
     summed = summed_bytes(network, size, config.placements)
     on_host = [inputs, masks, summed] if on_cpu else [inputs, masks]
-    passing = forecast_prediction(network, size, device=device)
+    passing = forecast_prediction(network, size, device=device, shards=shards)
     standing.reach("inference", passing.total - passing.input if on_cpu else 0, *on_host)
     deciding = deciding_bytes(
         evidence, config.evidence, footage.native_pixels, fixed=len(outline.labelled_frames), threads=threads

@@ -13,6 +13,7 @@ from revseg.forecast.memory import forecast_run
 from revseg.forecast.outline import Outline, outline_of
 from revseg.launch.task import AnyTask
 from revseg.network.network import RevSegNet, convolution_dtype_of
+from revseg.network.plan import check_shards, padded_size
 from revseg.parallel.group import ALONE, Group
 from revseg.runs.folder import RunFolder
 from revseg.tasks.dataset import DatasetTask
@@ -30,6 +31,9 @@ def as_the_machine_allows(config: TrainConfig, folder: RunFolder, device: torch.
     outline = outline_of(config, labels=False)
     if outline is None:
         return config
+    network = outline.network(config)
+    padded = padded_size(network, outline.network_size(config.data))
+    check_shards(network, padded[0], config.parallel.shards)
     return without_cache_on_a_small_disk(config, check_memory(config, outline, device, processes=group.neighbours), folder.path)
 
 

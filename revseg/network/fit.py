@@ -9,15 +9,22 @@ from revseg.network.memory import Forecast, Size, forecast_training, largest, sl
 
 
 def fit_memory(
-    config: NetworkConfig, size: Size, budget: int, *, device: str, labelled_frames: int | None = None, optimizer: str = "muon"
+    config: NetworkConfig,
+    size: Size,
+    budget: int,
+    *,
+    device: str,
+    labelled_frames: int | None = None,
+    optimizer: str = "muon",
+    shards: int = 1,
 ) -> tuple[NetworkConfig, Forecast]:
     """Returns the fastest arrangement whose forecast keeps to ``budget`` bytes, and the forecast.
 
     Arrangements: with hidden activations kept; as configured; float16 adjoints; int16 states and float16 adjoints; the last
-    three also with smaller slabs.
+    three also with smaller slabs. shards: processes that hold a volume together; the budget is that of one.
     Raises ValueError, with what to change, where none fits.
     """
-    settings = {"device": device, "labelled_frames": labelled_frames, "optimizer": optimizer}
+    settings = {"device": device, "labelled_frames": labelled_frames, "optimizer": optimizer, "shards": shards}
     for candidate in arrangements(config, slab_budget(config, size, device)):
         forecast = forecast_training(candidate, size, **settings)  # type: ignore[arg-type]
         if forecast.total <= budget:

@@ -14,7 +14,16 @@ from dataclasses import dataclass, replace
 
 from revseg.network.config import NetworkConfig
 from revseg.network.network import adjoint_dtype_of, convolution_dtype_of, grid_of
-from revseg.network.plan import BlockPlan, blocks_of, features, multiple_of, padded_size, weight_shapes
+from revseg.network.plan import (
+    BlockPlan,
+    blocks_of,
+    features,
+    multiple_of,
+    padded_size,
+    seen_frames,
+    shard_frames,
+    weight_shapes,
+)
 from revseg.reversible.activation import RELU
 from revseg.reversible.force.choice import hidden_bytes, temporary_bytes
 from revseg.reversible.force.force import Layout
@@ -64,37 +73,47 @@ def forecast_training(
     labelled_frames: int | None = None,
     optimizer: str = "muon",
     any_offset: bool = True,
+    shards: int = 1,
 ) -> Forecast:
     """Forecasts one training step on a video of ``size`` (T, H, W).
 
+    shards: processes that hold the volume together; the forecast is of the one with the most frames.
     any_offset: the video may lie anywhere on the grid, as in training with augmentation: the largest padding counts.
     """
     config = _resolved(config, device)
     offset = tuple(m - 1 for m in multiple_of(config)) if any_offset else (0, 0, 0)
-    padded = padded_size(config, size, offset)  # type: ignore[arg-type]
+    whole = padded_size(config, size, offset)  # type: ignore[arg-type]
+    padded = (shard_frames(config, whole[0], shards), *whole[1:])
     elements = config.channels * padded[0] * padded[1] * padded[2]
     labels = size[0] if labelled_frames is None else labelled_frames
+    budget = slab_budget(config, padded, device)
     return Forecast(
         states=2 * elements * grid_of(config).dtype.itemsize,
         adjoints=2 * elements * adjoint_dtype_of(config).itemsize,
         hidden=_kept_bytes(config, padded) if config.keep_hidden else 0,
-        slab=_temporaries(config, padded, budget=slab_budget(config, padded, device), device=device, training=True),
+        slab=_temporaries(config, padded, budget=budget, device=device, training=True, sharded=shards > 1),
         weights=PARAMETER_COPIES[optimizer] * 4 * parameters(config),
-        input=(config.inputs * size[0] + labels) * size[1] * size[2],
+        input=(config.inputs * seen_frames(config, size[0], shards) + labels) * size[1] * size[2],
         operations=8 * convolution_operations(config, padded),
     )
 
 
-def forecast_prediction(config: NetworkConfig, size: Size, *, device: str = "cuda") -> Forecast:
-    """Forecasts one pass over a video of ``size`` (T, H, W), at one placement."""
+def forecast_prediction(config: NetworkConfig, size: Size, *, device: str = "cuda", shards: int = 1) -> Forecast:
+    """Forecasts one pass over a video of ``size`` (T, H, W), at one placement.
+
+    shards: processes that hold the volume together; the forecast is of the one with the most frames, and of the whole input.
+    """
     config = _resolved(config, device)
-    padded = padded_size(config, size)
+    whole = padded_size(config, size)
+    padded = (shard_frames(config, whole[0], shards), *whole[1:])
     elements = config.channels * padded[0] * padded[1] * padded[2]
     return Forecast(
         states=2 * elements * grid_of(config).dtype.itemsize,
         adjoints=0,
         hidden=0,
-        slab=_temporaries(config, padded, budget=slab_budget(config, padded, device), device=device, training=False),
+        slab=_temporaries(
+            config, padded, budget=slab_budget(config, padded, device), device=device, training=False, sharded=shards > 1
+        ),
         weights=2 * 4 * parameters(config),
         input=0 if device == "cuda" else config.inputs * size[0] * size[1] * size[2],  # stays on the host
         operations=2 * convolution_operations(config, padded),
@@ -143,13 +162,13 @@ def _resolved(config: NetworkConfig, device: str) -> NetworkConfig:
     return config
 
 
-def _temporaries(config: NetworkConfig, padded: Size, budget: int, device: str, training: bool) -> int:
+def _temporaries(config: NetworkConfig, padded: Size, *, budget: int, device: str, training: bool, sharded: bool = False) -> int:
     """Bytes of the largest temporaries: a leapfrog's slab, a change of level, or a few frames of opening, head and loss."""
     whole_frame = padded[1] * padded[2]
     head = 16 * (features(config) + config.outputs) * whole_frame // (2**config.output_level) ** 2
     needs = [max(head, min(budget, head * padded[0]))]
     needs += [
-        temporary_bytes(layout, shape, budget=budget, device_type=device, training=training)
+        temporary_bytes(layout, shape, budget=budget, device_type=device, training=training, sharded=sharded)
         for layout, shape in {(layout_of(config, block), shape) for block, shape in _leapfrogs(config, padded)}
     ]
     if config.levels:

@@ -81,6 +81,30 @@ def multiple_of(config: NetworkConfig) -> tuple[int, int, int]:
     return 2 ** sum(config.halves_time), 2**config.levels, 2**config.levels
 
 
+def check_shards(config: NetworkConfig, padded: int, count: int) -> None:
+    """Raises ValueError where ``padded`` frames cannot be shared out: each shard has a coarse frame, and all that K reaches."""
+    multiple = multiple_of(config)[0]
+    most = padded // multiple // max(1, config.kernel_size // 2)
+    if count > max(1, most):
+        raise ValueError(
+            f"parallel.volume is {count}, but a video of {padded} frames, padded to multiples of {multiple}, can be shared out "
+            f"to {max(1, most)} {'processes' if most > 1 else 'process'}: set parallel.volume={max(1, most)} or less, or fewer "
+            "network.levels"
+        )
+
+
+def shard_frames(config: NetworkConfig, padded: int, count: int) -> int:
+    """Returns how many of the frames of a padded volume the largest of ``count`` shards holds."""
+    multiple = multiple_of(config)[0]
+    return -(-(padded // multiple) // count) * multiple
+
+
+def seen_frames(config: NetworkConfig, frames: int, count: int) -> int:
+    """Returns how many frames of a video the largest of ``count`` shards holds at most, wherever the video lies on the grid."""
+    offset = multiple_of(config)[0] - 1
+    return min(frames, shard_frames(config, padded_size(config, (frames, 1, 1), (offset, 0, 0))[0], count))
+
+
 def padded_size(
     config: NetworkConfig, size: tuple[int, int, int], offset: tuple[int, int, int] = (0, 0, 0)
 ) -> tuple[int, int, int]:

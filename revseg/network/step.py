@@ -7,16 +7,17 @@ function of sums over pixels, value(sum of statistics), so it takes two passes: 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from revseg.network.network import RevSegNet, check_volume
-from revseg.network.volume import Placement, features, frames_at_once, frames_of_opening, opened, opening_inputs
+from revseg.network.volume import Part, Placement, features, frames_at_once, frames_of_opening, opened, opening_inputs
 from revseg.reversible.grid import Grid
 from revseg.reversible.run import Run, range_error, unscaled
+from revseg.reversible.shard import Shard
 from revseg.reversible.state import State, scale_of
 
 ParameterGradients = dict[Tensor, Tensor]
@@ -89,6 +90,7 @@ def training_step(
     labelled_frames: Sequence[int],
     loss: Loss,
     offset: tuple[int, int, int] = (0, 0, 0),
+    part: Part | None = None,
 ) -> StepResult:
     """Returns the loss of a video and adds its gradients to ``.grad`` of all parameters.
 
@@ -96,14 +98,25 @@ def training_step(
     labels: (N, L, H, W), integers, of the L frames ``labelled_frames``; loss: see ``Loss``;
     offset: where the video is placed on the padded grid, in frames and pixels (T, H, W).
     Volume and labels may lie on the network's device or on the host, where pinned memory is fastest.
+    part: what this process holds of a video that several hold together. The volume then has the frames ``part.seen`` alone,
+    labels and labelled frames are the whole video's; all processes find the same result, and add the same gradients.
 
     The step holds two states and two adjoints in place, whatever the depth: 8 bytes a channel and padded pixel with 16 bits each.
     Raises ValueError for shapes, dtypes and frames that do not fit, OverflowError where the state leaves the range of its grid.
     """
-    launched = launch_step(net, volume, labels, labelled_frames=labelled_frames, loss=loss, offset=offset)
+    launched = launch_step(net, volume, labels, labelled_frames=labelled_frames, loss=loss, offset=offset, part=part)
     result = launched.result(launched.numbers().tolist())
-    add_gradients(net, launched)
+    add_gradients(net, launched if part is None else replace(launched, gradients=_summed(launched.gradients, part.shard)))
     return result
+
+
+def _summed(gradients: tuple[Tensor | None, ...], shard: Shard) -> tuple[Tensor | None, ...]:
+    """Returns the sums of gradients over all shards."""
+    given = [gradient for gradient in gradients if gradient is not None]
+    flat = torch.cat([gradient.reshape(-1) for gradient in given])
+    shard.sum_(flat)
+    parts = iter(flat.split([gradient.numel() for gradient in given]))
+    return tuple(None if gradient is None else next(parts).view_as(gradient) for gradient in gradients)
 
 
 def add_gradients(net: RevSegNet, launched: Launched) -> None:
@@ -121,21 +134,25 @@ def launch_step(
     labelled_frames: Sequence[int],
     loss: Loss,
     offset: tuple[int, int, int] = (0, 0, 0),
+    part: Part | None = None,
 ) -> Launched:
-    """Computes the step of ``training_step`` without waiting for a GPU, and without touching ``.grad``."""
-    _check(net, volume, labels, frames=labelled_frames)
-    placement = Placement.of(net, volume, offset)
+    """Computes the step of ``training_step`` without waiting for a GPU, and without touching ``.grad``.
+
+    The gradients of a part are those of its own frames: the sum over all shards is the video's.
+    """
+    placement = _placed(net, volume, labels, frames=labelled_frames, offset=offset, part=part)
+    shard = None if part is None else part.shard
     operands = net.sequence.operands()
     fixed = [tuple(part.detach() for part in own) for own in operands]
     needs = [tuple(part.requires_grad for part in own) for own in operands]
     grid = net.sequence.grid
     with torch.autocast(net.device.type, enabled=False):
         field = opened(net, volume, placement, grid=grid)
-        run = net.sequence.begin(field.nbytes, device=field.device, keep_hidden=net.config.keep_hidden)
+        run = net.sequence.begin(field.nbytes, device=field.device, keep_hidden=net.config.keep_hidden, shard=shard)
         state = run.open_(field, grid)
         del field  # the state owns it, or a copy
         run.forward_(state, fixed, start=run.leading, checked=False)
-        frames = _Labelled(net, state, volume, placement=placement, labels=labels, frames=labelled_frames)
+        frames = _Labelled(net, state, volume, placement=placement, labels=labels, frames=labelled_frames, shard=shard)
         value, statistics, adjoint = frames.loss_and_adjoint(loss)
         found = frames.head_gradients
         opens = any(part.requires_grad for part in net.opening.parameters())
@@ -147,19 +164,41 @@ def launch_step(
             back = _close(net, volume, placement, run=run, state=state, adjoint=adjoint)
             returned, found = back[0], found | back[1]
     ordered = tuple(found.get(parameter) for parameter in net.parameters())
-    return Launched(value, statistics, gradients=ordered, reached=state.range, returned=returned, grid=grid)
+    reached = state.range
+    if shard is not None:
+        reached, returned = _agreed(shard, reached, returned)
+    return Launched(value, statistics, gradients=ordered, reached=reached, returned=returned, grid=grid)
 
 
-def _check(net: RevSegNet, volume: Tensor, labels: Tensor, *, frames: Sequence[int]) -> None:
-    """Raises ValueError where labels or labelled frames do not fit the volume, or the volume the network."""
+def _agreed(shard: Shard, reached: Tensor | None, returned: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """Returns the largest magnitude in any shard, and whether all came back; both are there in all shards or in none."""
+    known = [part.double() for part in (reached, None if returned is None else ~returned) if part is not None]
+    if not known:
+        return None, None
+    largest = shard.largest(torch.stack(known))
+    return None if reached is None else largest[0], None if returned is None else largest[-1] == 0
+
+
+def _placed(
+    net: RevSegNet,
+    volume: Tensor,
+    labels: Tensor,
+    *,
+    frames: Sequence[int],
+    offset: tuple[int, int, int],
+    part: Part | None,
+) -> Placement:
+    """Returns where the volume lies. Raises ValueError where labels or labelled frames do not fit it, or it the network."""
     check_volume(volume, net.config.inputs)
     if labels.shape != (len(volume), len(frames), *volume.shape[3:]):
         raise ValueError(
             f"labels of shape {tuple(labels.shape)} do not fit {len(frames)} labelled frames of a volume "
             f"{tuple(volume.shape)}; give (N, L, H, W)"
         )
-    if not frames or not 0 <= min(frames) <= max(frames) < volume.shape[2]:
-        raise ValueError(f"the labelled frames are {list(frames)}; give at least one, from 0 to {volume.shape[2] - 1}")
+    placement = Placement.of(net, volume, offset, part=part)
+    if not frames or not 0 <= min(frames) <= max(frames) < placement.size[0]:
+        raise ValueError(f"the labelled frames are {list(frames)}; give at least one, from 0 to {placement.size[0] - 1}")
+    return placement
 
 
 def _through_norms(net: RevSegNet, gradients: list[tuple[Tensor, Tensor]]) -> ParameterGradients:
@@ -173,37 +212,69 @@ def _through_norms(net: RevSegNet, gradients: list[tuple[Tensor, Tensor]]) -> Pa
 
 
 class _Labelled:
-    """The labelled frames of a state: logits, statistics and adjoint, a few frames at a time."""
+    """The labelled frames of a state: logits, statistics and adjoint, a few frames at a time. A shard may have none of them."""
 
     def __init__(
-        self, net: RevSegNet, state: State, volume: Tensor, placement: Placement, labels: Tensor, frames: Sequence[int]
+        self,
+        net: RevSegNet,
+        state: State,
+        volume: Tensor,
+        placement: Placement,
+        labels: Tensor,
+        frames: Sequence[int],
+        shard: Shard | None = None,
     ) -> None:
-        self.net, self.state, self.volume, self.placement, self.labels = net, state, volume, placement, labels
+        self.net, self.state, self.volume, self.placement, self.shard = net, state, volume, placement, shard
         budget = net.sequence.slab_budget(state.curr.nbytes, net.device)
         self.count = frames_at_once(placement, channels=net.features + net.config.outputs, batch=len(labels), budget=budget)
-        self.frames = frames
+        self.frames, self.labels = frames, labels
+        if shard is not None:
+            own = [index for index, frame in enumerate(frames) if frame in placement.seen]
+            self.frames, self.labels = [frames[index] for index in own], labels[:, own]
         self.head_gradients: ParameterGradients = {}
 
     def loss_and_adjoint(self, loss: Loss) -> tuple[Tensor, Tensor, State]:
-        """Returns loss, statistics and the adjoint of the state; the head's gradients are in ``head_gradients`` then."""
+        """Returns loss, statistics and the adjoint of the state; the head's gradients are in ``head_gradients`` then.
+
+        Loss and statistics are those of all shards.
+        """
         adjoint, runs = self._zero_adjoint(), list(self._runs())
         if len(runs) == 1:  # all labelled frames at once: one pass is enough
             inputs = self._features(runs[0]).requires_grad_()
-            total = self._statistics(loss, inputs, runs[0])
-            value = loss.value(total)
-            self._differentiate(value, None, inputs=inputs, adjoint=adjoint, run=runs[0])
-            return value.detach(), total.detach(), adjoint
-        with torch.no_grad():
-            total = torch.stack([self._statistics(loss, self._features(run), run) for run in runs]).sum(0)
-        total.requires_grad_()
-        value = loss.value(total)
-        (weights,) = torch.autograd.grad(value, total)
-        for run in runs:
-            inputs = self._features(run).requires_grad_()
-            self._differentiate(self._statistics(loss, inputs, run), weights, inputs=inputs, adjoint=adjoint, run=run)
-        return value.detach(), total.detach(), adjoint
+            found = self._statistics(loss, inputs, runs[0])
+            value, total, weights = self._loss(loss, found.detach())
+            self._differentiate(found, weights, inputs=inputs, adjoint=adjoint, run=runs[0])
+        else:
+            with torch.no_grad():
+                sums = [self._statistics(loss, self._features(run), run) for run in runs]
+                value, total, weights = self._loss(loss, torch.stack(sums or [self._of_none(loss)]).sum(0))
+            for run in runs:
+                inputs = self._features(run).requires_grad_()
+                self._differentiate(self._statistics(loss, inputs, run), weights, inputs=inputs, adjoint=adjoint, run=run)
+        if not runs:
+            self._give_nothing(adjoint)
+        return value, total, adjoint
 
-    def _differentiate(self, output: Tensor, weights: Tensor | None, *, inputs: Tensor, adjoint: State, run: range) -> None:
+    @torch.enable_grad()
+    def _loss(self, loss: Loss, total: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns the loss, the statistics of all shards, and the derivative of the one by the other."""
+        if self.shard is not None:
+            self.shard.sum_(total)
+        value = loss.value(total.requires_grad_())
+        (weights,) = torch.autograd.grad(value, total)
+        return value.detach(), total.detach(), weights
+
+    def _of_none(self, loss: Loss) -> Tensor:
+        """Returns the statistics of no pixel."""
+        logits = torch.zeros(0, self.net.config.outputs, dtype=self.net.opening.weight.dtype, device=self.net.device)
+        return loss.statistics(logits, torch.zeros(0, dtype=torch.long, device=self.net.device))
+
+    def _give_nothing(self, adjoint: State) -> None:
+        """Takes part in what other shards find: the scale, and gradients of the head, of which all have some."""
+        self._scale(adjoint, torch.zeros((), device=self.net.device))
+        self.head_gradients = {part: torch.zeros_like(part) for part in self.net.head.parameters() if part.requires_grad}
+
+    def _differentiate(self, output: Tensor, weights: Tensor, *, inputs: Tensor, adjoint: State, run: range) -> None:
         """Adds the gradients of an output, weighed, in features and head to ``adjoint`` and ``head_gradients``."""
         trained = [parameter for parameter in self.net.head.parameters() if parameter.requires_grad]
         gradient, *parts = torch.autograd.grad(output, [inputs, *trained], weights, allow_unused=True)
@@ -241,15 +312,20 @@ class _Labelled:
     def _add(self, adjoint: State, gradient: Tensor, run: range) -> None:
         """Adds the gradient of the features to (velocity, u) = (g_prev + g_curr, g_curr)."""
         gradient = gradient[..., : 2 * self.state.curr.shape[-1]]
-        if adjoint.curr.dtype == torch.float16:
-            if adjoint.scale is None:  # the frames that follow are of the same size
-                adjoint.scale = scale_of(gradient.abs().amax())
-            gradient = gradient * adjoint.scale
+        self._scale(adjoint, gradient)
+        gradient = gradient if adjoint.scale is None else gradient * adjoint.scale
         g_prev, g_curr = gradient.chunk(2, -1)
         for position, frame in enumerate(self.frames[i] for i in run):
             at = slice(position, position + 1)
             self.placement.crop(adjoint.partner, frame, frame + 1).add_(g_prev[:, at] + g_curr[:, at])
             self.placement.crop(adjoint.curr, frame, frame + 1).add_(g_curr[:, at])
+
+    def _scale(self, adjoint: State, gradient: Tensor) -> None:
+        """Scales an adjoint in float16 by the first gradients; the frames that follow are of the same size."""
+        if adjoint.curr.dtype != torch.float16 or adjoint.scale is not None:
+            return
+        largest = gradient.abs().amax()
+        adjoint.scale = scale_of(largest if self.shard is None else self.shard.largest(largest))
 
 
 def _close(

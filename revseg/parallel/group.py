@@ -1,4 +1,4 @@
-"""The processes that train together, each of which takes its own whole videos.
+"""The processes that train together, each of which takes its own whole videos, or some of them one together.
 
 torch.distributed carries tensors (gloo on CPUs, NCCL on GPUs) and keeps a store of keys and values. Here is what it has not:
 waiting that a signal ends, one ending for all, and a process alone as a group of one.
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from revseg.parallel import store as stores
 from revseg.parallel.place import Place, place_of
+from revseg.parallel.volume import Volume
 from revseg.parallel.watch import PAUSE, Ended, Ending, Watch, lost
 from revseg.runs.interruption import ignored
 
@@ -42,6 +43,10 @@ class Group:
         self.rank, self.world = (0, 1) if place is None else (place.rank, place.world)
         self.neighbours = 1
         """How many of them are on this machine."""
+        self.shards = 1
+        """How many hold a volume together."""
+        self.volume: Volume | None = None
+        """The place among these; None where each holds whole volumes."""
         self._calls = 0
         if place is not None:
             self._store = stores.connect(place)
@@ -101,6 +106,10 @@ class Group:
         if self.first:
             self.barrier()
 
+    def share_of_volumes(self, items: Sequence[Value]) -> Sequence[Value]:
+        """Returns the items that this process takes where those of a volume take the same ones."""
+        return items[self.rank // self.shards :: self.world // self.shards]
+
     def connect(self, device: torch.device) -> None:
         """Prepares ``sum_`` of tensors on a device."""
         if self.alone:
@@ -114,6 +123,15 @@ class Group:
             timeout=ENDLESS,
             device_id=device if on_gpu else None,
         )
+
+    def share_volumes(self, shards: int) -> None:
+        """Prepares ``volume``, where so many processes hold one together; they are a divisor of all."""
+        self.shards = shards
+        for first in range(0, self.world, shards) if shards > 1 else ():
+            ranks = list(range(first, first + shards))
+            members = dist.new_group(ranks, timeout=ENDLESS)  # all processes make all of them
+            if isinstance(members, dist.ProcessGroup) and self.rank in ranks:
+                self.volume = Volume(self.rank - first, ranks, members, broken=self._broken)
 
     def sum_(self, tensor: Tensor) -> None:
         """Puts the sum over all processes in the place of a tensor; each gets the same bits."""

@@ -167,7 +167,7 @@ class _Symmetric:
         kernel, bias = operands
         layout = layout_of(block.layer, grid, context)  # type: ignore[arg-type]
         kind = context.kind(layout, kernel.device)
-        return prepare(kind, kernel, bias, step_size=block.step_size, layout=layout)
+        return prepare(kind, kernel, bias, step_size=block.step_size, layout=layout, shard=context.shard)
 
 
 class _Module:
@@ -191,6 +191,11 @@ class _Module:
         return gradients[: len(needs)]
 
     def _force(self, block: Leapfrog, operands: Operands, context: Context) -> ModuleForce:
+        if context.shard is not None:
+            raise ValueError(
+                f"{type(block.layer).__name__} may look at any frame of a volume, but this process holds some of them: "
+                "volumes are shared out with symmetric layers only"
+            )
         names = tuple(name for name, _ in block.layer.named_parameters())
         return ModuleForce(block.layer, names, parameters=operands, step_size=block.step_size, context=context)
 

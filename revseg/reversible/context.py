@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from revseg.reversible.force.choice import Kind, choose
+from revseg.reversible.force.choice import Kind, choose, without_kernels
 from revseg.reversible.force.force import Layout
+from revseg.reversible.shard import Shard
 
 
 @dataclass
@@ -29,6 +30,8 @@ class Context:
     """Hidden activations of each block, sample and slab, put there on the way forwards; None keeps none."""
     condition_gradients: list[Tensor | None] = field(default_factory=list)
     """d(loss)/d(condition), summed over the blocks on the way back."""
+    shard: Shard | None = None
+    """Which part of a volume this process holds; None: all of it."""
     allow_tf32: bool = field(default_factory=lambda: torch.backends.cudnn.allow_tf32)
     matmul_tf32: bool = field(default_factory=lambda: torch.backends.cuda.matmul.allow_tf32)
     kinds: dict[tuple[Layout, torch.device], Kind] = field(default_factory=dict)
@@ -36,7 +39,7 @@ class Context:
     def kind(self, layout: Layout, device: torch.device) -> Kind:
         """Returns how a layer is computed: as it was the first time in this pass."""
         if (layout, device) not in self.kinds:
-            self.kinds[layout, device] = choose(layout, device)
+            self.kinds[layout, device] = choose(layout, device) if self.shard is None else without_kernels(layout)
         return self.kinds[layout, device]
 
     @contextmanager

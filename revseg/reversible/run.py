@@ -89,7 +89,7 @@ class Run:
                 block.forward_(state, own, self.context)
                 self._after(block, state)
         if checked:
-            _check_range(state)
+            self._check_range(state)
 
     def inverse_(self, state: State, operands: Sequence[Operands]) -> None:
         """Undoes all blocks and checks the state's range."""
@@ -98,7 +98,7 @@ class Run:
             for block, own in zip(reversed(self.blocks), reversed(operands), strict=True):
                 block.inverse_(state, own, self.context)
                 self._after(block, state)
-        _check_range(state)
+        self._check_range(state)
 
     def adjoint_(
         self,
@@ -150,11 +150,13 @@ class Run:
             release_freed(state.curr)
             state.watch_fields_()  # smooth fields grow by sqrt 2 per halved axis
 
-
-def _check_range(state: State) -> None:
-    error = None if state.range is None else range_error(float(state.range), state.grid)
-    if error is not None:
-        raise error
+    def _check_range(self, state: State) -> None:
+        """Raises OverflowError where the state has left its range, in any shard: then in all."""
+        if state.range is None:
+            return
+        reached = state.range if self.context.shard is None else self.context.shard.largest(state.range)
+        if (error := range_error(float(reached), state.grid)) is not None:
+            raise error
 
 
 def range_error(reached: float, grid: Grid) -> OverflowError | None:

@@ -20,6 +20,7 @@ from revseg.reversible.block import Block, Coarsen, Operands, operands_of
 from revseg.reversible.context import Context
 from revseg.reversible.grid import Grid
 from revseg.reversible.run import Run, default_slab_bytes, unscaled
+from revseg.reversible.shard import Shard
 from revseg.reversible.state import State
 
 
@@ -108,8 +109,12 @@ class ReversibleSequence(nn.Module):
         keep_hidden: bool = False,
         conditions: tuple[Tensor, ...] = (),
         images: bool = False,
+        shard: Shard | None = None,
     ) -> Run:
-        """Begins a pass over a state whose fields take ``field_bytes`` each, with the settings as they are now."""
+        """Begins a pass over a state whose fields take ``field_bytes`` each, with the settings as they are now.
+
+        shard: which part of a volume this process holds, where several hold one (``revseg.reversible.shard``).
+        """
         context = Context(
             convolution_dtype=self.convolution_dtype,
             adjoint_dtype=self.adjoint_dtype,
@@ -118,6 +123,7 @@ class ReversibleSequence(nn.Module):
             images=images,
             kept=[] if keep_hidden else None,
             condition_gradients=[None] * len(conditions),
+            shard=shard,
         )
         return Run(tuple(copy.copy(block) for block in self._blocks()), context)
 

@@ -19,6 +19,7 @@ from revseg.evidence.strokes import spread
 from revseg.labels.dataset import evenly_spaced
 from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
+from revseg.network.inference import Predict
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
 from revseg.output.album import Album
@@ -82,6 +83,8 @@ class OneVideo:
     """Hash of the video (``digest_of``), where it is known."""
     output: OutputConfig = OutputConfig()  # noqa: RUF009 (it never changes)
     """What is written at the end."""
+    predict: Predict | None = None
+    """What finds the network's probabilities; None: ``predict_probabilities``."""
 
     @property
     def sees_evidence(self) -> bool:
@@ -122,6 +125,10 @@ class OneVideo:
         """Raises ValueError where the results of another video lie where those of this one go."""
         check(folder, self.video.source, self.sha256, config=self.output)
 
+    def with_inference(self, predict: Predict) -> OneVideo:
+        """Returns the same with another way to a network's probabilities."""
+        return replace(self, predict=predict)
+
     def item(self, index: int) -> Item:
         """Returns what step number `index` is trained on."""
         if self.guidance is None:
@@ -144,14 +151,15 @@ class OneVideo:
             size=size,
             keeps_labels=True,
             keeps_probabilities=size is None and self.output.needs_probabilities,
+            predict=self.predict,
         )
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
         """Measures the network alone, without what evidence and smoothing add at the end."""
         alone = Observation(self.video, seen=self.observation.seen)
         size = self.video.height, self.video.width
-        masks = self._room_for_masks()
-        for mask, frame in zip(masks, Segmenter(alone, self.evidence, size=size).segment(net), strict=True):
+        masks, segmenter = self._room_for_masks(), Segmenter(alone, self.evidence, size=size, predict=self.predict)
+        for mask, frame in zip(masks, segmenter.segment(net), strict=True):
             mask[:] = frame.mask
         return self._evaluation(masks, "network alone/")
 

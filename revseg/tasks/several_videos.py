@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from revseg.evidence.cache import digest
+from revseg.network.inference import Predict
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
 from revseg.output.report import Frames
@@ -88,6 +89,10 @@ class SeveralVideos:
         """Raises ValueError where the results of another video lie where those of one of these go."""
         for name, video in self.videos.items():
             video.check_output(folder / name)
+
+    def with_inference(self, predict: Predict) -> SeveralVideos:
+        """Returns the same with another way to a network's probabilities."""
+        return replace(self, videos={name: video.with_inference(predict) for name, video in self.videos.items()})
 
     def item(self, index: int) -> Item:
         """Returns what step number `index` is trained on."""

@@ -6,7 +6,7 @@ The volume stays uint8: whatever needs floating point is done a few frames at a 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,6 +32,8 @@ class Augmented:
     labelled_frames: tuple[int, ...]
     offset: tuple[int, int, int]
     """Where on its grid the network shall place the volume, along (T, H, W)."""
+    frames: int
+    """T, of which the volume may have some alone."""
 
     def to(self, device: torch.device) -> Augmented:
         """The same with its pixels on a device."""
@@ -46,6 +48,7 @@ def augment(
     *,
     multiple: tuple[int, int, int] = (1, 1, 1),
     device: torch.device | None = None,
+    seen: Callable[[int], range] | None = None,
 ) -> Augmented:
     """A random variant; the same state of the generator, which is on the CPU, gives the same one.
 
@@ -53,30 +56,35 @@ def augment(
     outside the frame is a mirror image in the volume, and void in the labels.
     device: where it is computed, a few frames at a time; None: where the item is. The variant lies where the item does, and
     pinned if a GPU computes it: only what a step needs then lies on that.
+    seen: which of its frames are made, by its offset along T; None: all. Labels are those of all.
     """
     device = device or item.volume.device
-    offset = tuple(int(torch.randint(size, (), generator=generator)) for size in multiple)
+    drawn = tuple(int(torch.randint(size, (), generator=generator)) for size in multiple)
+    offset = drawn if config.offset else (0, 0, 0)
+    own = range(item.frames) if seen is None else seen(offset[0])
     chances = torch.tensor([config.flip_width, config.flip_time])
     mirrored, backwards = (torch.rand(2, generator=generator) < chances).tolist()
-    seen = len(item.volume)
-    gain = 1 + config.gain * _symmetric(generator, seen)
-    bias = 255 * config.bias * _symmetric(generator, seen) + 0.5  # to round
-    gain, bias = (part.view(seen, 1, 1, 1).to(device) for part in (gain, bias))
+    shown = len(item.volume)
+    gain = 1 + config.gain * _symmetric(generator, shown)
+    bias = 255 * config.bias * _symmetric(generator, shown) + 0.5  # to round
+    gain, bias = (part.view(shown, 1, 1, 1).to(device) for part in (gain, bias))
     grid = _sampling_grid(config, item.height, item.width, generator=generator).to(device) if config.warps else None
 
-    channels = seen if item.evidence is None else seen + item.evidence.classes + 1
+    channels = shown if item.evidence is None else shown + item.evidence.classes + 1
     if item.volume.device.type == "cpu":
-        volume = storage.empty(channels, *item.volume.shape[1:], pinned=device.type == "cuda")
+        volume = storage.empty(channels, len(own), *item.volume.shape[2:], pinned=device.type == "cuda")
     else:
-        volume = item.volume.new_empty(channels, *item.volume.shape[1:])
-    for some in _chunks(item.frames, volume[:, 0].numel(), device):
+        volume = item.volume.new_empty(channels, len(own), *item.volume.shape[2:])
+    source = range(item.frames - own.stop, item.frames - own.start) if backwards else own
+    for some in _chunks(source, volume[:, 0].numel(), device):
         part = item.volume[:, some].to(device)
         if config.warps or config.gain or config.bias:
             part = _resampled(part, grid, gain, bias=bias)
         if item.evidence is not None:
             evidence = item.evidence.planes(some).to(device)
             part = torch.cat([part, evidence if grid is None else _resampled_evidence(evidence, grid)])
-        _put(volume, some, part, mirrored=mirrored, backwards=backwards)
+        at = slice(some.start - source.start, some.stop - source.start)
+        _put(volume, at, part, mirrored=mirrored, backwards=backwards)
     labels, frames = item.labels.to(device), item.labelled_frames
     if grid is not None:
         labels = _resample_labels(labels, grid)
@@ -86,7 +94,7 @@ def augment(
         labels = labels.flip(0)
         frames = tuple(item.frames - 1 - frame for frame in reversed(frames))
     labels = labels.to(item.labels.device)
-    return Augmented(volume, labels, frames, offset=offset if config.offset else (0, 0, 0))  # type: ignore[arg-type]
+    return Augmented(volume, labels, frames, offset=offset, frames=item.frames)  # type: ignore[arg-type]
 
 
 def _put(volume: Tensor, some: slice, part: Tensor, mirrored: bool, backwards: bool) -> None:
@@ -134,7 +142,7 @@ def _resample_labels(labels: Tensor, grid: Tensor) -> Tensor:
     """The nearest label; void where the grid leaves the frame."""
     result = torch.empty_like(labels)
     outside = _sample(torch.ones(1, *labels.shape[1:], device=labels.device), grid, "nearest", padding="zeros") == 0
-    for some in _chunks(len(labels), labels[:1].numel(), labels.device):
+    for some in _chunks(range(len(labels)), labels[:1].numel(), labels.device):
         result[some] = _sample(labels[some].float(), grid, "nearest", padding="zeros").masked_fill_(outside, VOID)
     return result
 
@@ -144,7 +152,7 @@ def _sample(planes: Tensor, grid: Tensor, mode: str, padding: str) -> Tensor:
     return F.grid_sample(planes[None], grid, mode, padding, align_corners=False)[0]
 
 
-def _chunks(frames: int, size: int, device: torch.device) -> Iterator[slice]:
+def _chunks(frames: range, size: int, device: torch.device) -> Iterator[slice]:
     """Frames of `size` values each, a few at a time."""
     count = max(1, CHUNK.get(device.type, CHUNK["cpu"]) // max(1, size))
-    return (slice(start, min(start + count, frames)) for start in range(0, frames, count))
+    return (slice(start, min(start + count, frames.stop)) for start in range(frames.start, frames.stop, count))

@@ -37,6 +37,17 @@ def arrange(
     optimizer = training.optimizer.name
     if saved is not None:
         kept = replace(config, **{name: getattr(saved.network, name) for name in ARRANGEMENT})
-        return kept, forecast_training(kept, size, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)
+        forecast = forecast_training(
+            kept, size, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer, shards=group.shards
+        )
+        return kept, forecast
     budget = budget_of(training, device, network=config, size=size, group=group)
-    return fit_memory(config, size, budget, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer)
+    return fit_memory(
+        config,
+        size,
+        budget,
+        device=device.type,
+        labelled_frames=labelled_frames,
+        optimizer=optimizer,
+        shards=group.shards,
+    )

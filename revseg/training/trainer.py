@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -20,7 +22,9 @@ from revseg.network.config import NetworkConfig
 from revseg.network.growth import grown
 from revseg.network.memory import Size, forecast_training
 from revseg.network.network import RevSegNet, widened
+from revseg.network.plan import seen_frames
 from revseg.network.step import Launched, add_gradients, launch_step
+from revseg.network.volume import Part
 from revseg.parallel.average import sum_gradients
 from revseg.parallel.group import ALONE, Group
 from revseg.reversible.run import range_error
@@ -32,6 +36,7 @@ from revseg.training.board import Board, StepReport
 from revseg.training.checkpoint import Checkpoint
 from revseg.training.config import AugmentConfig, TrainingConfig
 from revseg.training.feed import generator_for, item_bytes, items_bytes, made_ahead
+from revseg.training.inference import inference_of
 from revseg.training.loss import SegmentationLoss, region_similarity
 from revseg.training.optimizer import Optimizer
 from revseg.training.plateau import on_plateau
@@ -40,6 +45,8 @@ from revseg.training.schedule import one_cycle
 from revseg.training.task import Task
 
 LOG = logging.getLogger("revseg")
+
+Value = TypeVar("Value")
 
 COLUMNS = 5
 """Numbers of a video that are read in each step: loss, range of the state, whether it came back, frames, signal."""
@@ -66,7 +73,7 @@ class Trainer:
     """Trains a network on a task; everything that changes is in the checkpoint.
 
     height: of the frames that are trained on, None: the video's own. recipe: settings that a prediction uses too. group: the
-    processes that share out the videos of a step; all have the same weights, and the first writes them.
+    processes that share out the videos of a step, or their frames; all have the same weights, and the first writes them.
     """
 
     def __init__(
@@ -85,6 +92,7 @@ class Trainer:
         self.net, self.task, self.folder, self.config = net, task, folder, config
         self.augmentation, self.seed, self.height, self.recipe = augmentation, seed, height, recipe or {}
         self.device, self.group = net.device, group
+        self.inference = None if task.shared_out else inference_of(group.volume, group.rank)
         self.loss = SegmentationLoss(config.loss)
         self.optimizer = Optimizer(net, config.optimizer)
         self.progress = Progress(config.steps, config.minutes, config.steps_of_later_rounds)
@@ -100,8 +108,8 @@ class Trainer:
             while not self.progress.finished:
                 with self.progress.timed():
                     asked = self._step(items, board, stop)
-                    if self._due(self.config.evaluate_every) and (self.group.first or self.task.shared_out):
-                        self._evaluate(board, stop)
+                    if self._due(self.config.evaluate_every):
+                        self.with_others(lambda: self._evaluate(board, stop))
                 if self.config.minutes is not None:
                     self.progress.seconds = self.group.from_first(lambda: self.progress.seconds)  # all end at the same step
                 if self._due(self.config.checkpoint_every):
@@ -133,6 +141,12 @@ class Trainer:
         except ValueError as error:
             raise ValueError(f"{path} cannot be resumed: {error}") from error
 
+    def with_others(self, work: Callable[[], Value]) -> Value | None:
+        """Does what the first process does with the network, or this one's share of it; returns what comes of it here."""
+        if self.task.shared_out or (self.group.first and self.inference is None):
+            return work()
+        return None if self.inference is None else self.inference.together(self.net, work)
+
     def _evaluate(self, board: Board, stop: StopRequest) -> None:
         """Measures the network; a signal does not wait for it, for that takes as long as many steps."""
         stop.restore()
@@ -150,17 +164,22 @@ class Trainer:
     def _numbers(self) -> Iterator[int]:
         """Yields the numbers of the items of this process; those of a step do not depend on how many processes there are."""
         for step in count(self.progress.step):
-            yield from self.group.share(range(step * self.config.videos, (step + 1) * self.config.videos))
+            yield from self.group.share_of_volumes(range(step * self.config.videos, (step + 1) * self.config.videos))
 
     def _item(self, index: int) -> Augmented:
         generator = generator_for("augmentation", self.seed, index)
         item = self.task.item(index)
-        return augment(item, self.augmentation, generator, multiple=self.net.multiple, device=self.device)
+        seen = None if (part := self._part(item.frames)) is None else partial(part.seen, self.net.config)
+        return augment(item, self.augmentation, generator, multiple=self.net.multiple, device=self.device, seen=seen)
+
+    def _part(self, frames: int) -> Part | None:
+        """Returns what this process holds of a video; None: all of it."""
+        return None if self.group.volume is None else Part(frames, self.group.volume)
 
     def _step(self, items: Iterator[Augmented], board: Board, stop: StopRequest) -> bool:
         """Takes a step; says whether one of the processes was asked to stop."""
         started = time.perf_counter()
-        batch = [next(items) for _ in self.group.share(range(self.config.videos))]
+        batch = [next(items) for _ in self.group.share_of_volumes(range(self.config.videos))]
         found = self._gradients(batch, stop)
         self._require_finite(found.loss, found.norm)
         self._require_inverted(found.inverted)
@@ -228,14 +247,17 @@ class Trainer:
     def _rows(self, launched: list[Launched], batch: list[Augmented], signum: int) -> Tensor:
         """Returns the numbers of each video of the step, (videos, COLUMNS + statistics) float64: of ``Launched``, frames, the
         signal that its process has caught, and the loss's sums. All processes get the same, and so decide alike."""
-        own = []
+        own, volume = [], self.group.volume
+        asked = launched[0].loss.new_full((1,), signum, dtype=torch.float64)
+        asked = asked if volume is None else volume.largest(asked)
         for each, item in zip(launched, batch, strict=True):
-            known = [each.loss.new_full((1,), number, dtype=torch.float64) for number in (item.volume.shape[1], signum)]
+            known = [each.loss.new_full((1,), item.frames, dtype=torch.float64), asked]
             own.append(torch.cat([each.numbers(), *known, each.statistics.double()]))
         if self.group.alone:
             return torch.stack(own)
         rows = own[0].new_zeros(self.config.videos, len(own[0]))
-        rows[self.group.rank :: self.group.world] = torch.stack(own)
+        if volume is None or volume.index == 0:  # who holds a video together found the same
+            rows[list(self.group.share_of_volumes(range(self.config.videos)))] = torch.stack(own)
         self.group.sum_(rows)
         return rows
 
@@ -249,6 +271,7 @@ class Trainer:
             labelled_frames=item.labelled_frames,
             loss=self.loss,
             offset=item.offset,
+            part=self._part(item.frames),
         )
         add_gradients(self.net, launched)
         return launched
@@ -260,7 +283,12 @@ class Trainer:
             raise reason
         size, frames = self.task.largest()
         forecast = forecast_training(
-            config, size, device=self.device.type, labelled_frames=frames, optimizer=self.config.optimizer.name
+            config,
+            size,
+            device=self.device.type,
+            labelled_frames=frames,
+            optimizer=self.config.optimizer.name,
+            shards=self.group.shards,
         )
         budget = budget_of(self.config, self.device, network=config, size=size, group=self.group)
         if forecast.total > budget:
@@ -332,6 +360,7 @@ def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkC
     else:
         whole = int(config.memory_budget * 1e9)
     if device.type != "cuda":
-        item = item_bytes(network, size)
-        whole += item - storage.held(item) - items_bytes(network, size, config.ahead)
+        own = (seen_frames(network, size[0], group.shards), *size[1:])
+        item = item_bytes(network, own)
+        whole += item - storage.held(item) - items_bytes(network, own, config.ahead)
     return group.least(whole)

@@ -17,13 +17,16 @@ import torch
 from torch import Tensor
 
 from revseg.reversible.activation import RELU
-from revseg.reversible.force import convolution, product
+from revseg.reversible.force import boundary, convolution, product
 from revseg.reversible.force.convolution import ConvolutionForce
 from revseg.reversible.force.force import Force, Layout
 from revseg.reversible.force.product import ProductForce, is_wide
+from revseg.reversible.force.sharded_convolution import ShardedConvolutionForce
+from revseg.reversible.force.sharded_product import ShardedProductForce
 from revseg.reversible.force.slab import slab_size
 from revseg.reversible.kernels import dispatch
 from revseg.reversible.kernels.tile import workspace_bytes
+from revseg.reversible.shard import Shard
 
 Kind = Literal["fused", "product", "convolution"]
 
@@ -32,16 +35,19 @@ def choose(layout: Layout, device: torch.device) -> Kind:
     """Returns the way in which a layer is computed on a device that is at hand. The first call on a GPU compiles its kernels."""
     if dispatch.enabled() and _fits_kernels(layout) and dispatch.available(device) and _agrees(device, layout):
         return "fused"
-    return _without_kernels(layout)
+    return without_kernels(layout)
 
 
 def expected(layout: Layout, device_type: str) -> Kind:
     """Returns the way on a device that need not be at hand: a GPU of compute capability 8.0 or more whose kernels agree."""
-    return "fused" if device_type == "cuda" and dispatch.expected() and _fits_kernels(layout) else _without_kernels(layout)
+    return "fused" if device_type == "cuda" and dispatch.expected() and _fits_kernels(layout) else without_kernels(layout)
 
 
-def prepare(kind: Kind, kernel: Tensor, bias: Tensor, *, step_size: float, layout: Layout) -> Force:
-    """Returns the force of a layer, ready for one pass; kind: as ``choose`` says."""
+def prepare(kind: Kind, kernel: Tensor, bias: Tensor, *, step_size: float, layout: Layout, shard: Shard | None = None) -> Force:
+    """Returns the force of a layer, ready for one pass; kind: as ``choose`` says. shard: which of several; None: alone."""
+    if shard is not None and shard.count > 1 and layout.radii[0]:  # K of one frame reaches no neighbour
+        sharded = ShardedProductForce if kind == "product" else ShardedConvolutionForce
+        return sharded(kernel, bias, step_size=step_size, layout=layout, shard=shard)
     if kind == "fused":
         from revseg.reversible.force.fused import FusedForce
 
@@ -49,17 +55,23 @@ def prepare(kind: Kind, kernel: Tensor, bias: Tensor, *, step_size: float, layou
     return (ProductForce if kind == "product" else ConvolutionForce)(kernel, bias, step_size=step_size, layout=layout)
 
 
-def temporary_bytes(layout: Layout, shape: tuple[int, ...], *, budget: int, device_type: str, training: bool) -> int:
-    """Bytes that the force needs beside a field (T, H, W, C), within about ``budget`` bytes a slab."""
-    kind = expected(layout, device_type)
+def temporary_bytes(
+    layout: Layout, shape: tuple[int, ...], *, budget: int, device_type: str, training: bool, sharded: bool = False
+) -> int:
+    """Bytes that the force needs beside a field (T, H, W, C), within about ``budget`` bytes a slab.
+
+    sharded: whether it is that of a shard, with neighbours on both sides.
+    """
+    kind = without_kernels(layout) if sharded else expected(layout, device_type)
+    ends = boundary.temporary_bytes(layout, shape, training=training) if sharded else 0
     if kind == "fused":
         # The workspaces of a and d with a halo of one convolution; no low-precision copy.
         per_position = workspace_bytes(layout.rank)
         length, rows = slab_size(shape, radii=layout.radii, position_bytes=per_position, budget=budget)
         return (length + 2) * (rows + 2) * shape[2] * per_position
     if kind == "product":
-        return product.temporary_bytes(layout, shape, budget=budget, training=training)
-    return convolution.temporary_bytes(layout, shape, budget)
+        return ends + product.temporary_bytes(layout, shape, budget=budget, training=training)
+    return ends + convolution.temporary_bytes(layout, shape, budget)
 
 
 def hidden_bytes(layout: Layout, shape: tuple[int, ...]) -> int:
@@ -76,7 +88,8 @@ def _fits_kernels(layout: Layout) -> bool:
     return shape and dtypes and layout.convolution_dtype == torch.bfloat16 and layout.activation is RELU
 
 
-def _without_kernels(layout: Layout) -> Kind:
+def without_kernels(layout: Layout) -> Kind:
+    """Returns the way by PyTorch alone, as on a shard: the kernels know no neighbours."""
     return "product" if is_wide(layout.channels, layout.rank) else "convolution"
 
 

@@ -53,11 +53,19 @@ class ProductForce(Force):
     def adjoint_sample_(
         self, fields: Fields, adjoint: Fields, budget: int, *, kept: list[Tensor] | None, needs: tuple[bool, ...]
     ) -> Gradients:
-        layout = self.layout
         hidden = kept[0] if kept else self._hidden(fields.curr, budget)
-        d = self._framed(layout.activation.gate(self._sums(adjoint.curr, budget), self._inner(hidden).to(self.sum_dtype)))
+        gate = self.layout.activation.gate
+        d = self._framed(gate(self._sums(adjoint.curr, budget), self._inner(hidden).to(self.sum_dtype)))
+        slabs = self._slabs(fields.curr, budget)
+        return self._adjoint_(fields, adjoint, slabs, hidden=hidden, d=d, needs=needs)
+
+    def _adjoint_(
+        self, fields: Fields, adjoint: Fields, slabs: list[Slab], *, hidden: Tensor, d: Tensor, needs: tuple[bool, ...]
+    ) -> Gradients:
+        """Kicks both fields by a and d, framed; returns sums for the gradients."""
+        layout = self.layout
         gradient = torch.zeros(self._widen.shape, dtype=self.sum_dtype, device=d.device) if needs[0] else None
-        for slab in self._slabs(fields.curr, budget):
+        for slab in slabs:
             # a beside u, d beside y: <u, K^T a> and <d, K y> have the same form in K.
             for small, stepped, beside, sign in ((hidden, fields, adjoint, -1), (d, adjoint, fields, 1)):
                 columns = self._columns(small, slab)
@@ -75,6 +83,10 @@ class ProductForce(Force):
 
     def _sums(self, field: Tensor, budget: int) -> Tensor:
         """K y of the whole field: (T, H, W, C) -> (T, H, W, rank)."""
+        return self._inner(self._framed_sums(field, budget))
+
+    def _framed_sums(self, field: Tensor, budget: int) -> Tensor:
+        """K y of the whole field and around it, as far as K reaches: (T + 2 r, H + 2 r, W + 2 r, rank)."""
         size, reach = self.layout.kernel_size, [2 * r for r in self.layout.radii]
         framed = [n + r for n, r in zip(field.shape[:3], reach, strict=True)]
         total = torch.zeros(*framed, self.layout.rank, dtype=self.sum_dtype, device=field.device)
@@ -86,7 +98,7 @@ class ProductForce(Force):
                 # y(q) enters K y at p = q - d: d = -r .. r, so p starts at 2 r .. 0 in the framed field.
                 t0, h0, w0 = slab.start + reach[0] - dt, slab.top + reach[1] - dh, reach[2] - dw
                 total[t0 : t0 + t, h0 : h0 + h, w0 : w0 + w] += products[:, :, :, dt, dh, dw]
-        return self._inner(total)
+        return total
 
     def _kick_(self, fields: Fields, slab: Slab, *, columns: Tensor, sign: int) -> Tensor | None:
         """Kicks a slab by h^2 K^T a in grid units; columns: the neighbourhoods in a of its positions."""

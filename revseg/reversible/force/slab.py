@@ -41,6 +41,12 @@ class Slab:
         """Zero padding of the convolutions: none where the halo is part of the slab."""
         return (0 if self.splits_time else self.radii[0], 0 if self.splits_height else self.radii[1], self.radii[2])
 
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Rows [first, last) of the slab with its halo."""
+        reach = 2 * self.radii[1] if self.splits_height else 0
+        return self.top - reach, self.bottom + reach
+
     def core(self, field: Tensor) -> Tensor:
         """Returns a view of the output positions in a whole field (T, H, W, C)."""
         return field[self.start : self.stop, self.top : self.bottom]
@@ -48,15 +54,7 @@ class Slab:
     def read(self, field: Tensor, dtype: torch.dtype) -> Tensor:
         """Copies the slab with its halo, zero outside the field: (t [+ 4 radii], h [+ 4 radii], W, C)."""
         reach = 2 * self.radii[0] if self.splits_time else 0
-        rows = 2 * self.radii[1] if self.splits_height else 0
-        first, last = max(self.start - reach, 0), min(self.stop + reach, self.frames)
-        high, low = max(self.top - rows, 0), min(self.bottom + rows, self.height)
-        shape = (self.stop - self.start + 2 * reach, self.bottom - self.top + 2 * rows, *field.shape[2:])
-        slab = torch.empty(shape, dtype=dtype, device=field.device)
-        t0, h0 = first - (self.start - reach), high - (self.top - rows)
-        _clear_outside_(slab, t0=t0, t1=t0 + last - first, h0=h0, h1=h0 + low - high)
-        slab[t0 : t0 + last - first, h0 : h0 + low - high].copy_(field[first:last, high:low])
-        return slab
+        return read(field, frames=(self.start - reach, self.stop + reach), rows=self.rows, dtype=dtype)
 
     def clear_halo_(self, hidden: Tensor) -> Tensor:
         """Zeroes the hidden positions outside the field: K^T is padded with zeros, not with relu(b)."""
@@ -72,6 +70,17 @@ class Slab:
         t, h, _ = self.radii
         inner = haloed[t : haloed.shape[0] - t] if self.splits_time else haloed
         return inner[:, h : inner.shape[1] - h] if self.splits_height else inner
+
+
+def read(field: Tensor, frames: tuple[int, int], rows: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    """Copies frames [first, last) and rows [high, low) of a field (T, H, W, C), zero outside it."""
+    (first, last), (high, low) = frames, rows
+    slab = torch.empty(last - first, low - high, *field.shape[2:], dtype=dtype, device=field.device)
+    inside = (max(first, 0), min(last, len(field))), (max(high, 0), min(low, field.shape[1]))
+    (t0, t1), (h0, h1) = (inside[0][0] - first, inside[0][1] - first), (inside[1][0] - high, inside[1][1] - high)
+    _clear_outside_(slab, t0=t0, t1=t1, h0=h0, h1=h1)
+    slab[t0:t1, h0:h1].copy_(field[slice(*inside[0]), slice(*inside[1])])
+    return slab
 
 
 def _clear_outside_(part: Tensor, t0: int, t1: int, h0: int, h1: int) -> Tensor:
