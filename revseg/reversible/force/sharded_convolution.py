@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from revseg.reversible.force.boundary import Boundary, Ends, Sums
-from revseg.reversible.force.convolution import Convolution, ConvolutionForce, kernel_gradient
+from revseg.reversible.force.convolution import Convolution, ConvolutionForce
 from revseg.reversible.force.force import Fields, Gradients, Layout, totals_of
+from revseg.reversible.force.gradient import kernel_gradient
 from revseg.reversible.force.slab import Slab, read
 from revseg.reversible.shard import Shard
 
