@@ -116,13 +116,7 @@ def forecast_run(
     standing.reach("decoding", decoding_bytes(footage, evidence.size))
     flows = config.evidence.source != "none" or config.evidence.smoothing.sweeps > 0
     carries = sees_evidence(config) and (bool(outline.labelled_frames) or config.task == "dataset")
-    standing.stay("video", footage.volume_bytes(evidence.size))
-    standing.stay("masks", len(outline.labelled_frames) * footage.native_pixels)
-    if evidence.size != size[1:]:
-        standing.stay("small video", footage.volume_bytes(size[1:]))
-    for number, other in enumerate(outline.beside):
-        for part, more in _kept_bytes(config, other).items():
-            standing.stay(f"{part} of another video, {number}", more)
+    _read(standing, config, outline)
     if flows:
         standing.parts["libraries"] += FLOW_LIBRARY
     if carries:
@@ -154,6 +148,18 @@ def forecast_run(
         | _disk(config, [outline, *outline.beside], flows=flows, carries=carries, weights=step.weights),
         network=step,
     )
+
+
+def _read(standing: _Standing, config: TrainConfig, outline: Outline) -> None:
+    """Notes what stays of the videos that were read."""
+    footage, size, evidence = outline.footage, outline.network_size(config.data), outline.evidence_size(config)
+    standing.stay("video", footage.volume_bytes(evidence.size))
+    standing.stay("masks", len(outline.labelled_frames) * footage.native_pixels)
+    if evidence.size != size[1:]:
+        standing.stay("small video", footage.volume_bytes(size[1:]))
+    for number, other in enumerate(outline.beside):
+        for part, more in _kept_bytes(config, other).items():
+            standing.stay(f"{part} of another video, {number}", more)
 
 
 def _seen_bytes(outline: Outline, evidence: EvidenceSize, pixels: int) -> dict[str, int]:

@@ -206,9 +206,17 @@ def _through_norms(net: RevSegNet, gradients: list[tuple[Tensor, Tensor]]) -> Pa
     if not gradients:
         return {}
     trained = [parameter for parameter in net.sequence.parameters() if parameter.requires_grad]
-    outputs, given = zip(*gradients, strict=True)
-    found = torch.autograd.grad(outputs, trained, given, allow_unused=True)
+    total = torch.stack([weighed(output, given) for output, given in gradients]).sum()
+    found = torch.autograd.grad(total, trained, allow_unused=True)
     return {parameter: part for parameter, part in zip(trained, found, strict=True) if part is not None}
+
+
+def weighed(output: Tensor, weights: Tensor) -> Tensor:
+    """Returns the sum of weights output, 0-d, whose gradient in ``output`` is exactly ``weights``.
+
+    Given the weights themselves, autograd imports sympy first: a second, and 60 MB.
+    """
+    return (output * weights).sum()
 
 
 class _Labelled:
@@ -277,7 +285,7 @@ class _Labelled:
     def _differentiate(self, output: Tensor, weights: Tensor, *, inputs: Tensor, adjoint: State, run: range) -> None:
         """Adds the gradients of an output, weighed, in features and head to ``adjoint`` and ``head_gradients``."""
         trained = [parameter for parameter in self.net.head.parameters() if parameter.requires_grad]
-        gradient, *parts = torch.autograd.grad(output, [inputs, *trained], weights, allow_unused=True)
+        gradient, *parts = torch.autograd.grad(weighed(output, weights), [inputs, *trained], allow_unused=True)
         self._add(adjoint, gradient, run)
         for parameter, part in zip(trained, parts, strict=True):
             if part is not None:

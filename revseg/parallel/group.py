@@ -282,7 +282,10 @@ def joined(describe: Describe = in_words) -> Iterator[Group]:
     if place is None:
         yield _joined
         return
-    _joined = Group(place)
+    try:
+        _joined = Group(place)
+    except dist.DistError as error:  # it kept the store
+        raise ValueError(lost([0]).text) from error
     try:
         yield _joined
         _joined.barrier()  # a run has failed also where the last file of rank 0 has

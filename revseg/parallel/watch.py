@@ -92,9 +92,9 @@ class Watch:
         return {rank for rank, (beat, at) in self._heard.items() if beat and now - at > seconds and rank not in self._left}
 
     def present(self, seconds: float) -> set[int]:
-        """Returns the ranks that have been heard of within this time, this one too."""
+        """Returns the ranks that have been heard of within this time, or may be heard of yet, this one too."""
         now = time.monotonic()
-        return {self.rank} | {rank for rank, (beat, at) in self._heard.items() if beat and now - at <= seconds}
+        return {self.rank} | {rank for rank, (_, at) in self._heard.items() if now - at <= seconds}
 
     def _run(self) -> None:
         looked = time.monotonic()

@@ -12,7 +12,7 @@ WIDE = 64
 """Channels from which on matrix products are faster in float32 on a CPU: 1.7 times at 64 and at 512 channels, half as fast at 32
 (rank 16, AVX2)."""
 COLUMNS_BYTES = 4 << 20
-"""Of the neighbourhoods that are multiplied at a time: about what a core's cache holds."""
+"""Bytes of the neighbourhoods that are multiplied at a time: about what a core's cache holds."""
 
 
 def as_batch(field: Tensor) -> Tensor:
