@@ -28,6 +28,7 @@ from revseg.cli.settings import instance, leaves
 from revseg.cli.words import Translation, Words, quoted, read_words
 from revseg.parallel.place import place_of
 from revseg.runs.folder import RunFolder, claim_new
+from revseg.runs.heap import one_heap
 from revseg.runs.interruption import Interrupted, raised
 from revseg.runs.lock import locked
 
@@ -85,6 +86,7 @@ def start(command: Command) -> None:
     """Does what the command line asks; ends the process with a sentence and a status where that is impossible."""
     traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     arguments = sys.argv[1:]
+    one_heap()
     try:
         words = read_words(arguments)
         with logging_restored(), signals_raised(command), together(command, words) as rank:

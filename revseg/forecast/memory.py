@@ -27,13 +27,16 @@ from revseg.network.memory import Forecast, forecast_prediction, forecast_traini
 from revseg.network.plan import seen_frames
 from revseg.output.memory import output_disk, writing_bytes
 from revseg.segmentation.memory import deciding_bytes, summed_bytes
+from revseg.training.augment import augmenting_bytes
 from revseg.training.feed import item_bytes
 from revseg.video.memory import decoder_bytes, decoding_bytes
 
 FLOW_LIBRARY = 16 << 20
 """Bytes of OpenCV as it works and of the threads of the flow, beside what is imported (measured: torch 2.14, OpenCV 5)."""
-TRAINING_LIBRARY = 120 << 20
-"""Bytes of what autograd imports with its first gradient, sympy, and of oneDNN at its first step (measured: torch 2.14, CPU)."""
+TRAINING_LIBRARY = 60 << 20
+"""Bytes of what oneDNN and autograd load at the first step (measured: torch 2.14, CPU)."""
+PARTS_OF_A_STEP = 3
+"""Opening, blocks, head with loss: the heap keeps what one has freed, in pieces that do not fit the next (measured: glibc)."""
 CUDA_LIBRARY = 2 << 30
 """Bytes that CUDA takes of the host. Measured nowhere: a margin."""
 CHECKPOINTS = 2
@@ -127,7 +130,9 @@ def forecast_run(
             standing.stay(part, more)
     own = (seen_frames(network, frames, config.parallel.shards), *size[1:])
     items = (max(1, config.training.ahead) + 1) * [item_bytes(network, own)]
-    standing.reach("training", step.total - step.input if on_cpu else 0, *items, pinned=not on_cpu)
+    making = max(1, config.training.ahead) * augmenting_bytes(network, own, device)
+    on_heap = step.total - step.input + (PARTS_OF_A_STEP - 1) * step.slab if on_cpu else 0
+    standing.reach("training", making + on_heap, *items, pinned=not on_cpu)
     inputs, masks = item_bytes(network, size), frames * pixels
     shards = config.parallel.shards if config.task == "one_video" else 1  # videos of a dataset are shared out whole
     summed = summed_bytes(network, size, config.placements)
