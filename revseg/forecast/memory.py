@@ -129,6 +129,7 @@ def forecast_run(
         standing.stay("returned", (outline.classes + 1) * returned * pixels)
     items = (max(1, config.training.ahead) + 1) * [item_bytes(network, size)]
     standing.reach("training", step.total - step.input if on_cpu else 0, *items, pinned=not on_cpu)
+    training = step.total - (step.input if config.training.input == "host" else 0)
     inputs, masks = item_bytes(network, size), frames * pixels
     summed = summed_bytes(network, size, config.placements)
     on_host = [inputs, masks, summed] if on_cpu else [inputs, masks]
@@ -142,7 +143,7 @@ def forecast_run(
     standing.reach("writing", writing, masks)
     return RunForecast(
         host=standing.phases,
-        device={} if on_cpu else {"training": step.total, "inference": passing.total + summed, "segmenting": summed},
+        device={} if on_cpu else {"training": training, "inference": passing.total + summed, "segmenting": summed},
         decoder=decoder_bytes(footage),
         disk=({"frames": standing.disk} if standing.disk else {})
         | _disk(config, outline, evidence, flows=flows, carries=carries, weights=step.weights),

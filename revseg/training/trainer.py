@@ -331,7 +331,9 @@ def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkC
         whole = free_memory(device) // (1 if device.type == "cuda" else group.neighbours)
     else:
         whole = int(config.memory_budget * 1e9)
-    if device.type != "cuda":
-        item = item_bytes(network, size)
+    item = item_bytes(network, size)
+    if device.type == "cuda":
+        whole += item if config.input == "host" else 0  # then it is not there
+    else:
         whole += item - storage.held(item) - items_bytes(network, size, config.ahead)
     return group.least(whole)
