@@ -138,8 +138,8 @@ def forecast_run(
     deciding = deciding_bytes(
         evidence, config.evidence, footage.native_pixels, fixed=len(outline.labelled_frames), threads=threads
     )
-    standing.reach("segmenting", deciding, *on_host)
     writing = writing_bytes(footage.native_size, frames, classes=outline.classes, config=config.output)
+    standing.reach("segmenting", deciding + writing, *on_host)  # what is decided is written meanwhile
     standing.reach("writing", writing, masks)
     return RunForecast(
         host=standing.phases,
