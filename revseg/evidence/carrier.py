@@ -84,15 +84,15 @@ class Carrier:
         )
         with phase("carrying labels", total=sum(gap.stop - gap.first for gap in gaps)) as bar:
             for gap in gaps:
-                sides = []
+                before: dict[int, Field] = {}  # what has come from the first of two sides waits for the second
                 for row in gap.rows:
-                    side = {}
                     for frame in gap.frames_from(row):
-                        side[frame] = next(carried)
-                        bar.advance(1 if row == gap.rows[-1] else 0)
-                    sides.append(side)
-                for frame in range(gap.first, gap.stop):
-                    evidence[:, frame] = self._summed([side.pop(frame) for side in sides])
+                        found = next(carried)
+                        if row != gap.rows[-1]:
+                            before[frame] = found
+                            continue
+                        evidence[:, frame] = self._summed([before.pop(frame), found] if before else [found])
+                        bar.advance(1)
                 if self.cache.keeps:
                     self.cache.put("gap", self.key(gap), evidence[:, gap.first : gap.stop].cpu().numpy())
         self.cache.finish()  # the evidence is weighed in place

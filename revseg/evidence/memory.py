@@ -59,8 +59,8 @@ class EvidenceSize:
 
     @property
     def longest_gap(self) -> int:
-        """Frames held at once while labels are carried: of the longest gap, once for each labelled frame at its ends."""
-        return max((len(gap.rows) * (gap.stop - gap.first) for gap in self.gaps), default=0)
+        """Frames held at once while labels are carried: of the longest gap between two labelled frames."""
+        return max((gap.stop - gap.first for gap in self.gaps if len(gap.rows) == 2), default=0)
 
 
 def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -> dict[str, int]:
@@ -72,9 +72,10 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
     fixed = len(sizes.labelled_frames)
     found = {"optical flow": fields + 24 * threads * pixels}
     if sizes.labelled_frames:
-        # float16 of each class; positions there and back of the frames on their way; and those, agreement, and sums of one.
+        # float16 of each class; positions there and back of the frames on their way; and those, agreement, and sums of each.
         carrying = (threads + 2) * 16 + threads * (4 + 12 * classes)
-        found["carrying labels"] = fields + 2 * classes * sizes.longest_gap * pixels + carrying * pixels
+        waiting = 2 * classes * sizes.longest_gap + 8 * classes  # and the sums of one
+        found["carrying labels"] = fields + (waiting + carrying) * pixels
         found["carrying labels back"] = fields + moved + returned + (carrying + 12 * classes) * pixels
     if moves(sizes, config):
         found["motion"] = fields + moved + threads * 60 * pixels

@@ -21,7 +21,7 @@ from revseg.network.memory import slab_budget
 from revseg.network.plan import multiple_of, padded_size
 from revseg.parallel.config import ParallelConfig
 
-LONGEST, HIGHEST = 30_000, 4_320
+LONGEST, HIGHEST = 500_000, 4_320
 """Frames and lines that are looked for at most."""
 
 
@@ -83,8 +83,8 @@ def _sentence(config: TrainConfig, outline: Outline, what: str, *, limit: int, f
     frames, height = outline.footage.frames, outline.network_size(config.data)[1]
     fewer = most(lambda count: fits(count, config.data.height), frames)
     lower = most(lambda lines: fits(frames, lines), height)
-    remedies = [f"data.max_frames={fewer} or less"] if fewer else []
-    remedies += [f"data.height={lower} or less"] if lower else []
+    remedies = [f"data.height={lower} or less (the network sees fewer lines, masks keep the video's size)"] if lower else []
+    remedies += [f"data.max_frames={fewer} or less (a part of the video)"] if fewer else []
     if not remedies:
         remedies = ["evidence=none"] if config.evidence.source != "none" else ["fewer network.channels"]
     native = outline.footage.native_size

@@ -133,6 +133,7 @@ def forecast_run(
     making = max(1, config.training.ahead) * augmenting_bytes(network, own, device)
     on_heap = step.total - step.input + (PARTS_OF_A_STEP - 1) * step.slab if on_cpu else 0
     standing.reach("training", making + on_heap, *items, pinned=not on_cpu)
+    training = step.total - (step.input if config.training.input == "host" else 0)
     inputs, masks = item_bytes(network, size), frames * pixels
     shards = config.parallel.shards if config.task == "one_video" else 1  # videos of a dataset are shared out whole
     summed = summed_bytes(network, size, config.placements)
@@ -142,12 +143,12 @@ def forecast_run(
     deciding = deciding_bytes(
         evidence, config.evidence, footage.native_pixels, fixed=len(outline.labelled_frames), threads=threads
     )
-    standing.reach("segmenting", deciding, *on_host)
     writing = writing_bytes(footage.native_size, frames, classes=outline.classes, config=config.output)
+    standing.reach("segmenting", deciding + writing, *on_host)  # what is decided is written meanwhile
     standing.reach("writing", writing, masks)
     return RunForecast(
         host=standing.phases,
-        device={} if on_cpu else {"training": step.total, "inference": passing.total + summed, "segmenting": summed},
+        device={} if on_cpu else {"training": training, "inference": passing.total + summed, "segmenting": summed},
         decoder=decoder_bytes(footage),
         disk=({"frames": standing.disk} if standing.disk else {})
         | _disk(config, [outline, *outline.beside], flows=flows, carries=carries, weights=step.weights),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from revseg.network.config import NetworkConfig
@@ -29,12 +30,27 @@ def fit_memory(
         forecast = forecast_training(candidate, size, **settings)  # type: ignore[arg-type]
         if forecast.total <= budget:
             return candidate, forecast
-    frames, height = (largest(candidate, size, memory=budget, axis=axis, **settings) for axis in (0, 1))
     raise ValueError(
         f"training {size[0]} frames of {size[2]} x {size[1]} needs {forecast.total / 1e9:.2f} GB in its smallest arrangement, "
-        f"but {budget / 1e9:.2f} GB may be used (training.memory_budget); set data.height={height} or less, "
-        f"data.max_frames={frames} or less, or fewer network.channels (now {config.channels})"
+        f"{forecast.floor / 1e9:.2f} GB of them states and adjoints, but {budget / 1e9:.2f} GB may be used "
+        f"(training.memory_budget); set {', or '.join(_remedies(candidate, size, budget, settings=settings))}"
     )
+
+
+def _remedies(smallest: NetworkConfig, size: Size, budget: int, *, settings: Mapping[str, object]) -> Iterator[str]:
+    """Yields the settings that help, and what each costs."""
+    forecast = forecast_training(smallest, size, **settings)  # type: ignore[arg-type]
+    frames, height = (largest(smallest, size, memory=budget, axis=axis, **settings) for axis in (0, 1))
+    if settings["device"] == "cuda" and forecast.total - forecast.input <= budget:
+        yield "training.input=host (each step copies the video anew)"
+    if smallest.arithmetic == "float":
+        yield "network.arithmetic=exact (half the states, on a grid)"
+    if height:
+        yield f"data.height={height} or less (the network sees fewer lines, masks keep the video's size)"
+    if frames:
+        yield f"data.max_frames={frames} or less (a part of the video)"
+    if smallest.channels > 1:
+        yield f"fewer network.channels (now {smallest.channels}: a smaller network)"
 
 
 def arrangements(config: NetworkConfig, slab: int) -> list[NetworkConfig]:

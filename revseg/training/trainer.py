@@ -359,8 +359,10 @@ def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkC
         whole = free_memory(device) // (1 if device.type == "cuda" else group.neighbours)
     else:
         whole = int(config.memory_budget * 1e9)
-    if device.type != "cuda":
-        own = (seen_frames(network, size[0], group.shards), *size[1:])
-        item = item_bytes(network, own)
+    own = (seen_frames(network, size[0], group.shards), *size[1:])
+    item = item_bytes(network, own)
+    if device.type == "cuda":
+        whole += item if config.input == "host" else 0  # then it is not there
+    else:
         whole += item - storage.held(item) - items_bytes(network, own, config.ahead)
     return group.least(whole)

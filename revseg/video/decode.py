@@ -36,8 +36,9 @@ def decode(
     """Opens a part of a video. height: of the frames, None: the video's own. threads: None: one per core. passed: is called for
     each frame that is read on the way to the part."""
     if path.is_dir():
-        facts = Facts(FRAME_RATE, len(image_files(path)))
-        return Decoded(facts, decode_folder(path, part, height=height, losses=losses, threads=threads))
+        files = image_files(path)
+        facts = Facts(FRAME_RATE, len(files))
+        return Decoded(facts, decode_folder(files, part, height=height, losses=losses, threads=threads))
     if is_stack(path):
         from revseg.video.stack import decode_stack, frame_rate_of  # only here: it loads OpenCV
 

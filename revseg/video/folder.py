@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -23,11 +23,15 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 def image_files(folder: Path) -> list[Path]:
     """Returns the frames in order (``ordered``). Tells of files that are named like frames and are none."""
-    files = in_order(folder, SUFFIXES)
-    others = [path for path in visible(folder) if path.suffix.lower() not in SUFFIXES]
+    found, others = list[Path](), list[Path]()
+    for path in visible(folder):
+        (found if path.suffix.lower() in SUFFIXES else others).append(path)
+    files = ordered(found)
     if not files:
-        found = f"; {sorted(others)[0].name} is neither" if others else ""
-        raise ValueError(f"folder {folder} has no frame: put JPEG or PNG images in it, one per frame{found}")
+        told = f"; {sorted(others)[0].name} is neither" if others else ""
+        raise ValueError(f"folder {folder} has no frame: put JPEG or PNG images in it, one per frame{told}")
+    if not others:
+        return files
     like, names = kind(files[0].stem), {identity(path.stem) for path in files}
     numbered = len(like) > 1
     if unused := sorted(p.name for p in others if (kind(p.stem) == like if numbered else identity(p.stem) in names)):
@@ -45,7 +49,12 @@ def visible(folder: Path) -> list[Path]:
 
     A link that leads nowhere counts: it is a file that cannot be read.
     """
-    return [path for path in folder.iterdir() if not path.name.startswith(".") and (path.is_file() or not path.exists())]
+    with os.scandir(folder) as entries:  # a film has hundreds of thousands: it says of most what they are without being asked
+        return [folder / entry.name for entry in entries if not entry.name.startswith(".") and _is_file(entry)]
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry))
 
 
 def some(names: list[str]) -> str:
@@ -54,9 +63,11 @@ def some(names: list[str]) -> str:
     return f"{listed} {'is' if len(names) == 1 else 'are'}"
 
 
-def decode_folder(folder: Path, part: Part, *, height: int | None, losses: Losses, threads: int | None) -> Generator[Frame]:
-    """Yields frames in order, read ahead by a few threads; all must have the size of the first."""
-    files, size = image_files(folder), None
+def decode_folder(
+    files: Sequence[Path], part: Part, *, height: int | None, losses: Losses, threads: int | None
+) -> Generator[Frame]:
+    """Yields frames in order, read ahead by a few threads; all must have the size of the first. files: ``image_files``."""
+    folder, size = files[0].parent, None
     losses.total = len(files)
     places = part.positions(folder, len(files), 1 / FRAME_RATE)
     threads = threads or min(8, os.cpu_count() or 1)

@@ -33,10 +33,10 @@ class Footage:
 
 
 def decoding_bytes(footage: Footage, size: tuple[int, int]) -> int:
-    """Bytes while the frames are gathered at a size (H, W): the volume, where it is not on disk, and the slots of the decoding
+    """Bytes while the frames are gathered at a size (H, W): the volume, of one on disk some pages, and the slots of the decoding
     process."""
     volume = footage.volume_bytes(size)
-    return storage.held(volume) + min(SLOTS, footage.frames) * volume // footage.frames
+    return (storage.PAGES if storage.on_disk(volume) else volume) + min(SLOTS, footage.frames) * volume // footage.frames
 
 
 def decoder_bytes(footage: Footage) -> int:

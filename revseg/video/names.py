@@ -53,14 +53,15 @@ def is_fraction(texts: Sequence[str | int], place: int) -> bool:
 
 def ordered(files: Iterable[Path]) -> list[Path]:
     """Returns the files of one folder in the order of their frames. Raises ValueError where their names leave it open."""
-    found = sorted(files, key=lambda path: (identity(path.stem), path.name))
+    named = sorted((identity(path.stem), path.name, path) for path in files)
+    found, identities = [path for _, _, path in named], [each for each, _, _ in named]
     if len(found) > 1:
-        _check_kinds(found)
+        _check_kinds(found, identities)
         _check_fractions(found)
-        for one, other in pairwise(found):
-            if identity(one.stem) == identity(other.stem):
+        for (one, other), (first, second) in zip(pairwise(found), pairwise(identities), strict=True):
+            if first == second:
                 raise ValueError(f"{one} and {other.name} are the same frame twice: remove one of them")
-        _check_numbers(found)
+        _check_numbers(found, identities)
     return found
 
 
@@ -70,9 +71,9 @@ def tell_once(sentence: str) -> None:
     logging.getLogger(__name__).warning(sentence)
 
 
-def _check_kinds(files: list[Path]) -> None:
+def _check_kinds(files: list[Path], identities: list[Identity]) -> None:
     """Files named in several ways have no order; without any number they have that of the alphabet."""
-    counts = Counter(kind(path.stem) for path in files)
+    counts = Counter(each[::2] for each in identities)
     if len(counts) == 1:
         return
     if not any(NUMBER.search(path.stem) for path in files):
@@ -90,10 +91,11 @@ def _check_kinds(files: list[Path]) -> None:
 def _check_fractions(files: list[Path]) -> None:
     """1.5 comes after 1.25 as a number, and before it where parts are counted."""
     texts = kind(files[0].stem)
-    digits = [NUMBER.findall(path.stem) for path in files]
-    for place in range(1, len(texts) - 1):
+    places = [place for place in range(1, len(texts) - 1) if is_fraction(texts, place)]
+    digits = [NUMBER.findall(path.stem) for path in files] if places else []
+    for place in places:
         parts = [row[place] for row in digits]
-        if not is_fraction(texts, place) or len(set(map(len, parts))) == 1 or _counts([int(part) for part in parts], by=1):
+        if len(set(map(len, parts))) == 1 or _counts([int(part) for part in parts], by=1):
             continue
         values = [
             (*map(int, row[: place - 1]), Fraction(f"{row[place - 1]}.{row[place]}"), *map(int, row[place + 1 :]))
@@ -107,10 +109,10 @@ def _check_fractions(files: list[Path]) -> None:
             )
 
 
-def _check_numbers(files: list[Path]) -> None:
+def _check_numbers(files: list[Path], identities: list[Identity]) -> None:
     """Files of one kind, sorted: what their numbers say must agree."""
-    texts = kind(files[0].stem)
-    columns = list(zip(*(identity(path.stem)[1::2] for path in files), strict=True))
+    texts = identities[0][::2]
+    columns = list(zip(*(each[1::2] for each in identities), strict=True))
     places = [place for place, column in enumerate(columns) if len(set(column)) > 1]
     free = [place for place in places if not is_fraction(texts, place) and not all(is_time(path.stem, place) for path in files)]
     if len(places) == 1 and free:

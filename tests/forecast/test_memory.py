@@ -60,13 +60,13 @@ def test_what_grows_with_what(config: TrainConfig, more: dict, phase: str | None
     assert phase is None or after.host[phase] > before.host[phase]
 
 
-def test_labels_of_one_frame_hold_one_long_gap_and_of_five_two_short_sides(config: TrainConfig) -> None:
+def test_only_frames_between_two_labels_wait_for_the_second(config: TrainConfig) -> None:
     pixels = 480 * 854
     one, five = (outline(labelled=count).evidence_size(config) for count in (1, 5))
-    assert one.longest_gap == 39
-    assert five.longest_gap == 2 * 9
+    assert one.longest_gap == 0
+    assert five.longest_gap == 9
     phases = [evidence_phases(sizes, config.evidence, 1)["carrying labels"] for sizes in (one, five)]
-    assert phases[0] - phases[1] == 2 * 2 * (39 - 18) * pixels
+    assert phases[1] - phases[0] == 2 * 2 * 9 * pixels
 
 
 def test_a_gpu_takes_the_step_from_the_host(config: TrainConfig) -> None:

@@ -45,3 +45,16 @@ def test_no_room_says_what_would_fit():
         fit_memory(NetworkConfig(), SIZE, 300_000_000, device="cpu")
     height = int(re.search(r"data\.height=(\d+)", str(error.value))[1])
     fit_memory(NetworkConfig(), (SIZE[0], height, round(height * SIZE[2] / SIZE[1])), 300_000_000, device="cpu")
+
+
+def test_it_says_what_helps_and_what_that_costs():
+    given = {"device": "cuda", "labelled_frames": 4}
+    smallest = arrangements(NetworkConfig(), SLAB)[-1]
+    need = forecast_training(smallest, SIZE, **given)
+    with pytest.raises(ValueError, match=r"GB of them states and adjoints") as error:
+        fit_memory(NetworkConfig(), SIZE, need.total - need.input // 2, **given)
+    remedies = str(error.value).partition("; set ")[2].split(", or ")
+    assert remedies[0] == "training.input=host (each step copies the video anew)"
+    assert [remedy.partition("=")[0] for remedy in remedies[1:3]] == ["data.height", "data.max_frames"]
+    with pytest.raises(ValueError, match=r"arithmetic=exact \(half the states"):
+        fit_memory(NetworkConfig(arithmetic="float"), SIZE, 300_000_000, device="cpu")
