@@ -29,15 +29,15 @@ from revseg.config import TrainConfig
 from revseg.device import choose_device, held_memory, peak_memory
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.store import FlowStore
-from revseg.forecast.fits import check_memory, enough_shards, without_cache_on_a_small_disk
+from revseg.forecast.fits import check_memory, without_cache_on_a_small_disk
 from revseg.forecast.memory import forecast_run
 from revseg.forecast.outline import Outline, outline_of
+from revseg.forecast.sharing import check_parts, shared_out
 from revseg.forecast.times import Times, past_run
 from revseg.forecast.work import work_of
 from revseg.network.compilation import compiled_meanwhile
 from revseg.network.memory import forecast_training
 from revseg.network.network import RevSegNet, convolution_dtype_of
-from revseg.network.plan import check_shards, padded_size
 from revseg.output.report import Report, write_report
 from revseg.parallel.agreement import check_alike, device_of
 from revseg.parallel.group import ALONE, Group, joined
@@ -143,41 +143,6 @@ def follow(*, group: Group, device: torch.device, held: int) -> None:
         with closing(Board(None, trainer.progress.step, "")) as board:
             trainer.fit(board)
         trainer.with_others(partial(task.finish, trainer.net, begun.folder.predictions))
-
-
-def shared_out(config: TrainConfig, device: torch.device, group: Group) -> TrainConfig:
-    """Returns the settings with the videos of a step, which are shared out, and how many processes hold each of them.
-
-    Raises ValueError where a process would have nothing to do.
-    """
-    shards = shards_of(config, device, group)
-    takers = group.world // shards
-    videos = config.training.accumulation or takers
-    if videos < takers:
-        each = "" if shards == 1 else f", {shards} to each (parallel.volume)"
-        raise ValueError(
-            f"{group.world} processes share out the videos of a step{each}, which are training.accumulation={videos}: start no "
-            f"more than {videos * shards}, or set training.accumulation={takers}"
-        )
-    training = replace(config.training, accumulation=videos)
-    return replace(config, training=training, parallel=replace(config.parallel, volume=shards))
-
-
-def shards_of(config: TrainConfig, device: torch.device, group: Group) -> int:
-    """Returns how many processes hold a volume together. Raises ValueError where they do not divide all of them."""
-    if config.parallel.volume == "auto":
-        outline = outline_of(config, labels=False)
-        return (
-            group.world if outline is None else enough_shards(config, outline, device, processes=group.neighbours, of=group.world)
-        )
-    shards = config.parallel.shards
-    if shards > group.world or group.world % shards:
-        there = "this process is alone" if group.alone else f"{group.world} processes were started"
-        raise ValueError(
-            f"parallel.volume is {shards}, but {there}: start a multiple of {shards} (torchrun --nproc-per-node={shards} -m "
-            "revseg.train ...), or set parallel.volume=1"
-        )
-    return shards
 
 
 def prepare(
@@ -305,9 +270,7 @@ def as_the_machine_allows(config: TrainConfig, folder: RunFolder, device: torch.
     outline = outline_of(config, labels=False)
     if outline is None:
         return config
-    network = outline.network(config)
-    padded = padded_size(network, outline.network_size(config.data))
-    check_shards(network, padded[0], config.parallel.shards)
+    check_parts(config, outline)
     return without_cache_on_a_small_disk(config, check_memory(config, outline, device, processes=group.neighbours), folder.path)
 
 
@@ -327,7 +290,14 @@ def new_network(
     size, labelled_frames = task.largest()
     asked = replace(config.network, classes=task.classes, in_channels=task.channels, evidence=task.sees_evidence)
     network, step = arrange(
-        asked, size, labelled_frames=labelled_frames, training=config.training, device=device, saved=saved, group=group
+        asked,
+        size,
+        labelled_frames=labelled_frames,
+        training=config.training,
+        device=device,
+        saved=saved,
+        group=group,
+        shards=config.parallel.shards,
     )
     outline = Outline.of(task) if isinstance(task, OneVideo) else outline_of(config, labels=False)
     assert outline is not None

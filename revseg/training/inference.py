@@ -59,7 +59,7 @@ class SharedInference:
         parts = [seen(index) for index in range(self._volume.count)]
         for index, own in enumerate(parts[1:], 1):
             self._volume.send(volume[:, own.start : own.stop].to(net.device), index)
-        yield from probabilities_at(net, volume[:, : parts[0].stop], offset, Part(frames, self._volume))
+        yield from probabilities_at(net, volume[:, : parts[0].stop], offset, part=Part(frames, self._volume))
         for index, own in enumerate(parts[1:], 1):
             for frame in own:
                 found = torch.empty(net.config.outputs, 1, height, width, device=net.device)
@@ -74,7 +74,7 @@ class SharedInference:
             own = part.seen(net.config, request.offset[0])
             volume = torch.empty(channels, len(own), height, width, dtype=request.dtype, device=net.device)
             self._volume.receive(volume, 0)
-            for _, found in probabilities_at(net, volume, request.offset, part):
+            for _, found in probabilities_at(net, volume, request.offset, part=part):
                 for frame in found.float().split(1, 1):
                     self._volume.send(frame, 0)
 

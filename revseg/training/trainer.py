@@ -287,7 +287,7 @@ class Trainer:
             optimizer=self.config.optimizer.name,
             shards=self.group.shards,
         )
-        budget = budget_of(self.config, self.device, network=config, size=size, group=self.group)
+        budget = budget_of(self.config, self.device, network=config, size=size, group=self.group, shards=self.group.shards)
         if forecast.total > budget:
             raise OverflowError(
                 f"{reason}; states of 32 bits would take {forecast.total / 1e9:.2f} GB, but {budget / 1e9:.2f} GB may be "
@@ -346,7 +346,15 @@ class Trainer:
         )
 
 
-def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkConfig, size: Size, group: Group = ALONE) -> int:
+def budget_of(
+    config: TrainingConfig,
+    device: torch.device,
+    *,
+    network: NetworkConfig,
+    size: Size,
+    group: Group = ALONE,
+    shards: int = 1,
+) -> int:
     """Bytes that a step may take. On a CPU the items made ahead lie in the same memory; one is the input in the forecast.
 
     The processes of a group on one machine share its memory; all keep to what the one with the least may take.
@@ -355,5 +363,5 @@ def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkC
         whole = free_memory(device) // (1 if device.type == "cuda" else group.neighbours)
     else:
         whole = int(config.memory_budget * 1e9)
-    own = (seen_frames(network, size[0], group.shards), *size[1:])
+    own = (seen_frames(network, size[0], shards), *size[1:])
     return group.least(whole if device.type == "cuda" else whole - items_bytes(network, own, config.ahead, shown=False))
