@@ -69,6 +69,7 @@ def arranged(config: TrainConfig, outline: Outline, device: torch.device, *, hel
             training=training,
             device=device,
             saved=None,
+            shards=config.parallel.shards,
         )
     except ValueError as error:
         print(f"it does not fit: {error}\n")

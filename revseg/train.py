@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ from revseg.config import TrainConfig
 from revseg.device import held_memory, peak_memory
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.store import FlowStore
-from revseg.forecast.fits import enough_shards
-from revseg.forecast.outline import Outline, outline_of
+from revseg.forecast.outline import Outline
+from revseg.forecast.sharing import shared_out
 from revseg.forecast.times import Times, past_run
 from revseg.forecast.work import work_of
 from revseg.launch.network import as_the_machine_allows, new_network, new_trainer
@@ -142,41 +142,6 @@ def follow(*, group: Group, device: torch.device, held: int) -> None:
         with closing(Board(None, trainer.progress.step, "")) as board:
             trainer.fit(board)
         trainer.with_others(partial(task.finish, trainer.net, begun.folder.predictions))
-
-
-def shared_out(config: TrainConfig, device: torch.device, group: Group) -> TrainConfig:
-    """Returns the settings with the videos of a step, which are shared out, and how many processes hold each of them.
-
-    Raises ValueError where a process would have nothing to do.
-    """
-    shards = shards_of(config, device, group)
-    takers = group.world // shards
-    videos = config.training.accumulation or takers
-    if videos < takers:
-        each = "" if shards == 1 else f", {shards} to each (parallel.volume)"
-        raise ValueError(
-            f"{group.world} processes share out the videos of a step{each}, which are training.accumulation={videos}: start no "
-            f"more than {videos * shards}, or set training.accumulation={takers}"
-        )
-    training = replace(config.training, accumulation=videos)
-    return replace(config, training=training, parallel=replace(config.parallel, volume=shards))
-
-
-def shards_of(config: TrainConfig, device: torch.device, group: Group) -> int:
-    """Returns how many processes hold a volume together. Raises ValueError where they do not divide all of them."""
-    if config.parallel.volume == "auto":
-        outline = outline_of(config, labels=False)
-        return (
-            group.world if outline is None else enough_shards(config, outline, device, processes=group.neighbours, of=group.world)
-        )
-    shards = config.parallel.shards
-    if shards > group.world or group.world % shards:
-        there = "this process is alone" if group.alone else f"{group.world} processes were started"
-        raise ValueError(
-            f"parallel.volume is {shards}, but {there}: start a multiple of {shards} (torchrun --nproc-per-node={shards} -m "
-            "revseg.train ...), or set parallel.volume=1"
-        )
-    return shards
 
 
 def prepare(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +17,6 @@ from revseg.forecast.memory import RunForecast, forecast_run
 from revseg.forecast.outline import Outline
 from revseg.network.fit import arrangements
 from revseg.network.memory import slab_budget
-from revseg.network.plan import multiple_of, padded_size
-from revseg.parallel.config import ParallelConfig
 
 LONGEST, HIGHEST = 500_000, 4_320
 """Frames and lines that are looked for at most."""
@@ -48,21 +45,6 @@ def check_memory(config: TrainConfig, outline: Outline, device: torch.device, *,
             what = f"{needed[name] / 1e9:.2f} GB of {name}{f' while {least.phase}' if name == 'memory' else ''}"
             raise ValueError(_sentence(config, outline, what, limit=limit, fits=fits))
     return least
-
-
-def enough_shards(config: TrainConfig, outline: Outline, device: torch.device, *, processes: int, of: int) -> int:
-    """Returns how few of the processes that there are can hold a volume together; as many as can be where that is not enough.
-
-    processes: that share this machine.
-    """
-    network = outline.network(config)
-    cells = padded_size(network, outline.network_size(config.data))[0] // multiple_of(network)[0]
-    counts = [count for count in range(1, of + 1) if of % count == 0 and count <= cells]
-    for count in counts:
-        with suppress(ValueError):
-            check_memory(replace(config, parallel=ParallelConfig(count)), outline, device, processes=processes)
-            return count
-    return counts[-1]
 
 
 def _within(limits: dict[str, int], needs: Callable[[int, int | None], dict[str, int]], frames: int, height: int | None) -> bool:

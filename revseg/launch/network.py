@@ -11,9 +11,9 @@ from revseg.config import TrainConfig
 from revseg.forecast.fits import check_memory, without_cache_on_a_small_disk
 from revseg.forecast.memory import forecast_run
 from revseg.forecast.outline import Outline, outline_of
+from revseg.forecast.sharing import check_parts
 from revseg.launch.task import AnyTask
 from revseg.network.network import RevSegNet, convolution_dtype_of
-from revseg.network.plan import check_shards, padded_size
 from revseg.parallel.group import ALONE, Group
 from revseg.runs.folder import RunFolder
 from revseg.tasks.dataset import DatasetTask
@@ -31,9 +31,7 @@ def as_the_machine_allows(config: TrainConfig, folder: RunFolder, device: torch.
     outline = outline_of(config, labels=False)
     if outline is None:
         return config
-    network = outline.network(config)
-    padded = padded_size(network, outline.network_size(config.data))
-    check_shards(network, padded[0], config.parallel.shards)
+    check_parts(config, outline)
     return without_cache_on_a_small_disk(config, check_memory(config, outline, device, processes=group.neighbours), folder.path)
 
 
@@ -53,7 +51,14 @@ def new_network(
     size, labelled_frames = task.largest()
     asked = replace(config.network, classes=task.classes, in_channels=task.channels, evidence=task.sees_evidence)
     network, step = arrange(
-        asked, size, labelled_frames=labelled_frames, training=config.training, device=device, saved=saved, group=group
+        asked,
+        size,
+        labelled_frames=labelled_frames,
+        training=config.training,
+        device=device,
+        saved=saved,
+        group=group,
+        shards=config.parallel.shards,
     )
     outline = outline_of(config, labels=False) if isinstance(task, DatasetTask) else Outline.of(task)
     assert outline is not None

@@ -25,7 +25,7 @@ class Part:
     """What a process holds of a video that several processes hold together."""
 
     frames: int
-    """Number of frames of the whole video."""
+    """How many the whole video has."""
     shard: Shard
     """Its place among them."""
 

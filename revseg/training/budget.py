@@ -27,21 +27,22 @@ def arrange(
     device: torch.device,
     saved: Checkpoint | None,
     group: Group = ALONE,
+    shards: int = 1,
 ) -> tuple[NetworkConfig, Forecast]:
     """The network as it will be trained on videos of up to ``size`` (T, H, W), and the forecast of its memory.
 
     A run that goes on keeps the arrangement that it began with: other slabs could round differently. So do all processes of a
-    group: it is that of the one with the least memory.
+    group: it is that of the one with the least memory. shards: processes that hold a volume together.
     Raises ValueError where none fits ``training.memory_budget``.
     """
     optimizer = training.optimizer.name
     if saved is not None:
         kept = replace(config, **{name: getattr(saved.network, name) for name in ARRANGEMENT})
         forecast = forecast_training(
-            kept, size, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer, shards=group.shards
+            kept, size, device=device.type, labelled_frames=labelled_frames, optimizer=optimizer, shards=shards
         )
         return kept, forecast
-    budget = budget_of(training, device, network=config, size=size, group=group)
+    budget = budget_of(training, device, network=config, size=size, group=group, shards=shards)
     return fit_memory(
         config,
         size,
@@ -49,5 +50,5 @@ def arrange(
         device=device.type,
         labelled_frames=labelled_frames,
         optimizer=optimizer,
-        shards=group.shards,
+        shards=shards,
     )

@@ -290,7 +290,7 @@ class Trainer:
             optimizer=self.config.optimizer.name,
             shards=self.group.shards,
         )
-        budget = budget_of(self.config, self.device, network=config, size=size, group=self.group)
+        budget = budget_of(self.config, self.device, network=config, size=size, group=self.group, shards=self.group.shards)
         if forecast.total > budget:
             raise OverflowError(
                 f"{reason}; states of 32 bits would take {forecast.total / 1e9:.2f} GB, but {budget / 1e9:.2f} GB may be "
@@ -349,7 +349,15 @@ class Trainer:
         )
 
 
-def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkConfig, size: Size, group: Group = ALONE) -> int:
+def budget_of(
+    config: TrainingConfig,
+    device: torch.device,
+    *,
+    network: NetworkConfig,
+    size: Size,
+    group: Group = ALONE,
+    shards: int = 1,
+) -> int:
     """Bytes that a step may take. On a CPU the items made ahead lie in the same memory; one is the input in the forecast, which
     takes none where it lies on disk.
 
@@ -359,7 +367,7 @@ def budget_of(config: TrainingConfig, device: torch.device, *, network: NetworkC
         whole = free_memory(device) // (1 if device.type == "cuda" else group.neighbours)
     else:
         whole = int(config.memory_budget * 1e9)
-    own = (seen_frames(network, size[0], group.shards), *size[1:])
+    own = (seen_frames(network, size[0], shards), *size[1:])
     item = item_bytes(network, own)
     if device.type == "cuda":
         whole += item if config.input == "host" else 0  # then it is not there
