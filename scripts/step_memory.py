@@ -68,7 +68,7 @@ def random_video(size: tuple[int, int, int], device: torch.device) -> Augmented:
     frames = evenly_spaced(size[0], LABELLED)
     volume = torch.randint(0, 256, (INPUTS, *size), dtype=torch.uint8, device=device)
     labels = torch.randint(0, CLASSES, (LABELLED, *size[1:]), dtype=torch.uint8, device=device)
-    return Augmented(volume, labels, tuple(frames), (0, 0, 0))
+    return Augmented(volume, labels, tuple(frames), (0, 0, 0), frames=volume.shape[1])
 
 
 def new_step(settings: dict[str, Any] | None, device: torch.device) -> Step:

@@ -19,6 +19,8 @@ from revseg.evidence.smoothing import Given, Smoothing
 from revseg.forecast.memory import RunForecast, forecast_run
 from revseg.forecast.outline import Outline
 from revseg.labels.dataset import evenly_spaced
+from revseg.network.config import NetworkConfig
+from revseg.training.augment import augmenting_bytes
 from revseg.video.memory import Footage
 from tests.evidence.made import flow_of, moving
 
@@ -127,7 +129,8 @@ def test_carrying_holds_what_is_told(labelled: tuple[int, ...]) -> None:
 
 def test_items_count_once_for_each_that_is_made_ahead(config: TrainConfig) -> None:
     more = replace(config, training=replace(config.training, ahead=3))
-    one = 6 * 40 * 96 * 171
+    making = augmenting_bytes(NetworkConfig(channels=1, evidence=True, classes=2), (40, 96, 171), "cpu")
+    one = 6 * 40 * 96 * 171 + making
     difference = forecast(more, outline()).host["training"] - forecast(config, outline()).host["training"]
     assert difference == one
 
