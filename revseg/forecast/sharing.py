@@ -10,7 +10,7 @@ import torch
 from revseg.config import TrainConfig
 from revseg.forecast.fits import check_memory
 from revseg.forecast.outline import Outline, outline_of
-from revseg.network.plan import check_shards, multiple_of, padded_size
+from revseg.network.plan import check_shards, most_shards, padded_size
 from revseg.parallel.config import ParallelConfig
 from revseg.parallel.group import Group
 
@@ -62,8 +62,8 @@ def enough_shards(config: TrainConfig, outline: Outline, device: torch.device, *
     processes: that share this machine.
     """
     network = outline.network(config)
-    cells = padded_size(network, outline.network_size(config.data))[0] // multiple_of(network)[0]
-    counts = [count for count in range(1, of + 1) if of % count == 0 and count <= cells]
+    most = most_shards(network, padded_size(network, outline.network_size(config.data))[0])
+    counts = [count for count in range(1, min(of, most) + 1) if of % count == 0]
     for count in counts:
         with suppress(ValueError):
             check_memory(replace(config, parallel=ParallelConfig(count)), outline, device, processes=processes)

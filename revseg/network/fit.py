@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, Size, forecast_training, largest, slab_budget
-from revseg.network.plan import multiple_of, padded_size
+from revseg.network.plan import most_shards, padded_size
 
 
 def fit_memory(
@@ -50,8 +50,8 @@ def _remedies(smallest: NetworkConfig, size: Size, budget: int, *, settings: Map
         yield f"data.height={height} or less (the network sees fewer lines, masks keep the video's size)"
     if frames:
         yield f"data.max_frames={frames} or less (a part of the video)"
-    cells = padded_size(smallest, size)[0] // multiple_of(smallest)[0]
-    for parts in (count for count in (2, 4, 8, 16, 32, 64) if count <= cells):
+    most = most_shards(smallest, padded_size(smallest, size)[0])
+    for parts in (count for count in (2, 4, 8, 16, 32, 64) if count <= most):
         if forecast_training(smallest, size, **{**settings, "shards": parts}).total <= budget:  # type: ignore[arg-type]
             yield f"parallel.volume={parts} in as many processes, on a GPU or a machine each (each holds a part of the frames)"
             break

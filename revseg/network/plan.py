@@ -81,14 +81,18 @@ def multiple_of(config: NetworkConfig) -> tuple[int, int, int]:
     return 2 ** sum(config.halves_time), 2**config.levels, 2**config.levels
 
 
+def most_shards(config: NetworkConfig, padded: int) -> int:
+    """Returns to how many ``padded`` frames can be shared out: each shard has a coarse frame, and all that K reaches."""
+    return max(1, padded // multiple_of(config)[0] // max(1, config.kernel_size // 2))
+
+
 def check_shards(config: NetworkConfig, padded: int, count: int) -> None:
-    """Raises ValueError where ``padded`` frames cannot be shared out: each shard has a coarse frame, and all that K reaches."""
-    multiple = multiple_of(config)[0]
-    most = padded // multiple // max(1, config.kernel_size // 2)
-    if count > max(1, most):
+    """Raises ValueError where ``padded`` frames cannot be shared out to so many."""
+    most, multiple = most_shards(config, padded), multiple_of(config)[0]
+    if count > most:
         raise ValueError(
-            f"parallel.volume is {count}, but a video of {padded} frames, padded to multiples of {multiple}, can be shared out "
-            f"to {max(1, most)} {'processes' if most > 1 else 'process'}: set parallel.volume={max(1, most)} or less, or fewer "
+            f"parallel.volume is {count}, but a video of {padded} frames, padded to multiples of {multiple}, can be "
+            f"shared out to {most} {'processes' if most > 1 else 'process'}: set parallel.volume={most} or less, or fewer "
             "network.levels"
         )
 
