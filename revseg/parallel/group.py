@@ -23,7 +23,7 @@ from torch import Tensor
 from revseg.parallel import store as stores
 from revseg.parallel.place import Place, place_of
 from revseg.parallel.volume import Volume
-from revseg.parallel.watch import PAUSE, Ended, Ending, Watch, lost
+from revseg.parallel.watch import PAUSE, PERIOD, Ended, Ending, Watch, lost
 from revseg.runs.interruption import ignored
 
 Value = TypeVar("Value")
@@ -219,9 +219,9 @@ class Group:
             return lost([0])
 
     def _silent(self) -> set[int]:
-        """Waits until it is known which processes are gone."""
+        """Waits until it is known which processes are gone: the last beat of one may be seen a little after it."""
         began = time.monotonic()
-        while time.monotonic() - began < PAUSE and self._watch.ending is None:
+        while time.monotonic() - began < PAUSE + 2 * PERIOD and self._watch.ending is None:
             time.sleep(0.05)
         return set() if self._watch.ending else self._watch.silent(PAUSE)
 
