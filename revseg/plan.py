@@ -64,7 +64,7 @@ def arranged(config: TrainConfig, outline: Outline, device: torch.device, *, hel
     try:
         chosen, _ = arrange(
             asked,
-            outline.network_size(config.data),
+            outline.seen_size(config.data),
             labelled_frames=outline.trained_frames(config),
             training=training,
             device=device,
@@ -149,7 +149,7 @@ def print_largest(
     @cache  # all cards are asked for the same first sizes
     def needed(count: int, height: int | None) -> int:
         longer = outline.with_frames(count)
-        size = longer.network_size(replace(config.data, height=height))
+        size = longer.seen_size(replace(config.data, height=height))
         return forecast_training(network, size, labelled_frames=longer.trained_frames(config)).total
 
     for card in CARDS_GB:

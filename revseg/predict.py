@@ -145,13 +145,14 @@ def as_trained(config: PredictConfig, checkpoint: Checkpoint, given: Collection[
     recipe = checkpoint.recipe
     known = {f"evidence.{key}": value for key, value in flat(recipe.get("evidence", {})).items()}
     known |= {"placements": recipe.get("placements", 1), "data.height": checkpoint.height, "data.scale": recipe.get("scale")}
-    known |= {"data.names": recipe.get("names") or None}
+    known |= {"data.names": recipe.get("names") or None, "data.window": recipe.get("window")}
     names = {setting.key for setting in leaves(PredictConfig)}
     own = (
         ("placements", config.placements),
         ("data.height", config.data.height),
         ("data.scale", config.data.scale),
         ("data.names", config.data.names),
+        ("data.window", config.data.window),
     )
     null = {name for name, value in own if value is None}
     return updated(config, {key: known[key] for key in known if key in null or (key in names and not covers(given, key))})
@@ -198,9 +199,10 @@ def write(observed: Observation, config: PredictConfig, trained: Trained, *, obj
         label_count=trained.checkpoint.label_count or 1,
         keeps_labels=True,
         keeps_probabilities=config.output.needs_probabilities,
+        window=config.data.window,
     )
     note = {"checkpoint": str(trained.path), "placements": placements, "height": video.height, "scale": video.scale}
-    note |= config.data.told
+    note |= {"window": config.data.window, **config.data.told}
     source = Source.of(video, config.data.reading, sha256=sha256)
     frames = (found._replace(mask=objects.as_ids(found.mask)) for found in segmenter.segment(net, placements))
     legend = objects.legend(net.config.outputs)

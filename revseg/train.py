@@ -209,7 +209,7 @@ def provenance(config: TrainConfig, folder: RunFolder, device: torch.device, *, 
 def remember(config: TrainConfig, task: OneVideo, net: RevSegNet, *, phases: Phases, seconds: float) -> None:
     """Keeps how long a run took that found nothing ready, for the forecasts of revseg-plan."""
     outline = Outline.of(task)
-    step = forecast_training(net.config, outline.network_size(config.data), device=net.device.type)
+    step = forecast_training(net.config, outline.seen_size(config.data), device=net.device.type)
     Times.of(net.device).keep(past_run(work_of(config, outline, step), phases.seconds, seconds))
 
 

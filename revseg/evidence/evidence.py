@@ -50,6 +50,11 @@ class Evidence:
         """Returns what a network sees beside some frames of the video: (classes + 1, t, H, W) uint8, the confidence last."""
         return torch.cat([self.probabilities[:, frames], self.confidence[None, frames]])
 
+    def within(self, window: range) -> Evidence:
+        """Returns that of some frames in a row, in the same memory."""
+        frames = slice(window.start, window.stop)
+        return Evidence(self.probabilities[:, frames], self.confidence[frames])
+
     def frame(self, number: int) -> tuple[Tensor, Tensor]:
         """Returns the probabilities (classes, H, W) and the confidence (H, W) of a frame, 0 to 1."""
         return self.probabilities[:, number].float() / 255, self.confidence[number].float() / 255

@@ -22,6 +22,11 @@ class Shown:
     def classes(self) -> int:
         return self.evidence.classes
 
+    def within(self, window: range) -> Shown:
+        """Returns that of some frames in a row, in the same memory."""
+        others = {frame - window.start: planes for frame, planes in self.others.items() if frame in window}
+        return Shown(self.evidence.within(window), others)
+
     def planes(self, frames: slice = slice(None)) -> Tensor:
         """Returns the planes of some frames, (classes + 1, t, H, W) uint8, the confidence last."""
         planes = self.evidence.planes(frames)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,8 +14,11 @@ from revseg.config import TrainConfig
 from revseg.device import free_memory, held_memory
 from revseg.forecast.memory import RunForecast, forecast_run
 from revseg.forecast.outline import Outline
-from revseg.network.fit import arrangements
+from revseg.network.fit import arrangements, fewer_frames, lower_height, more_processes, shard_counts, shorter_window
 from revseg.network.memory import slab_budget
+from revseg.network.plan import padded_size
+
+Fits = Callable[[TrainConfig, Outline], bool]
 
 LONGEST, HIGHEST = 500_000, 4_320
 """Frames and lines that are looked for at most."""
@@ -32,48 +34,61 @@ def check_memory(config: TrainConfig, outline: Outline, device: torch.device, *,
     if device.type == "cuda":
         limits["the GPU's memory"] = free_memory(device)
 
-    def needs(frames: int, height: int | None) -> dict[str, int]:
-        changed = replace(config, data=replace(config.data, height=height))
-        found = smallest(changed, outline.with_frames(frames), device, held=held)
-        return {"memory": found.peak, "the GPU's memory": found.device_peak}
+    def fits(changed: TrainConfig, changed_outline: Outline) -> bool:
+        needed = _needed(smallest(changed, changed_outline, device, held=held))
+        return all(needed[name] <= limit for name, limit in limits.items())
 
     least = smallest(config, outline, device, held=held)
-    needed = needs(outline.footage.frames, config.data.height)
+    needed = _needed(least)
     for name, limit in limits.items():
         if needed[name] > limit:
-            fits = partial(_within, limits, needs)
             what = f"{needed[name] / 1e9:.2f} GB of {name}{f' while {least.phase}' if name == 'memory' else ''}"
             raise ValueError(_sentence(config, outline, what, limit=limit, fits=fits))
     return least
 
 
-def _within(limits: dict[str, int], needs: Callable[[int, int | None], dict[str, int]], frames: int, height: int | None) -> bool:
-    needed = needs(frames, height)
-    return all(needed[name] <= limit for name, limit in limits.items())
+def _needed(found: RunForecast) -> dict[str, int]:
+    return {"memory": found.peak, "the GPU's memory": found.device_peak}
 
 
 def smallest(config: TrainConfig, outline: Outline, device: torch.device, *, held: int) -> RunForecast:
     """Returns the forecast with the smallest arrangement of the network that a training may take by itself."""
     network = outline.network(config)
-    smaller = arrangements(network, slab_budget(network, outline.network_size(config.data), device.type))[-1]
+    smaller = arrangements(network, slab_budget(network, outline.seen_size(config.data), device.type))[-1]
     threads = torch.get_num_threads()
     return forecast_run(config, outline, replace(smaller, keep_hidden=False), device=device.type, held=held, threads=threads)
 
 
-def _sentence(config: TrainConfig, outline: Outline, what: str, *, limit: int, fits: Callable[[int, int | None], bool]) -> str:
+def _sentence(config: TrainConfig, outline: Outline, what: str, *, limit: int, fits: Fits) -> str:
     """Says what does not fit, and which settings help."""
-    frames, height = outline.footage.frames, outline.network_size(config.data)[1]
-    fewer = most(lambda count: fits(count, config.data.height), frames)
-    lower = most(lambda lines: fits(frames, lines), height)
-    remedies = [f"data.height={lower} or less (the network sees fewer lines, masks keep the video's size)"] if lower else []
-    remedies += [f"data.max_frames={fewer} or less (a part of the video)"] if fewer else []
+    frames, native = outline.footage.frames, outline.footage.native_size
+    remedies = list(_remedies(config, outline, fits))
     if not remedies:
         remedies = ["evidence=none"] if config.evidence.source != "none" else ["fewer network.channels"]
-    native = outline.footage.native_size
     return (
         f"{frames} frames of {native[1]} x {native[0]} need {what}, in the smallest arrangement, but {limit / 1e9:.2f} GB may be "
         f"used; set {', or '.join(remedies)}"
     )
+
+
+def _remedies(config: TrainConfig, outline: Outline, fits: Fits) -> Iterator[str]:
+    """Yields the settings that help, and what each costs: that which costs most comes last."""
+
+    def with_data(**changes: int) -> TrainConfig:
+        return replace(config, data=replace(config.data, **changes))  # type: ignore[arg-type]
+
+    frames, height = outline.network_size(config.data)[:2]
+    if lower := most(lambda lines: fits(with_data(height=lines), outline), height):
+        yield lower_height(lower)
+    if fewer := most(lambda count: fits(config, outline.with_frames(count)), frames):
+        yield fewer_frames(fewer)
+    padded = padded_size(outline.network(config), outline.seen_size(config.data))
+    for parts in shard_counts(outline.network(config), padded[0]):
+        if fits(replace(config, parallel=replace(config.parallel, volume=parts)), outline):
+            yield more_processes(parts)
+            break
+    if window := most(lambda count: fits(with_data(window=count), outline), outline.seen_size(config.data)[0]):
+        yield shorter_window(window)
 
 
 def most(fits: Callable[[int], bool], limit: int) -> int:

@@ -103,12 +103,12 @@ def forecast_run(
 
     network: as it is arranged. device: its type. held: bytes of this process as it begins (``held_memory``). threads: of PyTorch.
     """
-    footage, size = outline.footage, outline.network_size(config.data)
+    footage, size, seen = outline.footage, outline.network_size(config.data), outline.seen_size(config.data)
     evidence, on_cpu = outline.evidence_size(config), device == "cpu"
     pixels, frames = size[1] * size[2], footage.frames
     step = forecast_training(
         network,
-        size,
+        seen,
         device=device,
         labelled_frames=outline.trained_frames(config),
         optimizer=config.training.optimizer.name,
@@ -128,7 +128,7 @@ def forecast_run(
     if carries and evidence.size != size[1:]:
         for part, more in _seen_bytes(outline, evidence, pixels).items():
             standing.stay(part, more)
-    own = (seen_frames(network, frames, config.parallel.shards), *size[1:])
+    own = (seen_frames(network, seen[0], config.parallel.shards), *size[1:])
     items = (max(1, config.training.ahead) + 1) * [item_bytes(network, own)]
     making = max(1, config.training.ahead) * augmenting_bytes(network, own, device)
     on_heap = step.total - step.input + (PARTS_OF_A_STEP - 1) * step.slab if on_cpu else 0
@@ -136,9 +136,9 @@ def forecast_run(
     training = step.total - (step.input if config.training.input == "host" else 0)
     inputs, masks = item_bytes(network, size), frames * pixels
     shards = config.parallel.shards if config.task == "one_video" else 1  # videos of a dataset are shared out whole
-    summed = summed_bytes(network, size, config.placements)
+    summed = summed_bytes(network, size, config.placements, window=config.data.window)
     on_host = [inputs, masks, summed] if on_cpu else [inputs, masks]
-    passing = forecast_prediction(network, size, device=device, shards=shards)
+    passing = forecast_prediction(network, seen, device=device, shards=shards)
     standing.reach("inference", passing.total - passing.input if on_cpu else 0, *on_host)
     deciding = deciding_bytes(
         evidence, config.evidence, footage.native_pixels, fixed=len(outline.labelled_frames), threads=threads

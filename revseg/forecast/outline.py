@@ -18,11 +18,13 @@ from revseg.labels.frames import Frames
 from revseg.labels.read import read_labels
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Size
+from revseg.network.windows import window_frames
 from revseg.tasks.config import DataConfig
 from revseg.tasks.guidance import pseudo_frames_of
 from revseg.tasks.one_video import OneVideo
 from revseg.tasks.several_videos import SeveralVideos, each_of
 from revseg.tasks.source import inputs_of, open_split, path_of
+from revseg.training.window import most_labelled
 from revseg.video.folder import image_files
 from revseg.video.frame import resized
 from revseg.video.memory import Footage
@@ -55,8 +57,13 @@ class Outline:
         return cls(footage, video.labelled_frames, known=task.label_count + held_out, classes=task.classes)
 
     def network_size(self, data: DataConfig) -> Size:
-        """Returns (T, H, W) as the network sees it."""
+        """Returns (T, H, W) of the video at the height of the network."""
         return self.footage.frames, *resized(self.footage.native_size, data.height)
+
+    def seen_size(self, data: DataConfig) -> Size:
+        """Returns (T, H, W) of what the network sees at a time: of a window, or the same."""
+        frames, height, width = self.network_size(data)
+        return window_frames(frames, data.window), height, width
 
     def evidence_size(self, config: TrainConfig) -> EvidenceSize:
         """Returns what evidence is made of."""
@@ -68,12 +75,14 @@ class Outline:
 
     def trained_frames(self, config: TrainConfig) -> int:
         """Returns on how many frames a step is trained."""
+        frames, window = self.footage.frames, config.data.window
         if config.task == "dataset":
-            return self.footage.frames
+            return window_frames(frames, window)
+        labelled = most_labelled(self.labelled_frames, frames, window)
         if not sees_evidence(config):
-            return len(self.labelled_frames)
+            return labelled
         one = len(self.labelled_frames) == 1
-        return min(self.footage.frames, len(self.labelled_frames) + pseudo_frames_of(config.guidance, one=one))
+        return min(window_frames(frames, window), labelled + pseudo_frames_of(config.guidance, one=one))
 
     def network(self, config: TrainConfig) -> NetworkConfig:
         """Returns the settings of the network, with what the video and its labels say."""

@@ -53,7 +53,7 @@ def shards_of(config: TrainConfig, device: torch.device, group: Group) -> int:
 def check_parts(config: TrainConfig, outline: Outline) -> None:
     """Raises ValueError where a video has too few frames for the processes that hold it together."""
     network = outline.network(config)
-    check_shards(network, padded_size(network, outline.network_size(config.data))[0], config.parallel.shards)
+    check_shards(network, padded_size(network, outline.seen_size(config.data))[0], config.parallel.shards)
 
 
 def enough_shards(config: TrainConfig, outline: Outline, device: torch.device, *, processes: int, of: int) -> int:
@@ -62,7 +62,7 @@ def enough_shards(config: TrainConfig, outline: Outline, device: torch.device, *
     processes: that share this machine.
     """
     network = outline.network(config)
-    most = most_shards(network, padded_size(network, outline.network_size(config.data))[0])
+    most = most_shards(network, padded_size(network, outline.seen_size(config.data))[0])
     counts = [count for count in range(1, min(of, most) + 1) if of % count == 0]
     for count in counts:
         with suppress(ValueError):

@@ -49,6 +49,13 @@ def new_network(
     held: bytes of the process as it began.
     """
     size, labelled_frames = task.largest()
+    outline = outline_of(config, labels=False) if isinstance(task, DatasetTask) else Outline.of(task)
+    assert outline is not None
+    if size[0] < outline.footage.frames:
+        LOG.warning(
+            f"data.window={config.data.window}: the network sees {size[0]} of {outline.footage.frames} frames at a time, not "
+            "all at once; what lies further apart it cannot connect"
+        )
     asked = replace(config.network, classes=task.classes, in_channels=task.channels, evidence=task.sees_evidence)
     network, step = arrange(
         asked,
@@ -60,8 +67,6 @@ def new_network(
         group=group,
         shards=config.parallel.shards,
     )
-    outline = outline_of(config, labels=False) if isinstance(task, DatasetTask) else Outline.of(task)
-    assert outline is not None
     run = forecast_run(config, outline, network, device=device.type, held=held, threads=torch.get_num_threads())
     chosen = "".join(
         f", {name}={getattr(network, name)}" for name in ARRANGEMENT if getattr(network, name) != getattr(asked, name)
@@ -93,6 +98,7 @@ def new_trainer(config: TrainConfig, task: AnyTask, folder: RunFolder, *, net: R
         height=config.data.height,
         recipe={
             "placements": config.placements,
+            "window": config.data.window,
             "evidence": asdict(config.evidence),
             "scale": task.scale,
             "convolutions": {net.device.type: str(net.sequence.convolution_dtype).removeprefix("torch.")},

@@ -47,16 +47,43 @@ def _remedies(smallest: NetworkConfig, size: Size, budget: int, *, settings: Map
     if smallest.arithmetic == "float":
         yield "network.arithmetic=exact (half the states, on a grid)"
     if height:
-        yield f"data.height={height} or less (the network sees fewer lines, masks keep the video's size)"
+        yield lower_height(height)
     if frames:
-        yield f"data.max_frames={frames} or less (a part of the video)"
-    most = most_shards(smallest, padded_size(smallest, size)[0])
-    for parts in (count for count in (2, 4, 8, 16, 32, 64) if count <= most):
+        yield fewer_frames(frames)
+    for parts in shard_counts(smallest, padded_size(smallest, size)[0]):
         if forecast_training(smallest, size, **{**settings, "shards": parts}).total <= budget:  # type: ignore[arg-type]
-            yield f"parallel.volume={parts} in as many processes, on a GPU or a machine each (each holds a part of the frames)"
+            yield more_processes(parts)
             break
     if smallest.channels > 1:
         yield f"fewer network.channels (now {smallest.channels}: a smaller network)"
+    if frames:
+        yield shorter_window(frames)
+
+
+def lower_height(height: int) -> str:
+    """Names the setting that lets the network see fewer lines."""
+    return f"data.height={height} or less (the network sees fewer lines, masks keep the video's size)"
+
+
+def fewer_frames(frames: int) -> str:
+    """Names the setting that reads a part of the video."""
+    return f"data.max_frames={frames} or less (a part of the video)"
+
+
+def more_processes(parts: int) -> str:
+    """Names the setting that shares out a volume."""
+    return f"parallel.volume={parts} in as many processes, on a GPU or a machine each (each holds a part of the frames)"
+
+
+def shorter_window(frames: int) -> str:
+    """Names the setting that shows the network a part at a time."""
+    return f"data.window={frames} or less (the last resort: the network sees so many frames at a time, not all at once)"
+
+
+def shard_counts(config: NetworkConfig, padded: int) -> Iterator[int]:
+    """Yields to how many processes a volume of ``padded`` frames may be shared out, the fewest first."""
+    most = most_shards(config, padded)
+    yield from (count for count in (2, 4, 8, 16, 32, 64) if count <= most)
 
 
 def arrangements(config: NetworkConfig, slab: int) -> list[NetworkConfig]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from revseg.network.network import RevSegNet, check_volume
 from revseg.network.volume import Part, Placement, features, frames_at_once, opened
+from revseg.network.windows import weights_of, windows_of
 from revseg.reversible.grid import Grid
 from revseg.reversible.shard import Shard
 from revseg.reversible.state import State
@@ -25,28 +26,39 @@ def predict_probabilities(
     volume: Tensor,
     offsets: Sequence[Offset] = ((0, 0, 0),),
     *,
+    window: int | None = None,
     total: Tensor | None = None,
     at: At | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Softmax probabilities of a video (I, T, H, W), averaged over placements on the padded grid.
 
-    at: what finds them at one placement; None: ``probabilities_at``.
-    Yields (first frame, (O, t, H, W) float32) in order. With several offsets the running sum of all frames is kept: in total,
-    (O, T, H, W) float16, all 0; None: in the memory of the device.
+    window: how many frames the network sees at a time; None: all. at: what finds them at one placement; None:
+    ``probabilities_at``.
+    Yields (first frame, (O, t, H, W) float32) in order. With several offsets or windows the running sum of all frames is kept:
+    in total, (O, T, H, W) float16, all 0; None: in the memory of the device.
     """
     at = at or probabilities_at
-    if len(offsets) == 1:
+    windows = windows_of(volume.shape[1], window)
+    if len(offsets) == len(windows) == 1:
         yield from at(net, volume, offsets[0])
         return
     _, frames, height, width = volume.shape
     if total is None:
         total = torch.zeros(net.config.outputs, frames, height, width, dtype=torch.float16, device=net.device)
-    for offset in offsets:
-        for start, part in at(net, volume, offset):
-            total[:, start : start + part.shape[1]] += part / len(offsets)
+    for own, weights in zip(windows, weights_of(windows), strict=True):
+        for offset in offsets:
+            for start, part in at(net, volume[:, own.start : own.stop], offset):
+                stop = start + part.shape[1]
+                share = weights[start:stop].to(part.device) / len(offsets)
+                total[:, own.start + start : own.start + stop] += part * share[:, None, None]
     count = max(1, net.sequence.slab_budget(total.nbytes, net.device) // (total[:, 0].numel() * 16))
     for start in range(0, frames, count):
         yield start, total[:, start : start + count].float()
+
+
+def is_summed(frames: int, placements: int, window: int | None) -> bool:
+    """Whether the probabilities of all frames are kept until the last pass, as a sum."""
+    return placements > 1 or len(windows_of(frames, window)) > 1
 
 
 def spread_placements(multiple: tuple[int, int, int], count: int) -> list[Offset]:

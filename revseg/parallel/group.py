@@ -211,6 +211,8 @@ class Group:
             raise ended
 
     def _agreed(self, own: Ending, by_signal: bool) -> Ending:
+        if self._watch.ending is not None and self._watch.cut_off:
+            return self._watch.ending
         try:
             if by_signal and (silent := self._silent()):
                 own = lost(silent)
@@ -236,6 +238,8 @@ class Group:
 
     def _say_farewell(self, key: str) -> None:
         """Says it to the others. Rank 0, which may keep the store, waits for them to say it too, or to be gone."""
+        if self._watch.cut_off:
+            return
         with suppress(dist.DistError):
             self._store.set(f"{key}/{self.rank}", "")
             began = time.monotonic()

@@ -1,7 +1,8 @@
 """Tells each process of a group that another one has ended, whatever this one is at: no process waits for one that is gone.
 
 Every process counts a number up in the store, its beat, and looks at the beats of the others. Who ends early first writes why,
-once for all: the ending. A process that learns of an ending and does not end by itself is made to.
+once for all: the ending. A process that learns of an ending and does not end by itself is made to. Where a cable is pulled,
+nothing breaks and no answer comes: a second thread knows how long the store has been silent.
 """
 
 from __future__ import annotations
@@ -63,13 +64,15 @@ class Ended(ConnectionError):
 
 
 class Watch:
-    """A thread that beats, and looks at the others."""
+    """A thread that beats, and looks at the others; and one that sees to the end."""
 
     def __init__(self, store: Store, rank: int, world: int) -> None:
         self.rank, self.world = rank, world
         self.ending: Ending | None = None
         self.done = False
         """Whether this process needs nobody to end it any more."""
+        self.cut_off = False
+        """Whether the store does not answer any more: what asks it waits for ever."""
         self._store = store
         store.set_timeout(timedelta(seconds=SILENCE))
         self._heard = {other: (0, time.monotonic()) for other in range(world) if other != rank}
@@ -77,14 +80,19 @@ class Watch:
         self._ended: float | None = None
         self._interrupted = False
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._answered = time.monotonic()
         self._beat()
-        self._thread.start()
+        self._threads = [threading.Thread(target=work, name="watch", daemon=True) for work in (self._run, self._guard)]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Ends the beats: the others must have been told before."""
         self._stop.set()
-        self._thread.join()
+        beats, guard = self._threads
+        guard.join()
+        if not self.cut_off:
+            beats.join()
 
     def silent(self, seconds: float) -> set[int]:
         """Returns the ranks that have started, have not been heard of for so long, and have not left in order."""
@@ -106,6 +114,18 @@ class Watch:
                 self._beat()
                 self._look()
             except DistError:  # the store ends with its rank
+                self.ending = self.ending or lost([0])
+            self._answered = time.monotonic()
+
+    def _guard(self) -> None:
+        """Ends the process when it is time, though the store, which the other thread asks, may not answer."""
+        looked = time.monotonic()
+        while not self._stop.wait(PERIOD):
+            if time.monotonic() - looked > SILENCE / 2:
+                self._answered = time.monotonic()
+            looked = time.monotonic()
+            if looked - self._answered > SILENCE:
+                self.cut_off = True
                 self.ending = self.ending or lost([0])
             if self.ending is not None:
                 self._see_to_the_end(self.ending)
@@ -148,8 +168,8 @@ def lost(ranks: Collection[int]) -> Ending:
     """Returns the ending where processes are gone."""
     told = f"{'ranks' if len(ranks) > 1 else 'rank'} {', '.join(map(str, sorted(ranks)))}"
     text = (
-        f"{told} ended without a word: killed, out of memory, or on a machine that is lost; what was saved is good, and the same "
-        "command with its run_dir goes on from there"
+        f"{told} ended without a word: killed, out of memory, or on a machine that is lost or out of reach; what was saved is "
+        "good, and the same command with its run_dir goes on from there"
     )
     return Ending(min(ranks), text, 1, lost=tuple(sorted(ranks)))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.memory import EvidenceSize, flow_bytes, smoothing_bytes
 from revseg.network.config import NetworkConfig
+from revseg.network.inference import is_summed
 from revseg.network.memory import Size
 
 
-def summed_bytes(network: NetworkConfig, size: Size, placements: int) -> int:
-    """Bytes of the probabilities of all frames, float16, where several placements are averaged."""
-    return 2 * network.outputs * size[0] * size[1] * size[2] if placements > 1 else 0
+def summed_bytes(network: NetworkConfig, size: Size, placements: int, *, window: int | None = None) -> int:
+    """Bytes of the probabilities of all frames, float16, where several placements or windows are averaged."""
+    return 2 * network.outputs * size[0] * size[1] * size[2] if is_summed(size[0], placements, window) else 0
 
 
 def deciding_bytes(sizes: EvidenceSize, config: EvidenceConfig, native_pixels: int, *, fixed: int, threads: int) -> int:

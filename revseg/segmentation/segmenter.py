@@ -20,7 +20,7 @@ from revseg.evidence.observation import Observation
 from revseg.evidence.smoothing import Given, Smoothing
 from revseg.labels.masks import Labels, resize_mask, resize_sparse
 from revseg.labels.palette import VOID
-from revseg.network.inference import Predict, predict_probabilities, spread_placements
+from revseg.network.inference import Predict, is_summed, predict_probabilities, spread_placements
 from revseg.network.network import RevSegNet
 from revseg.segmentation.expectation import expected_similarity
 from revseg.segmentation.pool import pool
@@ -55,6 +55,8 @@ class Segmenter:
     """Whether the masks are the video's labels wherever these are not void: at every size, not only that of the evidence."""
     keeps_probabilities: bool = False
     """Whether the probabilities come with the masks."""
+    window: int | None = None
+    """How many frames the network sees at a time; None: all."""
     predict: Predict | None = None
     """What finds the network's probabilities; None: ``predict_probabilities``."""
 
@@ -81,9 +83,9 @@ class Segmenter:
         """(O, H, W) of each frame at the size of the evidence, or that of the network."""
         seen, evidence = self.observation.seen, self.observation.evidence
         offsets, inputs, total = spread_placements(net.multiple, placements), self.observation.inputs, None
-        if placements > 1 and net.device.type == "cpu":
+        if is_summed(inputs.shape[1], placements, self.window) and net.device.type == "cpu":
             total = storage.zeros(net.config.outputs, *inputs.shape[1:], dtype=torch.float16)
-        for start, some in (self.predict or predict_probabilities)(net, inputs, offsets, total=total):
+        for start, some in (self.predict or predict_probabilities)(net, inputs, offsets, window=self.window, total=total):
             for frame, found in enumerate(some.unbind(1), start):
                 if seen is None or evidence is None:
                     yield found

@@ -37,10 +37,14 @@ class LabelledVideo:
     height: int | None = None
     """Height of the frames that the network sees; null: that of the video, or as in the training. Masks come out at the video's
     own size in any case. Frames more than 8 times as wide as high are not enlarged so far."""
+    window: int | None = None
+    """How many frames the network sees at a time, the last resort where a whole video fits no memory: what lies further apart it
+    cannot connect. Masks are averaged where windows overlap. null: all of the video at once, or as in the training."""
 
     def __post_init__(self) -> None:
-        if self.height is not None and self.height <= 0:
-            raise ValueError(f"data.height is {self.height}; give a positive number, or null")
+        for name in ("height", "window"):
+            if (given := getattr(self, name)) is not None and given <= 0:
+                raise ValueError(f"data.{name} is {given}; give a positive number, or null")
         if isinstance(self.videos, str) or self.videos == [] or (self.videos is not None and self.video is not None):
             raise ValueError("data.videos is a list in place of data.video: give one of both, such as data.videos=[a.mp4,b.mp4]")
         check_conventions(names=self.names, objects=self.objects, stroke_width=self.stroke_width)

@@ -28,6 +28,7 @@ from revseg.labels.masks import read_mask
 from revseg.labels.sample import Sample
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
+from revseg.network.windows import window_frames
 from revseg.output.config import OutputConfig
 from revseg.output.folder import check, write_prediction
 from revseg.output.legend import Legend
@@ -42,6 +43,7 @@ from revseg.tasks.source import open_split
 from revseg.training.feed import shuffled_position
 from revseg.training.item import Item
 from revseg.training.task import Evaluation, Picture, Result
+from revseg.training.window import window_of_step
 
 LOG = logging.getLogger("revseg")
 
@@ -112,16 +114,19 @@ class DatasetTask:
         return self.evidence.source != "none"
 
     def item(self, index: int) -> Item:
-        """Returns a whole video of the training split with all its labels."""
+        """Returns a whole video of the training split, or a window of it (data.window), with all its labels."""
         names = self.training.names
         found = self.load(self.training, names[shuffled_position(index, len(names), self.seed)])
-        return Item(found.video.volume, found.video.labels, found.video.labelled_frames, evidence=found.seen)
+        video, labelled = found.video, found.video.labelled_frames
+        window = window_of_step(labelled, video.frames, self.data.window, seed=self.seed, index=index)
+        return Item(video.volume, video.labels, labelled, evidence=found.seen).within(window)
 
     def largest(self) -> tuple[Size, int]:
-        """Returns the size of the video with most pixels; all of its frames are taken for labelled."""
+        """Returns the size of what a step sees of the video with most pixels; all of its frames are taken for labelled."""
         sizes = (self.training.size(name, self.data.height) for name in self.training.names)
-        size = max(sizes, key=prod)
-        return size, size[0]
+        frames, height, width = max(sizes, key=prod)
+        seen = window_frames(frames, self.data.window)
+        return (seen, height, width), seen
 
     def evaluate(self, net: RevSegNet) -> Evaluation:
         """Measures J, F and JF on the validation split, at the size that is trained on, without smoothing."""
@@ -129,7 +134,7 @@ class DatasetTask:
         def found(name: str) -> tuple[Measures, dict[str, Picture]]:
             observed = self.load(self.validation, name)
             video = observed.video
-            segmenter = Segmenter(observed, self.evidence, size=(video.height, video.width))
+            segmenter = Segmenter(observed, self.evidence, size=(video.height, video.width), window=self.data.window)
             masks = [frame.mask for frame in segmenter.segment(net)]
             return measure(masks, video, object_ids(video)), pictures(masks, video, video.volume, name=name, count=1)
 
@@ -209,7 +214,8 @@ class DatasetTask:
 
     def _write(self, net: RevSegNet, observed: Observation, folder: Path) -> None:
         video = observed.video
-        segmenter = Segmenter(observed, self.evidence, keeps_probabilities=self.output.needs_probabilities)
+        keeps = self.output.needs_probabilities
+        segmenter = Segmenter(observed, self.evidence, keeps_probabilities=keeps, window=self.data.window)
         source = Source.of(video, self.data.reading)
         legend = Legend(tuple(range(1, net.config.outputs)))
         frames = segmenter.segment(net, self.placements)

@@ -15,6 +15,7 @@ from revseg.labels.palette import VOID
 from revseg.tasks.config import GuidanceConfig
 from revseg.training.feed import generator_for
 from revseg.training.item import Item
+from revseg.training.window import window_of_step
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Guidance:
     observation: Observation
     config: GuidanceConfig
     seed: int
+    window: int | None = None
+    """How many frames a step sees; None: all."""
 
     @property
     def one(self) -> bool:
@@ -40,8 +43,9 @@ class Guidance:
         video = self.observation.video
         generator = generator_for("guidance", self.seed, index)
         draws = torch.rand(2, 1 + len(video.labelled_frames), generator=generator)
-        item = Item(video.volume, video.labels, video.labelled_frames, evidence=self._shown(draws))
-        return self._with_pseudo_labels(item, generator) if self.config.pseudo_frames else item
+        window = window_of_step(video.labelled_frames, video.frames, self.window, seed=self.seed, index=index)
+        item = Item(video.volume, video.labels, video.labelled_frames, evidence=self._shown(draws)).within(window)
+        return self._with_pseudo_labels(item, window.start, generator) if self.config.pseudo_frames else item
 
     def _shown(self, draws: Tensor) -> Shown:
         """Returns the evidence that a step sees: none, or what comes back in place of some labels."""
@@ -62,10 +66,11 @@ class Guidance:
         assert self.observation.seen is not None
         return self.observation.seen
 
-    def _with_pseudo_labels(self, item: Item, generator: torch.Generator) -> Item:
+    def _with_pseudo_labels(self, item: Item, first: int, generator: torch.Generator) -> Item:
+        """first: of the frames of the item, in the video."""
         unlabelled = [frame for frame in range(item.frames) if frame not in item.labelled_frames]
         order = torch.randperm(len(unlabelled), generator=generator)[: self.pseudo_frames].tolist()
-        chosen = {unlabelled[i]: self._pseudo_labels(unlabelled[i]) for i in order}
+        chosen = {unlabelled[i]: self._pseudo_labels(first + unlabelled[i]) for i in order}
         rows = dict(zip(item.labelled_frames, item.labels, strict=True)) | chosen
         frames = tuple(sorted(rows))
         return replace(item, labels=torch.stack([rows[frame] for frame in frames]), labelled_frames=frames)

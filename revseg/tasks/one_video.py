@@ -22,6 +22,7 @@ from revseg.labels.sample import Sample
 from revseg.network.inference import Predict
 from revseg.network.memory import Size
 from revseg.network.network import RevSegNet
+from revseg.network.windows import window_frames
 from revseg.output.album import Album
 from revseg.output.config import OutputConfig
 from revseg.output.folder import check, write_prediction
@@ -46,6 +47,7 @@ from revseg.tasks.source import load_one, load_truth
 from revseg.tasks.vanishing import vanishing
 from revseg.training.item import Item
 from revseg.training.task import Evaluation, Result
+from revseg.training.window import most_labelled, window_of_step
 from revseg.video.reading import WHOLE, Reading
 from revseg.video.scale import Scale
 
@@ -83,6 +85,9 @@ class OneVideo:
     """Hash of the video (``digest_of``), where it is known."""
     output: OutputConfig = OutputConfig()  # noqa: RUF009 (it never changes)
     """What is written at the end."""
+    window: int | None = None
+    """How many frames the network sees at a time; None: all."""
+    seed: int = 0
     predict: Predict | None = None
     """What finds the network's probabilities; None: ``predict_probabilities``."""
 
@@ -132,15 +137,17 @@ class OneVideo:
     def item(self, index: int) -> Item:
         """Returns what step number `index` is trained on."""
         if self.guidance is None:
-            return Item(self.video.volume, self.video.labels, self.video.labelled_frames)
+            window = window_of_step(self.video.labelled_frames, self.video.frames, self.window, seed=self.seed, index=index)
+            return Item(self.video.volume, self.video.labels, self.video.labelled_frames).within(window)
         return self.guidance.item(index)
 
     def largest(self) -> tuple[Size, int]:
-        """Returns the size (T, H, W) of the video, and on how many of its frames a step is trained."""
-        labelled = self.label_count
+        """Returns the size (T, H, W) of what a step sees of the video, and on how many of its frames it is trained at most."""
+        frames = window_frames(self.video.frames, self.window)
+        labelled = most_labelled(self.video.labelled_frames, self.video.frames, self.window)
         if self.guidance is not None:
-            labelled = min(self.video.frames, labelled + self.guidance.pseudo_frames)
-        return (self.video.frames, self.video.height, self.video.width), labelled
+            labelled = min(frames, labelled + self.guidance.pseudo_frames)
+        return (frames, self.video.height, self.video.width), labelled
 
     def segmenter(self, size: tuple[int, int] | None = None) -> Segmenter:
         """Returns what makes masks of a size from a network's probabilities; None: the video's own size."""
@@ -151,6 +158,7 @@ class OneVideo:
             size=size,
             keeps_labels=True,
             keeps_probabilities=size is None and self.output.needs_probabilities,
+            window=self.window,
             predict=self.predict,
         )
 
@@ -158,7 +166,8 @@ class OneVideo:
         """Measures the network alone, without what evidence and smoothing add at the end."""
         alone = Observation(self.video, seen=self.observation.seen)
         size = self.video.height, self.video.width
-        masks, segmenter = self._room_for_masks(), Segmenter(alone, self.evidence, size=size, predict=self.predict)
+        segmenter = Segmenter(alone, self.evidence, size=size, window=self.window, predict=self.predict)
+        masks = self._room_for_masks()
         for mask, frame in zip(masks, segmenter.segment(net), strict=True):
             mask[:] = frame.mask
         return self._evaluation(masks, "network alone/")
@@ -231,7 +240,7 @@ class OneVideo:
             folder,
             legend=self.objects.legend(net.config.outputs),
             labelled=video.labelled_frames,
-            note={"scale": video.scale, **self.reading.told},
+            note={"scale": video.scale, "window": self.window, **self.reading.told},
             config=self.output,
             album=album,
         )
@@ -315,8 +324,10 @@ def open_one_video(
         shown=shown,
         classes=classes,
         evidence=evidence,
-        guidance=None if observation.seen is None else Guidance(observation, guidance, seed),
+        guidance=None if observation.seen is None else Guidance(observation, guidance, seed, window=data.window),
         placements=placements,
+        window=data.window,
+        seed=seed,
         reading=data.reading,
         sha256=sha256,
         output=output,

@@ -48,10 +48,16 @@ class SharedInference:
         return found
 
     def predict(
-        self, net: RevSegNet, volume: Tensor, offsets: Sequence[Offset] = ((0, 0, 0),), *, total: Tensor | None = None
+        self,
+        net: RevSegNet,
+        volume: Tensor,
+        offsets: Sequence[Offset] = ((0, 0, 0),),
+        *,
+        window: int | None = None,
+        total: Tensor | None = None,
     ) -> Iterator[tuple[int, Tensor]]:
         """Returns what ``predict_probabilities`` does, from all processes; in the first one, within ``together``."""
-        return predict_probabilities(net, volume, offsets, total=total, at=self._at)
+        return predict_probabilities(net, volume, offsets, window=window, total=total, at=self._at)
 
     @torch.no_grad()
     def _at(self, net: RevSegNet, volume: Tensor, offset: Offset) -> Iterator[tuple[int, Tensor]]:

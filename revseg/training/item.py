@@ -26,6 +26,16 @@ class Item:
     def __post_init__(self) -> None:
         assert self.labels.shape == (len(self.labelled_frames), *self.volume.shape[2:]), self.labels.shape
 
+    def within(self, window: range) -> Item:
+        """Returns what lies within some frames in a row, in the same memory; itself where these are all."""
+        if len(window) == self.frames:
+            return self
+        rows = [row for row, frame in enumerate(self.labelled_frames) if frame in window]
+        labels = self.labels[rows[0] : rows[-1] + 1] if rows else self.labels[:0]
+        labelled = tuple(self.labelled_frames[row] - window.start for row in rows)
+        evidence = None if self.evidence is None else self.evidence.within(window)
+        return Item(self.volume[:, window.start : window.stop], labels, labelled, evidence=evidence)
+
     @property
     def frames(self) -> int:
         """T."""

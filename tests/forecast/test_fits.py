@@ -12,6 +12,7 @@ from harness.settings import compose
 from revseg.forecast.fits import check_memory, most, smallest, without_cache_on_a_small_disk
 from revseg.forecast.outline import Outline
 from revseg.labels.dataset import evenly_spaced
+from revseg.parallel.config import ParallelConfig
 from revseg.video.memory import Footage
 from tests.test_device import limited
 
@@ -41,6 +42,21 @@ def test_a_run_that_does_not_fit_is_refused_with_a_number_of_frames_that_does() 
         with pytest.raises(ValueError, match=r"data\.max_frames"):
             check_memory(config, LONG.with_frames(frames + 20), CPU)
     check_memory(config, LONG.with_frames(20), CPU)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="sizes are read from Linux's /proc")
+def test_each_setting_that_is_told_to_help_does() -> None:
+    config = compose([])
+    longer = Outline(Footage(40_000, (480, 854)), evenly_spaced(40_000, 400), known=400, classes=2)
+    with limited(2400 * MEGABYTE):
+        with pytest.raises(ValueError, match=r"while training") as error:
+            check_memory(config, longer, CPU)
+        told = dict(re.findall(r"([a-z_.]+)=(\d+)", str(error.value).partition("; set ")[2]))
+        assert list(told) == ["data.height", "data.max_frames", "parallel.volume", "data.window"]
+        for key in ("data.height", "data.window"):
+            check_memory(compose([f"{key}={told[key]}"]), longer, CPU)
+        shards = replace(config, parallel=ParallelConfig(int(told["parallel.volume"])))
+        check_memory(shards, longer, CPU)
 
 
 def test_a_cache_too_large_for_the_disk_is_switched_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

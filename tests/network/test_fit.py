@@ -56,5 +56,6 @@ def test_it_says_what_helps_and_what_that_costs():
     remedies = str(error.value).partition("; set ")[2].split(", or ")
     assert remedies[0] == "training.input=host (each step copies the video anew)"
     assert [remedy.partition("=")[0] for remedy in remedies[1:4]] == ["data.height", "data.max_frames", "parallel.volume"]
+    assert remedies[-1].startswith("data.window=")  # the last resort
     with pytest.raises(ValueError, match=r"arithmetic=exact \(half the states"):
         fit_memory(NetworkConfig(arithmetic="float"), SIZE, 300_000_000, device="cpu")

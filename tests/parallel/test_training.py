@@ -140,7 +140,7 @@ def spoiled(rank: int, folder: Path, what: str, *arguments: str) -> None:
         ("not finite", "revseg: step 4: the loss is inf, the gradient's norm "),
         ("overflow", "revseg: step 4: the state reached "),
         ("broken", "revseg: rank 1: /videos/b.mp4: it cannot be decoded"),
-        ("killed", "revseg: rank 1 ended without a word: killed, out of memory, or on a machine that is lost"),
+        ("killed", "revseg: rank 1 ended without a word: killed, out of memory, or on a machine that is lost or out of reach"),
     ],
 )
 def test_what_goes_wrong_in_one_ends_all(what: str, sentence: str, root: Path, tmp_path: Path) -> None:

@@ -259,3 +259,24 @@ def test_frames_with_a_few_labels_are_asked_for_and_shown_as_any_other() -> None
     assert whole.observation.seen is not None
     assert item.evidence.planes()[:, 4].equal(whole.observation.seen.planes()[:, 4])
     assert not item.evidence.planes()[:, 0].equal(made.observation.seen.planes()[:, 0])  # what comes back, in place of labels
+
+
+@pytest.mark.parametrize("pseudo", [0, 2])
+def test_a_step_sees_a_window_of_a_long_video(pseudo: int) -> None:
+    guidance = guidance_of(square().select(LABELLED), replace(PLAIN, pseudo_frames=pseudo, returned=0.5, blind=0.3))
+    whole, narrow = guidance, replace(guidance, window=5)
+    video, starts = guidance.observation.video, set()
+    for index in range(24):
+        item, full = narrow.item(index), whole.item(index)
+        assert item.volume.shape == (3, 5, HEIGHT, WIDTH)
+        start = next(first for first in range(5) if torch.equal(item.volume, video.volume[:, first : first + 5]))
+        starts.add(start)
+        assert torch.equal(item.evidence.planes(), full.evidence.planes(slice(start, start + 5)))
+        inside = [frame for frame in LABELLED if start <= frame < start + 5]
+        assert len(item.labelled_frames) == len(inside) + pseudo
+        for frame, labels in zip(item.labelled_frames, item.labels, strict=True):
+            if start + frame in LABELLED:
+                assert torch.equal(labels, video.labels[LABELLED.index(start + frame)])
+            else:
+                assert torch.equal(labels, narrow._pseudo_labels(start + frame))
+    assert len(starts) > 2
