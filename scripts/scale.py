@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from harness import ROOT
 from harness.machine import facts, lines
+from harness.page import write_section
+from harness.ranks import environments
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from revseg.training.checkpoint import load
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3, help="turns of both (default: 3)")
     parser.add_argument("--steps", type=int, default=8, help="of each run (default: 8)")
-    parser.add_argument("--page", type=Path, help="Markdown page that is written (default: it is printed)")
+    parser.add_argument("--page", type=Path, help="Markdown page whose section is written (default: it is printed)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings and groups of revseg-train")
     given = parser.parse_args()
     several, one = Measured(given.processes, 1), Measured(1, given.processes)
@@ -69,7 +69,7 @@ def main() -> None:
             run(kind, [*settings, *given.overrides])
     text = page(several, one, given.overrides)
     if given.page:
-        given.page.write_text(text, encoding="utf-8")
+        write_section(given.page, "scale", "videos", text)
     else:
         print(text)
 
@@ -77,20 +77,9 @@ def main() -> None:
 def run(kind: Measured, settings: list[str]) -> None:
     """Trains once, and adds what it took."""
     with tempfile.TemporaryDirectory() as folder:
-        run_dir, port = Path(folder) / "run", free_port()
+        run_dir = Path(folder) / "run"
         command = [sys.executable, "-m", "revseg.train", *settings, f"run_dir={run_dir}"]
-        started = []
-        for rank in range(kind.processes):
-            own = {
-                "RANK": rank,
-                "WORLD_SIZE": kind.processes,
-                "LOCAL_RANK": rank,
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": port,
-            }
-            environment = {**os.environ, "OMP_NUM_THREADS": str(kind.threads), "PYTHONPATH": str(ROOT)}
-            environment |= {name: str(value) for name, value in own.items()} if kind.processes > 1 else {}
-            started.append(subprocess.Popen(command, env=environment))
+        started = [subprocess.Popen(command, env=own) for own in environments(kind.processes, kind.threads)]
         ended = [os.wait4(process.pid, 0) for process in started]
         if any(status for _, status, _ in ended):
             sys.exit("scale: a training failed")
@@ -100,19 +89,13 @@ def run(kind: Measured, settings: list[str]) -> None:
         kind.parameters = sum(weight.numel() for weight in load(run_dir / "checkpoints" / "last.pt").weights.values())
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 def page(several: Measured, one: Measured, overrides: list[str]) -> str:
     rows = "\n".join(
         f"| {kind.processes} | {kind.threads} | {kind.seconds:.2f} s | {median(kind.cpu):.0f} s | {kind.sent / 1e6:.2f} MB |"
         for kind in (several, one)
     )
     settings = re.sub(r"\s+", " ", " ".join(overrides)) or "the settings of experiment=davis"
-    return f"""# Several processes
+    return f"""## Videos of their own
 
 `scripts/scale.py` trains in {several.processes} processes with one thread each, and in one process with {one.threads} threads,
 on the same machine in turns: {several.processes} videos a step, without evidence, {settings}.
@@ -127,8 +110,6 @@ on the same machine in turns: {several.processes} videos a step, without evidenc
 A step in {several.processes} processes takes {several.seconds / one.seconds:.2f} times as long as in one, by the clock. Bytes are
 counted: in a ring each process sends 2 (n - 1) / n of the gradients, {4 * several.parameters / 1e6:.2f} MB in float32, and a few
 numbers of each video beside them.
-
-The figures are of gloo on one machine. NCCL and several machines have not been measured.
 """
 
 

@@ -1,7 +1,7 @@
 """Bytes, memory and time of a training step of one volume that several processes hold together.
 
     python scripts/scale_volume.py                                2 processes with one thread each, beside one with two
-    python scripts/scale_volume.py --shards 4 --page docs/results/scale_volume.md
+    python scripts/scale_volume.py --shards 4 --page docs/results/scale.md
 
 Each turn starts fresh processes of both kinds. Bytes are those that the processes hand to torch.distributed for their neighbours;
 memory is how far the resident memory of a process grows beyond what it was before the first step, the libraries loaded.
@@ -23,9 +23,9 @@ from statistics import median
 from typing import Any
 
 import torch
-from harness import ROOT
 from harness.machine import facts, lines
-from scale import free_port
+from harness.page import write_section
+from harness.ranks import environments
 
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import forecast_training
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="turns of both (default: 3)")
     parser.add_argument("--steps", type=int, default=6, help="of each turn (default: 6)")
     parser.add_argument("--network", type=json.loads, default={}, help="settings of RevSegNet, as JSON")
-    parser.add_argument("--page", type=Path, help="Markdown page that is written (default: it is printed)")
+    parser.add_argument("--page", type=Path, help="Markdown page whose section is written (default: it is printed)")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
@@ -75,7 +75,7 @@ def main() -> None:
             run(kind, sys.argv[1:])
     text = page(several, one, given)
     if given.page:
-        given.page.write_text(text, encoding="utf-8")
+        write_section(given.page, "scale_volume", "volume", text)
     else:
         print(text)
 
@@ -83,12 +83,8 @@ def main() -> None:
 def run(kind: Measured, arguments: list[str]) -> None:
     """Takes a turn, and adds what it took."""
     with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
         started = []
-        for rank in range(kind.shards):
-            environment = {**os.environ, "OMP_NUM_THREADS": str(kind.threads), "PYTHONPATH": str(ROOT)}
-            own = {"RANK": rank, "WORLD_SIZE": kind.shards, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-            environment |= {name: str(value) for name, value in own.items()} if kind.shards > 1 else {}
+        for rank, environment in enumerate(environments(kind.shards, kind.threads)):
             command = [sys.executable, __file__, *arguments, "--worker", f"{folder}/{rank}"]
             started.append(subprocess.Popen(command, env=environment))
         if any([process.wait() for process in started]):
@@ -171,7 +167,7 @@ def page(several: Measured, one: Measured, given: argparse.Namespace) -> str:
         f"| processes | threads of each | a step, median of {len(several.steps)} | CPU time of a step, all processes "
         "| memory of a step, largest process | states and adjoints of a process | forecast of a process |"
     )
-    return f"""# One volume in several processes
+    return f"""## One volume
 
 `scripts/scale_volume.py` takes training steps of {size[0]} frames of {size[2]} x {size[1]}, three of them labelled, in
 {several.shards} processes with one thread each, and in one process with {one.threads} threads, on the same machine in turns;
