@@ -134,7 +134,7 @@ def lead(
 def follow(*, group: Group, device: torch.device, held: int) -> None:
     """Does the work of another process: its share of the videos of every step, and of those that are measured."""
     begun: Begun = group.from_first()
-    store, cache = evidence_store(begun.config, begun.folder, device)
+    store, cache = evidence_store(begun.config, begun.folder, device, part=group.rank)
     watchdog = watched(begun.config.training.watchdog, None, group.tell)
     with watchdog, storage.kept_in(begun.folder.path), ExitStack() as finally_:
         finally_.callback(cache.finish)
@@ -152,7 +152,7 @@ def prepare(
     group.share_volumes(config.parallel.shards)
     # The kernels know no neighbours: where several hold a volume together, there is nothing to compile.
     compiled = compiled_meanwhile(config.network, device) if group.volume is None else nullcontext()
-    with compiled, evidence_once(config, cache, group):
+    with compiled:
         task = open_task(config, folder, saved, store=store, cache=cache, sha256=begun.sha256, group=group)
     if not isinstance(task, DatasetTask) and (shared := inference_of(group.volume, group.rank)) is not None:
         task = task.with_inference(shared.predict)
@@ -163,17 +163,6 @@ def prepare(
     if saved is not None:
         trainer.resume(saved, begun.origin.last, again=begun.origin != folder)
     return task, trainer
-
-
-@contextmanager
-def evidence_once(config: TrainConfig, cache: EvidenceCache, group: Group) -> Iterator[None]:
-    """Lets the first process find the evidence of one video; the others then take it from the cache."""
-    if group.alone or config.task == "dataset" or not config.evidence.cache:
-        yield
-        return
-    with group.first_before_others():
-        yield
-        cache.finish()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ one label more, the gaps beside it, and what is weighed and smoothed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +27,7 @@ from revseg.evidence.gaps import Gap, gaps_between
 from revseg.evidence.likelihood import MotionLikelihood
 from revseg.evidence.motion import motion, motion_key
 from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
+from revseg.evidence.team import ALONE, Team
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from revseg.runs.phases import phase
@@ -53,11 +54,13 @@ def carry(
     config: EvidenceConfig,
     cache: EvidenceCache,
     shares: Sequence[float] = (),
+    team: Team = ALONE,
 ) -> Carried:
     """Returns what the labels say of all frames, carried up to the next labelled frame on either side.
 
     flow: of the same video. shares: of the way to the next labelled frame, for what is ``returned``. The cache may still be
-    writing when it is done (``EvidenceCache.finish``): nobody may change the tensors in place.
+    writing when it is done (``EvidenceCache.finish``): nobody may change the tensors in place. team: processes that call it
+    together, with a cache in the same folder; each finds flow and what is carried for its share, the first one the rest.
     """
     gaps = gaps_between(labelled.labelled_frames, labelled.frames)
     carrier = Carrier(labelled, classes, flow=flow, config=config.carry, cache=cache)
@@ -68,7 +71,13 @@ def carry(
     all_key = digest(key, smoothing_key(flow, config.smoothing)) if cache.keeps else ""
     if returned is not None and (kept := cache.get("evidence", all_key)) is not None:
         return _carried(torch.from_numpy(kept), returned)
-    flow.keep_near({1, *(config.smoothing.hops if config.smoothing.sweeps else ())})
+    hops = {1, *(config.smoothing.hops if config.smoothing.sweeps else ())}
+    if not team.alone:
+        _find_share(carrier, gaps, hops, team=team)
+        if team.index:
+            team.wait()  # what the first one has found is in the cache
+            return carry(labelled, classes, flow=flow, config=config, cache=cache, shares=shares)
+    flow.keep_near(hops)
     planes = carrier.carried(gaps)
     weighing = _Weighing(labelled, classes, flow=flow, config=config, cache=cache)
     if returned is None:
@@ -78,7 +87,22 @@ def carry(
     _smooth(planes, flow, config, labelled_frames=labelled.labelled_frames)
     planes = planes.cpu()
     cache.put("evidence", all_key, planes.numpy())
+    if not team.alone:
+        cache.finish()
+        team.wait()
     return _carried(planes, returned)
+
+
+def _find_share(carrier: Carrier, gaps: Sequence[Gap], hops: Collection[int], *, team: Team) -> None:
+    """Leaves the flow of this process's frames in the store, and what is carried into its gaps in the cache."""
+    flow, own = carrier.flow, team.share(carrier.flow.frames)
+    flow.keep_near(hops, own)
+    team.wait()
+    flow.read_others()
+    if mine := [gap for gap in gaps if (gap.first + gap.stop) // 2 in own]:
+        carrier.carried(mine)
+        carrier.cache.finish()
+    team.wait()
 
 
 def _carried(planes: Tensor, returned: Tensor) -> Carried:

@@ -144,10 +144,16 @@ class Flow:
                     self._opened = self.store.open(self.key if self.store.keeps else "", height, width)
             return self._opened
 
-    def keep_near(self, hops: Iterable[int]) -> None:
-        """Computes all flow between frames so far apart, several at a time, as far as there is room to keep it."""
+    def keep_near(self, hops: Iterable[int], frames: range | None = None) -> None:
+        """Computes all flow from frames (None: all) to those so far apart, several at a time, as far as there is room for it."""
         signed = sorted({sign * hop for hop in hops for sign in (-1, 1)})
-        self.keep((frame, frame + hop) for frame in range(self.frames) for hop in signed if 0 <= frame + hop < self.frames)
+        own = range(self.frames) if frames is None else frames
+        self.keep((frame, frame + hop) for frame in own for hop in signed if 0 <= frame + hop < self.frames)
+
+    def read_others(self) -> None:
+        """Takes over what other processes have kept in the store's folder."""
+        if isinstance(self._records, FlowRecords):
+            self.store.read_others(self._records, self.key)
 
     def keep(self, pairs: Iterable[Pair]) -> None:
         """The same of pairs of frames."""

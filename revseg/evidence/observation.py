@@ -15,6 +15,7 @@ from revseg.evidence.evidence import Evidence
 from revseg.evidence.flow import Flow, flow_height
 from revseg.evidence.motion import motion_evidence
 from revseg.evidence.store import FlowStore
+from revseg.evidence.team import ALONE, Team
 from revseg.labels.sample import Sample
 
 
@@ -67,11 +68,13 @@ def observe(
     shares: Sequence[float] = (),
     unlabelled: str = "motion",
     threads: int | None = None,
+    team: Team = ALONE,
 ) -> Observation:
     """What is known of a video that was decoded at the height of its evidence (``height_of_evidence``).
 
     height: of the network's frames. store, cache: for what is needed again. shares: from how far labels come back to
     labelled frames. unlabelled: what a network is shown of a video without labels, "motion" or "nothing".
+    team: processes that call it together, and share out the carrying (``carry``).
     """
     small = video.resized(height)
     size = small.height, small.width
@@ -90,7 +93,7 @@ def observe(
                 f"no frame of {video.source} has labels on half of its pixels, which optical flow could carry along; set "
                 "experiment=volume or evidence=none, or label a whole frame, or draw strokes of the background too"
             )
-        carried = carry(whole, classes, flow=flow, config=config, shares=shares, cache=cache)
+        carried = carry(whole, classes, flow=flow, config=config, shares=shares, cache=cache, team=team)
         returned = tuple(one.resized(size) for one in carried.returned)
         return Observation(small, flow, carried.evidence, seen=carried.evidence.resized(size), returned=returned)
     if unlabelled == "motion":

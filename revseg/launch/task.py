@@ -11,6 +11,7 @@ from revseg.config import TrainConfig
 from revseg.device import choose_device
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.store import FlowStore
+from revseg.evidence.team import Team
 from revseg.parallel.group import ALONE, Group
 from revseg.runs.folder import RunFolder
 from revseg.runs.provenance import Inputs
@@ -18,7 +19,7 @@ from revseg.tasks.dataset import DatasetTask, open_dataset
 from revseg.tasks.objects import Objects, trained_objects
 from revseg.tasks.one_video import OneVideo, open_one_video, read_one_video
 from revseg.tasks.several_videos import SeveralVideos, each_of, open_several_videos
-from revseg.tasks.source import inputs_of
+from revseg.tasks.source import demo_film, inputs_of
 from revseg.training.checkpoint import Checkpoint
 
 AnyTask = OneVideo | SeveralVideos | DatasetTask
@@ -33,13 +34,16 @@ def inputs_read(config: TrainConfig) -> Inputs:
     return Inputs.together({name: Inputs.read(*inputs_of(own)) for name, own in each_of(config.data).items()})
 
 
-def evidence_store(config: TrainConfig, folder: RunFolder, device: torch.device | None = None) -> tuple[FlowStore, EvidenceCache]:
-    """Returns where flow and evidence are kept: in the run's folder, or until the end. device: None: that of the settings."""
+def evidence_store(
+    config: TrainConfig, folder: RunFolder, device: torch.device | None = None, *, part: int = 0
+) -> tuple[FlowStore, EvidenceCache]:
+    """Returns where flow and evidence are kept: in the run's folder, or until the end. device: None: that of the settings. part:
+    rank of the process."""
     keep = config.evidence.cache
     # The flow of a whole dataset would fill the disk; what was found with it is small.
     keep_flow = keep and config.task == "one_video"
     store = FlowStore(
-        folder.evidence if keep_flow else folder.path, keep=keep_flow, device=device or choose_device(config.device)
+        folder.evidence if keep_flow else folder.path, keep=keep_flow, device=device or choose_device(config.device), part=part
     )
     return store, EvidenceCache(folder.evidence if keep else None)
 
@@ -72,6 +76,8 @@ def open_task(
             output=config.output,
             group=group,
         )
+    if config.data.demo:
+        group.from_first(partial(demo_film, folder.path))
     read = partial(read_one_video, folder=folder.path, evidence=config.evidence, sees_evidence=sees)
     opened = partial(
         open_one_video,
@@ -86,6 +92,8 @@ def open_task(
         seed=config.seed,
         output=config.output,
     )
+    if config.evidence.cache:  # without it, nobody learns what another process has found
+        opened = partial(opened, team=Team(group.rank, group.world, group.barrier))
     objects = Objects() if saved is None else trained_objects(saved)
     if config.data.videos is not None:
         return open_several_videos(config.data, objects, read_one=read, open_one=opened, seed=config.seed)

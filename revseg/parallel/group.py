@@ -97,15 +97,6 @@ class Group:
         """Waits until all are here."""
         self.gathered(None)
 
-    @contextmanager
-    def first_before_others(self) -> Iterator[None]:
-        """Lets rank 0 go through a with block before the others do."""
-        if not self.first:
-            self.barrier()
-        yield
-        if self.first:
-            self.barrier()
-
     def share_of_volumes(self, items: Sequence[Value]) -> Sequence[Value]:
         """Returns the items that this process takes where those of a volume take the same ones."""
         return items[self.rank // self.shards :: self.world // self.shards]

@@ -62,7 +62,7 @@ class Inputs:
         for name, each in inputs.items():
             total.update(f"{name}\0{each.video}\0".encode())
         return cls(
-            path=f"{first.path} and {len(inputs) - 1} more",
+            path=f"{first.path} and {len(inputs) - 1} more" if len(inputs) > 1 else first.path,
             video=total.hexdigest(),
             labels={f"{name}/{file}": digest for name, each in inputs.items() for file, digest in each.labels.items()},
         )

@@ -16,6 +16,7 @@ from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
 from revseg.evidence.strokes import spread
+from revseg.evidence.team import ALONE, Team
 from revseg.labels.dataset import evenly_spaced
 from revseg.labels.masks import resize_mask
 from revseg.labels.sample import Sample
@@ -291,11 +292,12 @@ def open_one_video(
     seed: int = 0,
     sha256: str | None = None,
     output: OutputConfig = OutputConfig(),  # noqa: B008 (it never changes)
+    team: Team = ALONE,
 ) -> OneVideo:
     """Carries the labels of a video; returns the task.
 
     objects: those that the network has classes for. classes: None: as many as these need. channels: those that the network is
-    for, None: those of the video. sha256: of the video, where it is known.
+    for, None: those of the video. sha256: of the video, where it is known. team: processes that open it together.
     """
     known, labelled, truth = read
     classes = classes or max(2, objects.classes)
@@ -316,6 +318,7 @@ def open_one_video(
         store=store,
         cache=cache,
         shares=shares_of(guidance, labelled.whole_frames),
+        team=team,
     )
     return OneVideo(
         observation=observation,

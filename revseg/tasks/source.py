@@ -34,9 +34,7 @@ def open_split(config: DataConfig, split: str | None) -> DavisDataset:
 def load_one(config: DataConfig, run_dir: Path, height: Height) -> Sample:
     """Returns the one video of task one_video with all the labels there are."""
     if config.demo:
-        config = replace(config, video=str(run_dir / "data" / "demo.mp4"), masks=str(run_dir / "data" / "masks"))
-        if not Path(str(config.video)).exists():  # it appears when all of it, masks too, is written
-            generate_demo(run_dir / "data")
+        config = replace(config, video=str(demo_film(run_dir)), masks=str(run_dir / "data" / "masks"))
     if config.video is None:
         dataset = open_split(config, None)
         name = _sequence(config)
@@ -53,6 +51,14 @@ def load_one(config: DataConfig, run_dir: Path, height: Height) -> Sample:
         reading=config.reading,
         conventions=config.conventions,
     )
+
+
+def demo_film(run_dir: Path) -> Path:
+    """Returns the film of the demo in the folder of a run; makes it where it is not there."""
+    film = run_dir / "data" / "demo.mp4"
+    if not film.exists():  # it appears when all of it, masks too, is written
+        generate_demo(film.parent)
+    return film
 
 
 def load_truth(config: DataConfig, labelled: Sample) -> Sample | None:

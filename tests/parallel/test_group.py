@@ -55,11 +55,11 @@ def exchange(group: Group, folder: Path) -> None:
     assert group.least(5 - group.rank) == 3
     assert list(group.share(range(8))) == list(range(group.rank, 8, 3))
     assert group.neighbours == 3
-    with group.first_before_others():
-        if group.first:
-            time.sleep(0.3)
-            (folder / "made").touch()
-        assert (folder / "made").exists()
+    if group.first:
+        time.sleep(0.3)
+        (folder / "made").touch()
+    group.barrier()
+    assert (folder / "made").exists()
     tensor = torch.tensor([1.0, group.rank])
     group.sum_(tensor)
     assert tensor.tolist() == [3.0, 3.0]
