@@ -18,7 +18,7 @@ from revseg.forecast.outline import Outline, sees_evidence
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, forecast_prediction
 
-SUM_OF_A_FLOW = 0.22
+SUM_OF_A_FLOW = 0.35
 """Time of carrying one class to a frame, of that of a flow as large (measured: OpenCV 5, CPU)."""
 SUMS_BACK = 3
 """Time of what carries labels back, at its end, of that of a step from frame to frame (measured: CPU)."""
