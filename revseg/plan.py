@@ -48,7 +48,7 @@ def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
     print_memory(found, limit)
     print_step(found.network)
     if config.task == "one_video":
-        print_times(Times.of(device), work_of(config, outline, found.network), loaded)
+        print_times(Times.of(device), work_of(config, outline, network, step=found.network), loaded)
     print_largest(config, outline, network, device=device, held=held, limit=limit)
 
 

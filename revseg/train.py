@@ -126,7 +126,7 @@ def lead(
                 store.forget_unused()
             metrics = report(trainer, result, folder, phases=phases)
             write_html(config, folder, result, metrics=metrics)
-            if fresh and group.alone and isinstance(task, OneVideo):
+            if fresh and group.alone and isinstance(task, OneVideo) and config.training.evaluate_every is None:
                 remember(config, task, trainer.net, phases=phases, seconds=time.perf_counter() - clock)
     return result.objective
 
@@ -199,7 +199,7 @@ def remember(config: TrainConfig, task: OneVideo, net: RevSegNet, *, phases: Pha
     """Keeps how long a run took that found nothing ready, for the forecasts of revseg-plan."""
     outline = Outline.of(task)
     step = forecast_training(net.config, outline.seen_size(config.data), device=net.device.type)
-    Times.of(net.device).keep(past_run(work_of(config, outline, step), phases.seconds, seconds))
+    Times.of(net.device).keep(past_run(work_of(config, outline, net.config, step=step), phases.seconds, seconds))
 
 
 def report(trainer: Trainer, result: Result, folder: RunFolder, *, phases: Phases) -> dict[str, Any]:

@@ -127,7 +127,8 @@ def section(results: Results, given: argparse.Namespace) -> str:
     rows = []
     for _, records in sorted(by_steps.items()):
         rows += [row(name, record) for name, record in records.items()]
-        rows.append(row("**mean**", mean(list(records.values()))))
+        if len(records) > 1:
+            rows.append(row("**mean**", mean(list(records.values()))))
     header = (
         "sequence",
         "label",
@@ -142,7 +143,7 @@ def section(results: Results, given: argparse.Namespace) -> str:
         "gain",
     )
     frames = f", the first {given.max_frames} frames" if given.max_frames else ""
-    more = "".join(f" {override}" for override in given.overrides)
+    more = f", with {' '.join(given.overrides)}" if given.overrides else ""
     told = f"{given.labelled} labels, then one more{frames}{more}. s: processor seconds of the whole process."
     return f"{told}\n\n{table(header, rows, words=2)}"
 

@@ -49,6 +49,11 @@ def test_without_labels_it_says_what_it_assumes(
     assert "1 labelled frame, 2 classes are assumed (data.masks tells)" in capsys.readouterr().out
 
 
+def test_it_loads_nothing_that_only_a_training_needs() -> None:
+    code = "import sys, revseg.plan; sys.exit('tensorboard' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_no_video(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from revseg.cli.main import plan; plan()", str(tmp_path / "none.mp4")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -14,6 +14,7 @@ from revseg.demo.barrel import Barrel
 from revseg.demo.stage import GROUND, Camera, Floats, Sheet
 from revseg.demo.textures import barrel_lid, barrel_side, bushes, faded, grass, noise, post, sky, wall, yard
 from revseg.labels.masks import Labels, write_mask
+from revseg.runs.phases import phase
 from revseg.video.write import VideoWriter
 
 FRAME_RATE = 24
@@ -34,10 +35,11 @@ def generate_demo(folder: str | Path, frames: int = FRAMES, height: int = SIZE[0
         if value < 1:
             raise ValueError(f"{name} of the demo is {value}: give 1 or more")
     video, masks = Path(folder) / "demo.mp4", Path(folder) / "masks"
-    with VideoWriter(video, FRAME_RATE) as writer:
+    with phase("drawing the film", total=frames) as bar, VideoWriter(video, FRAME_RATE) as writer:
         for frame, (picture, mask) in enumerate(film(frames, height, width)):
             writer.write(picture)
             write_mask(masks / f"{frame:05d}.png", mask)
+            bar.advance()
     return video, masks
 
 

@@ -1,7 +1,8 @@
 """Seconds of a run, phase by phase, from how long earlier runs on this machine took for theirs.
 
-Of each phase the run whose work was most like it counts, in proportion to the work. What is kept, in the user's cache, is a few
-numbers for each run: work and seconds of its phases. Machine, libraries, threads and the device have files of their own.
+Of each phase the runs whose work was much like it count, in proportion to the work; where there is none, the one that was most
+like it. What is kept, in the user's cache, is a few numbers for each run: work and seconds of its phases. Machine, libraries,
+threads and the device have files of their own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import statistics
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,10 @@ from revseg.runs.machine import cache_folder, processor
 
 KEPT = 32
 """Runs that are kept, the newest."""
+ALIKE = math.log(2)
+"""Logarithm of the ratio of works that are much alike."""
+COUNTED = 5
+"""Runs of those much alike that count, the newest."""
 REST = "start"
 """What is in no phase: what is imported, opened and compiled."""
 
@@ -62,18 +68,20 @@ class Times:
         return known if len(known) == len(found) else None
 
     def _of_phase(self, phase: str, amount: float) -> float | None:
-        past = [(run.work[phase], run.seconds[phase]) for run in self.runs if phase in run.work and phase in run.seconds]
+        past = [(run.work[phase], run.seconds[phase]) for run in self.runs if run.work.get(phase) and phase in run.seconds]
         if not past:
             return None
-        # Of equals the newest: the machine may have changed.
-        nearest, seconds = min(reversed(past), key=lambda one: abs(math.log(one[0] / amount)))
-        return seconds * amount / nearest
+        ratios = [abs(math.log(work / amount)) for work, _ in past]
+        near = max(min(ratios), ALIKE)
+        alike = [seconds / work for (work, seconds), ratio in zip(past, ratios, strict=True) if ratio <= near]
+        # The newest: the machine may have changed. Their median: it may have been busy with something else.
+        return amount * statistics.median(alike[-COUNTED:])
 
 
 def past_run(work: dict[str, float], phases: dict[str, float], whole: float) -> PastRun:
     """Returns what is to be remembered of a run. phases: their seconds; whole: those of the run from its beginning."""
     known = {phase: phases[phase] for phase in work if phase in phases}
-    rest = max(0.0, whole - sum(known.values()))
+    rest = max(0.0, whole - sum(phases.values()))  # what has no work is of this run alone, such as drawing the film of the demo
     return PastRun({REST: 1.0} | {phase: work[phase] for phase in known}, {REST: rest} | known)
 
 

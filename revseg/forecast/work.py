@@ -2,9 +2,10 @@
 
 decoding, writing       pixels of the video
 optical flow            pixels of all flows between neighbours, as they are enlarged
-carrying labels         pixels of all frames that a label is carried to, for each class
+carrying labels         pixels of the flows straight from labelled frames, and a share for each class of a frame carried to
+carrying labels back    pixels of all steps from frame to frame, and of what is made of them at their end
 smoothing evidence      pixels of all neighbours that are looked at, for each class
-training                operations of the convolutions of all steps
+training, inference     operations of the convolutions of all steps, of all placements
 segmenting              pixels at the size of the evidence, for each class
 """
 
@@ -12,28 +13,45 @@ from __future__ import annotations
 
 from revseg.config import TrainConfig
 from revseg.evidence.flow import enlargement
-from revseg.evidence.memory import flow_counts
+from revseg.evidence.memory import EvidenceSize, flow_counts
 from revseg.forecast.outline import Outline, sees_evidence
-from revseg.network.memory import Forecast
+from revseg.network.config import NetworkConfig
+from revseg.network.memory import Forecast, forecast_prediction
+
+SUM_OF_A_FLOW = 0.35
+"""Time of carrying one class to a frame, of that of a flow as large (measured: OpenCV 5, CPU)."""
+SUMS_BACK = 3
+"""Time of what carries labels back, at its end, of that of a step from frame to frame (measured: CPU)."""
 
 
-def work_of(config: TrainConfig, outline: Outline, step: Forecast) -> dict[str, float]:
-    """Returns the work of each phase of a training on one video, in order; step: the forecast of a step as it is arranged."""
+def work_of(config: TrainConfig, outline: Outline, network: NetworkConfig, *, step: Forecast) -> dict[str, float]:
+    """Returns the work of each phase of a training on one video, in order; network: as it is arranged; step: its forecast."""
     sizes, settings = outline.evidence_size(config), config.evidence
     frames, classes, pixels = sizes.frames, sizes.classes, sizes.pixels
     smoothing = frames * len(settings.smoothing.hops) * settings.smoothing.sweeps
     found: dict[str, float] = {"decoding": outline.footage.frames * outline.footage.native_pixels}
     if settings.source != "none" or settings.smoothing.sweeps:
-        near, _ = flow_counts(sizes, settings)
-        found["optical flow"] = near * pixels * enlargement(*sizes.size, settings.flow.least_height) ** 2
+        near, straight = flow_counts(sizes, settings)
+        of_a_flow = pixels * enlargement(*sizes.size, settings.flow.least_height) ** 2
+        found["optical flow"] = near * of_a_flow
     if sees_evidence(config):
-        if carried := sum(len(gap.rows) * (gap.stop - gap.first) for gap in sizes.gaps):
-            found["carrying labels"] = carried * pixels * classes
-            found["carrying labels back"] = frames * sizes.shares * pixels * classes
+        carried = sum(len(gap.rows) * (gap.stop - gap.first) for gap in sizes.gaps)
+        found["carrying labels"] = (straight + SUM_OF_A_FLOW * carried * classes) * of_a_flow
+        found["carrying labels back"] = _steps_back(config, sizes) * pixels
         if settings.likelihood.enabled or not sizes.labelled_frames:
             found["motion"] = frames * pixels
         found["smoothing evidence"] = smoothing * pixels * classes
     found["training"] = config.training.steps * step.operations
+    passing = forecast_prediction(network, outline.network_size(config.data))
+    found["inference"] = config.placements * passing.operations
     found["segmenting"] = frames * pixels * classes
     found["writing"] = outline.footage.frames * outline.footage.native_pixels
     return {phase: amount for phase, amount in found.items() if amount}
+
+
+def _steps_back(config: TrainConfig, sizes: EvidenceSize) -> float:
+    """Returns the steps from frame to frame of all labels that are carried back, and of what is summed at their ends."""
+    one = len(sizes.labelled_frames) == 1
+    shares = config.guidance.shares_of_one if one else config.guidance.shares
+    ways = [(row, gap.virtual(row, share)) for gap in sizes.gaps for row in gap.rows for share in shares]
+    return sum(SUMS_BACK + abs(frame - sizes.labelled_frames[row]) for row, frame in ways if frame is not None)

@@ -25,14 +25,14 @@ def blocks_of(config: NetworkConfig) -> tuple[BlockPlan, ...]:
 
     The coarsest level is visited once.
     """
-    channels = level_channels(config)
+    channels, ranks, depths, halves_time = level_channels(config), config.ranks, config.depths, config.halves_time
 
     def leapfrogs(level: int) -> list[BlockPlan]:
-        block = BlockPlan("leapfrog", level, channels=channels[level], rank=config.ranks[level], halve_time=False)
-        return [block] * config.depths[level]
+        block = BlockPlan("leapfrog", level, channels=channels[level], rank=ranks[level], halve_time=False)
+        return [block] * depths[level]
 
     def change(kind: Literal["coarsen", "refine"], level: int) -> BlockPlan:
-        return BlockPlan(kind, level, channels=channels[level], rank=0, halve_time=config.halves_time[level])
+        return BlockPlan(kind, level, channels=channels[level], rank=0, halve_time=halves_time[level])
 
     down: list[BlockPlan] = []
     up: list[BlockPlan] = []

@@ -22,6 +22,7 @@ from revseg.labels.masks import Labels, resize_mask, resize_sparse
 from revseg.labels.palette import VOID
 from revseg.network.inference import Predict, is_summed, predict_probabilities, spread_placements
 from revseg.network.network import RevSegNet
+from revseg.runs.phases import phase
 from revseg.segmentation.expectation import expected_similarity
 from revseg.segmentation.pool import pool
 from revseg.segmentation.refine import refine
@@ -85,12 +86,13 @@ class Segmenter:
         offsets, inputs, total = spread_placements(net.multiple, placements), self.observation.inputs, None
         if is_summed(inputs.shape[1], placements, self.window) and net.device.type == "cpu":
             total = storage.zeros(net.config.outputs, *inputs.shape[1:], dtype=torch.float16)
-        for start, some in (self.predict or predict_probabilities)(net, inputs, offsets, window=self.window, total=total):
-            for frame, found in enumerate(some.unbind(1), start):
+        found = (self.predict or predict_probabilities)(net, inputs, offsets, window=self.window, total=total)
+        for start, some in _first_in_a_phase(found, placements):
+            for frame, probabilities in enumerate(some.unbind(1), start):
                 if seen is None or evidence is None:
-                    yield found
+                    yield probabilities
                 else:
-                    yield refine(net, found, seen=seen, evidence=evidence, frame=frame, config=self.config.refine)
+                    yield refine(net, probabilities, seen=seen, evidence=evidence, frame=frame, config=self.config.refine)
 
     def _pooled(self, probabilities: Iterator[Tensor], evidence: Evidence) -> Iterator[Tensor]:
         """The same with the evidence; whole labelled frames keep their labels."""
@@ -128,6 +130,15 @@ class Segmenter:
             known = None if evidence is None else flow.fields.field(evidence.frame(frame)[1])
             confidence = self.config.smoothing.confidence if known is None else known
             yield Given(flow.fields.field(resized(found, flow.size[::-1])), confidence)
+
+
+def _first_in_a_phase(found: Iterator[tuple[int, Tensor]], placements: int) -> Iterator[tuple[int, Tensor]]:
+    """Yields the same: what comes first waits for all blocks of the network, at all placements but perhaps the last."""
+    with phase("inference", total=placements, unit="placement") as bar:
+        first = [next(found)]
+        bar.advance(placements)
+    yield first.pop()  # whoever takes it is the only one that holds it
+    yield from found
 
 
 def resized(probabilities: Tensor, size: tuple[int, int]) -> Tensor:

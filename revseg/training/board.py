@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from torch.utils.tensorboard import SummaryWriter
+from typing import TYPE_CHECKING
 
 from revseg.runs.phases import Phase, phase
 from revseg.training.task import Evaluation
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 LOG = logging.getLogger("revseg")
 
@@ -51,6 +53,8 @@ class Board:
         threading.excepthook = self._unless_told
         if folder is None:
             return
+        from torch.utils.tensorboard import SummaryWriter  # only here: it is slow to load
+
         with self._ended_by_a_full_disk():
             self._writer = SummaryWriter(str(folder), purge_step=step + 1)
             self._writer.add_text("config", "    " + settings.replace("\n", "\n    "), step)

@@ -29,7 +29,8 @@ def home(tmp_path, monkeypatch):
 def work(frames=40, labelled=5, classes=2, words=()):
     config = compose(list(words))
     outline = Outline(Footage(frames, (480, 854)), evenly_spaced(frames, labelled), known=labelled, classes=classes)
-    return work_of(config, outline, forecast_training(outline.network(config), outline.network_size(config.data), device="cpu"))
+    network = outline.network(config)
+    return work_of(config, outline, network, step=forecast_training(network, outline.network_size(config.data), device="cpu"))
 
 
 def test_work_grows_with_the_video_its_objects_and_steps():
@@ -40,12 +41,30 @@ def test_work_grows_with_the_video_its_objects_and_steps():
     assert "optical flow" not in work(words=["evidence=none"])
 
 
+def test_carrying_grows_with_the_flows_straight_from_labelled_frames():
+    """With a label on every second frame, all flows that carry labels are those between neighbours."""
+    near, far = work(40, labelled=20), work(40, labelled=2)
+    assert near["optical flow"] == far["optical flow"]
+    assert far["carrying labels"] > 3 * near["carrying labels"]
+
+
+def test_inference_grows_with_placements():
+    assert work(words=["placements=4"])["inference"] == 4 * work(words=["placements=1"])["inference"]
+
+
 def test_the_run_most_like_it_tells_in_proportion():
     Times.of(CPU).keep(past_run({"decoding": 10.0, "writing": 1.0}, {"decoding": 1.0, "writing": 0.5, "other": 9.0}, 20.0))
-    Times.of(CPU).keep(past_run({"decoding": 1000.0, "writing": 1.0}, {"decoding": 50.0, "writing": 0.7}, 60.0))
-    found = Times.of(CPU).seconds({"decoding": 20.0, "writing": 1.0})
-    assert found == pytest.approx({REST: 60 - 50.7, "decoding": 2.0, "writing": 0.7})
+    Times.of(CPU).keep(past_run({"decoding": 1000.0, "writing": 9.0}, {"decoding": 50.0, "writing": 0.7}, 60.0))
+    found = Times.of(CPU).seconds({"decoding": 30.0, "writing": 8.0})
+    assert found == pytest.approx({REST: (9.5 + 9.3) / 2, "decoding": 3.0, "writing": 0.7 * 8 / 9})
     assert Times.of(CPU).seconds({"decoding": 500.0})["decoding"] == pytest.approx(25.0)
+
+
+def test_of_runs_alike_the_median_of_the_newest_tells():
+    """One that a busy machine slowed down does not."""
+    for seconds in (7.0, 7.0, 7.0, 1.0, 1.0, 1.1, 9.0, 1.0):
+        Times.of(CPU).keep(PastRun({"decoding": 10.0, REST: 1.0}, {"decoding": seconds, REST: 0.0}))
+    assert Times.of(CPU).seconds({"decoding": 15.0})["decoding"] == pytest.approx(1.5)
 
 
 def test_nothing_is_told_of_a_phase_that_never_ran():
@@ -64,6 +83,11 @@ def test_what_cannot_be_read_counts_as_nothing(text, home):
     assert Times.of(CPU).runs == ()
     times.keep(PastRun({"a": 1.0}, {"a": 1.0}))
     assert len(Times.of(CPU).runs) == 1
+
+
+def test_a_phase_that_had_nothing_to_do_tells_nothing(home):
+    Times.of(CPU).keep(PastRun({"decoding": 0.0, REST: 1.0}, {"decoding": 1.0, REST: 1.0}))
+    assert Times.of(CPU).seconds({"decoding": 1.0}) is None
 
 
 def test_only_the_newest_are_kept(home):

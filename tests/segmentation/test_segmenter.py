@@ -21,6 +21,7 @@ from revseg.labels.masks import resize_sparse
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from revseg.network.inference import predict_probabilities, spread_placements
+from revseg.runs.phases import phase, recorded
 from revseg.segmentation import segmenter as module
 from revseg.segmentation.expectation import expected_similarity
 from revseg.segmentation.pool import pool
@@ -96,6 +97,17 @@ def evidence_of(objects: Tensor, confidence: int) -> Evidence:
     """(T, H, W) probabilities of the one object."""
     planes = torch.stack([1 - objects, objects, torch.full_like(objects, confidence / 255)])
     return Evidence.from_planes((255 * planes).round().to(torch.uint8))
+
+
+def test_the_network_has_a_phase_of_its_own(net: RevSegNet) -> None:
+    """What takes time in proportion to the network is told apart from what takes it in proportion to the masks."""
+    segmenter = Segmenter(Observation(blank(5, (9, 11), native=(9, 11))), ALONE)
+    with recorded() as phases:
+        with phase("segmenting"):
+            assert len(masks_of(segmenter.segment(net, 2))) == 5
+        masks_of(segmenter.segment(net))
+    assert set(phases.seconds) == {"inference", "segmenting"}
+    assert phases.seconds["inference"] > 0
 
 
 def test_evidence_is_pooled_with_and_its_labels_stay() -> None:
