@@ -66,15 +66,14 @@ def carry(
     carrier = Carrier(labelled, classes, flow=flow, config=config.carry, cache=cache)
     key = _key(carrier, gaps, config) if cache.keeps else ""
     back_key = digest(key, tuple(shares)) if cache.keeps else ""
-    kept = cache.get("returned", back_key)
-    back = None if kept is None else torch.from_numpy(kept)
+    back = cache.get("returned", back_key)
     all_key = digest(key, smoothing_key(flow, config.smoothing)) if cache.keeps else ""
     if back is not None and (kept := cache.get("evidence", all_key)) is not None:
-        return _carried(torch.from_numpy(kept), back)
+        return _carried(torch.from_numpy(kept), torch.from_numpy(back))
     flow.keep_near({1, *(config.smoothing.hops if config.smoothing.sweeps else ())})
     planes = carrier.carried(gaps)
     weighing = _Weighing(labelled, classes, flow=flow, config=config, cache=cache)
-    returned = None if back is not None else _returned(carrier, planes, gaps, shares=shares, weighing=weighing)
+    returned = _returned(carrier, planes, gaps, shares=shares, weighing=weighing) if back is None else None
     weighing.weigh_all(planes)
     if asks_looks(config.looks, labelled.labels):
         seeing = _Seeing(labelled, planes, flow=flow, config=config)
@@ -82,12 +81,12 @@ def carry(
         if returned is not None:
             seeing.weigh_returned(returned)
     if returned is not None:
-        back = returned.planes
-        cache.put("returned", back_key, back.numpy())
+        back = returned.planes.numpy()
+        cache.put("returned", back_key, back)
     _smooth(planes, flow, config, labelled_frames=labelled.labelled_frames)
     planes = planes.cpu()
     cache.put("evidence", all_key, planes.numpy())
-    return _carried(planes, back)
+    return _carried(planes, torch.from_numpy(back))
 
 
 def _carried(planes: Tensor, returned: Tensor) -> Carried:

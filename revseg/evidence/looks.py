@@ -4,17 +4,18 @@
 
 q: a perceptron of two hidden layers, which sees the descriptor of a pixel (``descriptors``). It learns from pixels of labelled
 frames, and of others where the evidence is sure. Flow loses what is covered, turns or moves too fast, and motion takes shadows
-for an object; looks know neither, and find again what comes back. All that is drawn is drawn from seeds of its own: the same video
-and labels have the same evidence.
+for an object; looks know neither, and find again what comes back. All that is drawn is drawn from seeds of its own: the same
+video and labels have the same evidence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from revseg.evidence.cache import digest
 from revseg.evidence.config import LooksConfig
@@ -28,7 +29,7 @@ PIXELS = 24000
 """That are drawn from all labelled frames, and from all others."""
 AROUND = 20
 """Pixels around the objects in which half of the background's are drawn: there it is to be told from them."""
-BATCH, RATE = 2048, 1e-2
+BATCH, RATE, DECAYS = 2048, 1e-2, (0.9, 0.999)
 CLIP = 6.0
 """No class is held for less likely than the likeliest by more, in logarithms."""
 LEAST = 0.02
@@ -78,36 +79,44 @@ class Examples:
 
 
 class Looks:
-    """A classifier that has learned from examples: what each class looks like."""
+    """A classifier that has learned from examples what each class looks like."""
 
     def __init__(self, values: Tensor, classes: Tensor, count: int, *, config: LooksConfig, device: torch.device) -> None:
         self.device = device
         self._shift, self._scale = values.mean(0).to(device), 1 / values.std(0).clamp(min=1e-3).to(device)
-        self._random, hidden = torch.Generator().manual_seed(0), config.hidden
-        layers = self._linear(NUMBERS, hidden), nn.ReLU(), self._linear(hidden, hidden), nn.ReLU(), self._linear(hidden, count)
-        self._net = nn.Sequential(*layers).to(device)
+        self._random = torch.Generator().manual_seed(0)
+        widths = NUMBERS, config.hidden, config.hidden, count
+        self._layers = [part for sizes in pairwise(widths) for part in self._layer(*sizes)]
         with torch.enable_grad():
-            self._learn(values.to(device), classes.to(device), config.steps)
+            self._learn(self._scaled(values), classes.to(device), config.steps)
 
-    def _linear(self, inputs: int, outputs: int) -> nn.Linear:
-        """Drawn from a generator of its own: that of the training stays as it is."""
-        layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
-        bound = inputs**-0.5
-        for parameter in layer.parameters():
-            nn.init.uniform_(parameter, -bound, bound, generator=self._random)
-        return layer
+    def _layer(self, inputs: int, outputs: int) -> list[Tensor]:
+        """Weights and bias, from a generator of their own: what a training draws stays as it is."""
+        drawn = [2 * torch.rand(shape, generator=self._random) - 1 for shape in ((outputs, inputs), (outputs,))]
+        return [(part * inputs**-0.5).to(self.device).requires_grad_() for part in drawn]
+
+    def _scaled(self, values: Tensor) -> Tensor:
+        return (values.to(self.device) - self._shift) * self._scale
+
+    def _logits(self, values: Tensor) -> Tensor:
+        first, first_bias, second, second_bias, last, last_bias = self._layers
+        hidden = F.linear(F.linear(values, first, first_bias).relu(), second, second_bias).relu()
+        return F.linear(hidden, last, last_bias)
 
     def _learn(self, values: Tensor, classes: Tensor, steps: int) -> None:
-        optimizer = torch.optim.AdamW(self._net.parameters(), RATE)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
-        values = (values - self._shift) * self._scale
-        for _ in range(steps):
+        """Adam (Kingma and Ba, arXiv:1412.6980), at a rate that falls to 0. That of PyTorch would load its compiler."""
+        means, squares = ([torch.zeros_like(part) for part in self._layers] for _ in range(2))
+        for step in range(1, steps + 1):
             rows = torch.randint(len(values), (BATCH,), generator=self._random).to(self.device)
-            loss = F.cross_entropy(self._net(values[rows]), classes[rows])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
+            loss = F.cross_entropy(self._logits(values[rows]), classes[rows])
+            gradients = torch.autograd.grad(loss, self._layers)
+            rate = RATE * (1 - (step - 1) / steps)
+            with torch.no_grad():
+                for part, mean, square, gradient in zip(self._layers, means, squares, gradients, strict=True):
+                    mean.lerp_(gradient, 1 - DECAYS[0])
+                    square.lerp_(gradient**2, 1 - DECAYS[1])
+                    length = (square / (1 - DECAYS[1] ** step)).sqrt_().add_(1e-8)
+                    part.addcdiv_(mean, length, value=-rate / (1 - DECAYS[0] ** step))
 
     @torch.no_grad()
     def weigh(self, probabilities: Tensor, seen: Tensor, power: float) -> Tensor:
@@ -115,7 +124,7 @@ class Looks:
 
         Where all are 0, nothing is known, and they stay.
         """
-        logits = self._net((seen.to(self.device) - self._shift) * self._scale).permute(2, 0, 1)
+        logits = self._logits(self._scaled(seen)).permute(2, 0, 1)
         odds = (logits - logits.max(0).values).clamp(min=-CLIP)
         larger = F.interpolate(odds[None], probabilities.shape[1:], mode="bilinear", align_corners=False)[0]
         weighed = (probabilities.clamp(min=LEAST).log() + power * larger).softmax(0)
