@@ -1,7 +1,8 @@
 """What the labels of some frames say of all frames of a video: carry, weigh, smooth.
 
     carry     labels along optical flow, with how far they can be trusted (``Carrier``)
-    weigh     with how the pixels move by themselves (``motion``, ``MotionLikelihood``)
+    weigh     with how the pixels move by themselves (``motion``, ``MotionLikelihood``), and with what they look like (``Looks``),
+              learned from the labels, and from what is sure once it is smoothed
     smooth    so that neighbouring frames agree (``Smoothing``)
 
 Each stage is kept by the content of what it comes from (``EvidenceCache``), so that a later run computes what has changed: with

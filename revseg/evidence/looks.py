@@ -100,7 +100,7 @@ class Looks:
 
     def _logits(self, values: Tensor) -> Tensor:
         first, first_bias, second, second_bias, last, last_bias = self._layers
-        hidden = F.linear(F.linear(values, first, first_bias).relu(), second, second_bias).relu()
+        hidden = F.linear(F.linear(values, first, first_bias).relu_(), second, second_bias).relu_()
         return F.linear(hidden, last, last_bias)
 
     def _learn(self, values: Tensor, classes: Tensor, steps: int) -> None:

@@ -9,13 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from revseg import storage
-from revseg.evidence.config import EvidenceConfig, SmoothingConfig
+from revseg.evidence.config import EvidenceConfig, LooksConfig, SmoothingConfig
+from revseg.evidence.descriptors import NUMBERS
 from revseg.evidence.flow import enlargement
 from revseg.evidence.gaps import Gap, gaps_between
+from revseg.evidence.looks import PIXELS
 from revseg.evidence.store import HEADER, LARGEST_BYTES
 
 FLOW_BYTES = 45
 """What DIS of OpenCV holds of each pixel of the enlarged frames, one for each thread (measured)."""
+DESCRIPTOR_BYTES = 8 * NUMBERS + 120
+"""What the descriptors of a pixel take in the making, and as they wait."""
 GAP_SHARE, MOTION_SHARE = 0.3, 0.6
 """What zip's least compression leaves of carried labels, and of motion (measured)."""
 
@@ -79,6 +83,8 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
         found["carrying labels back"] = fields + moved + returned + (carrying + 12 * classes) * pixels
     if moves(sizes, config):
         found["motion"] = fields + moved + threads * 60 * pixels
+    if asks_looks(sizes, config):
+        found["looks"] = fields + moved + returned + looks_bytes(sizes, config.looks, threads)
     if config.smoothing.sweeps:
         window = smoothing_bytes(pixels, sizes.frames, classes, config=config.smoothing, fixed=fixed, threads=threads)
         found["smoothing evidence"] = fields + moved + returned + window
@@ -88,6 +94,19 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
 def moves(sizes: EvidenceSize, config: EvidenceConfig) -> bool:
     """Whether it is told how the pixels move by themselves."""
     return config.likelihood.enabled or not sizes.labelled_frames
+
+
+def asks_looks(sizes: EvidenceSize, config: EvidenceConfig) -> bool:
+    """Whether it is told what the classes look like."""
+    return config.looks.power > 0 and bool(sizes.labelled_frames)
+
+
+def looks_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
+    """Bytes of ``Looks``: of the frames whose descriptors are in the making, of one that is weighed, and of the examples."""
+    seen = round(sizes.pixels * min(1, config.height / sizes.size[0]) ** 2)
+    weighing = 8 * NUMBERS + 8 * config.hidden  # descriptors as they are and scaled, and two layers
+    examples = 2 * 2 * PIXELS * (4 * NUMBERS + 8)
+    return (threads * DESCRIPTOR_BYTES + weighing) * seen + 24 * sizes.classes * sizes.pixels + examples
 
 
 def flow_bytes(size: tuple[int, int], config: EvidenceConfig, threads: int) -> int:

@@ -3,7 +3,8 @@
 decoding, writing       pixels of the video
 optical flow            pixels of all flows between neighbours, as they are enlarged
 carrying labels         pixels of all frames that a label is carried to, for each class
-smoothing evidence      pixels of all neighbours that are looked at, for each class
+looks                   pixels of all frames, as they are seen
+smoothing evidence      pixels of all neighbours that are looked at, for each class; before looks are asked, and after
 training                operations of the convolutions of all steps
 segmenting              pixels at the size of the evidence, for each class
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from revseg.config import TrainConfig
 from revseg.evidence.flow import enlargement
-from revseg.evidence.memory import flow_counts
+from revseg.evidence.memory import asks_looks, flow_counts
 from revseg.forecast.outline import Outline, sees_evidence
 from revseg.network.memory import Forecast
 
@@ -32,7 +33,10 @@ def work_of(config: TrainConfig, outline: Outline, step: Forecast) -> dict[str, 
             found["carrying labels back"] = frames * sizes.shares * pixels * classes
         if settings.likelihood.enabled or not sizes.labelled_frames:
             found["motion"] = frames * pixels
-        found["smoothing evidence"] = smoothing * pixels * classes
+        seeing = asks_looks(sizes, settings)
+        if seeing:
+            found["looks"] = frames * pixels * min(1, settings.looks.height / sizes.size[0]) ** 2
+        found["smoothing evidence"] = (1 + seeing) * smoothing * pixels * classes
     found["training"] = config.training.steps * step.operations
     found["segmenting"] = frames * pixels * classes
     found["writing"] = outline.footage.frames * outline.footage.native_pixels
