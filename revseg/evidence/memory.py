@@ -13,13 +13,12 @@ from revseg.evidence.config import EvidenceConfig, LooksConfig, SmoothingConfig
 from revseg.evidence.descriptors import NUMBERS
 from revseg.evidence.flow import enlargement
 from revseg.evidence.gaps import Gap, gaps_between
-from revseg.evidence.looks import PIXELS
 from revseg.evidence.store import HEADER, LARGEST_BYTES
 
 FLOW_BYTES = 45
 """What DIS of OpenCV holds of each pixel of the enlarged frames, one for each thread (measured)."""
 DESCRIPTOR_BYTES = 8 * NUMBERS + 120
-"""What the descriptors of a pixel take in the making, and as they wait."""
+"""What the descriptors of a pixel take in the making, and as they wait (measured)."""
 GAP_SHARE, MOTION_SHARE = 0.3, 0.6
 """What zip's least compression leaves of carried labels, and of motion (measured)."""
 
@@ -87,6 +86,8 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
         found["looks"] = fields + moved + returned + looks_bytes(sizes, config.looks, threads)
     if config.smoothing.sweeps:
         window = smoothing_bytes(pixels, sizes.frames, classes, config=config.smoothing, fixed=fixed, threads=threads)
+        if asks_looks(sizes, config):  # examples are drawn from what comes out
+            window += DESCRIPTOR_BYTES * seen_pixels(sizes, config.looks)
         found["smoothing evidence"] = fields + moved + returned + window
     return found
 
@@ -101,12 +102,15 @@ def asks_looks(sizes: EvidenceSize, config: EvidenceConfig) -> bool:
     return config.looks.power > 0 and bool(sizes.labelled_frames)
 
 
+def seen_pixels(sizes: EvidenceSize, config: LooksConfig) -> int:
+    """Returns the pixels of a frame whose looks are seen."""
+    return round(sizes.pixels * min(1, config.height / sizes.size[0]) ** 2)
+
+
 def looks_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
-    """Bytes of ``Looks``: of the frames whose descriptors are in the making, of one that is weighed, and of the examples."""
-    seen = round(sizes.pixels * min(1, config.height / sizes.size[0]) ** 2)
-    weighing = 8 * NUMBERS + 8 * config.hidden  # descriptors as they are and scaled, and two layers
-    examples = 2 * 2 * PIXELS * (4 * NUMBERS + 8)
-    return (threads * DESCRIPTOR_BYTES + weighing) * seen + 24 * sizes.classes * sizes.pixels + examples
+    """Bytes of ``Looks``: descriptors in the making, and a frame that is weighed, as it is seen and at its size."""
+    seen, layers = seen_pixels(sizes, config), 4 * NUMBERS + 2 * 4 * config.hidden
+    return threads * DESCRIPTOR_BYTES * seen + max(layers * seen, 24 * sizes.classes * sizes.pixels)
 
 
 def flow_bytes(size: tuple[int, int], config: EvidenceConfig, threads: int) -> int:

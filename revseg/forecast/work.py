@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from revseg.config import TrainConfig
 from revseg.evidence.flow import enlargement
-from revseg.evidence.memory import asks_looks, flow_counts
+from revseg.evidence.memory import asks_looks, flow_counts, seen_pixels
 from revseg.forecast.outline import Outline, sees_evidence
 from revseg.network.memory import Forecast
 
@@ -35,7 +35,7 @@ def work_of(config: TrainConfig, outline: Outline, step: Forecast) -> dict[str, 
             found["motion"] = frames * pixels
         seeing = asks_looks(sizes, settings)
         if seeing:
-            found["looks"] = frames * pixels * min(1, settings.looks.height / sizes.size[0]) ** 2
+            found["looks"] = frames * seen_pixels(sizes, settings.looks)
         found["smoothing evidence"] = (1 + seeing) * smoothing * pixels * classes
     found["training"] = config.training.steps * step.operations
     found["segmenting"] = frames * pixels * classes
