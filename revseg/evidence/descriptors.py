@@ -18,7 +18,7 @@ COLOUR_SCALES, GRADIENT_SCALES = (2, 6), (3, 8)
 BINS = 6
 """Directions of a histogram."""
 NUMBERS = 3 * (1 + len(COLOUR_SCALES)) + BINS * len(GRADIENT_SCALES)
-"""Of each pixel."""
+"""How many numbers describe a pixel."""
 
 
 def descriptors(frame: Tensor, height: int) -> Tensor:

@@ -26,7 +26,7 @@ VERSION = 1
 """Version of what this file and descriptors.py make of the same frames, evidence and settings."""
 
 PIXELS = 24000
-"""That are drawn from all labelled frames, and from all others."""
+"""Pixels that are drawn from all labelled frames together, and as many from all others."""
 AROUND = 20
 """Pixels around the objects in which half of the background's are drawn: there it is to be told from them."""
 BATCH, RATE, DECAYS = 2048, 1e-2, (0.9, 0.999)
