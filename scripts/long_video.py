@@ -35,7 +35,10 @@ CHEAP = (
     "evidence.carry.direct=0",
 )
 SHORT = ("training.steps=2", "device=cpu", "output.formats=[masks]")
-PHASES = "decoding|optical flow|carrying labels back|carrying labels|motion|smoothing evidence|training|segmenting|writing"
+PHASES = "|".join(
+    ["decoding", "optical flow", "carrying labels back", "carrying labels", "motion", "looks", "smoothing evidence"]
+    + ["training", "inference", "segmenting", "writing"]
+)
 PHASE = re.compile(rf"\b({PHASES})(?=$|: \d+ \w+$)", re.MULTILINE)
 
 

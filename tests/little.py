@@ -36,6 +36,7 @@ def arguments(folder: Path, run_dir: Path, *more: str) -> list[str]:
         *NETWORK,
         "data.height=null",
         "evidence.flow.least_height=40",
+        "evidence.looks.power=0",  # a classifier would take longer than the rest
         "device=cpu",
         f"run_dir={run_dir}",
         *more,

@@ -1,7 +1,8 @@
 """What the labels of some frames say of all frames of a video: carry, weigh, smooth.
 
     carry     labels along optical flow, with how far they can be trusted (``Carrier``)
-    weigh     with how the pixels move by themselves (``motion``, ``MotionLikelihood``)
+    weigh     with how the pixels move by themselves (``motion``, ``MotionLikelihood``), and with what they look like (``Looks``),
+              learned from the labels, and from what is sure once it is smoothed
     smooth    so that neighbouring frames agree (``Smoothing``)
 
 Each stage is kept by the content of what it comes from (``EvidenceCache``), so that a later run computes what has changed: with
@@ -10,7 +11,7 @@ one label more, the gaps beside it, and what is weighed and smoothed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,10 +22,13 @@ from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.carrier import Carrier
 from revseg.evidence.config import EvidenceConfig
+from revseg.evidence.descriptors import descriptors
 from revseg.evidence.evidence import Evidence
+from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
 from revseg.evidence.gaps import Gap, gaps_between
 from revseg.evidence.likelihood import MotionLikelihood
+from revseg.evidence.looks import PIXELS, Examples, Looks, asks_looks, evenly, looks_key
 from revseg.evidence.motion import motion, motion_key
 from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
 from revseg.evidence.team import ALONE, Team
@@ -66,11 +70,10 @@ def carry(
     carrier = Carrier(labelled, classes, flow=flow, config=config.carry, cache=cache)
     key = _key(carrier, gaps, config) if cache.keeps else ""
     back_key = digest(key, tuple(shares)) if cache.keeps else ""
-    kept = cache.get("returned", back_key)
-    returned = None if kept is None else torch.from_numpy(kept)
+    back = cache.get("returned", back_key)
     all_key = digest(key, smoothing_key(flow, config.smoothing)) if cache.keeps else ""
-    if returned is not None and (kept := cache.get("evidence", all_key)) is not None:
-        return _carried(torch.from_numpy(kept), returned)
+    if back is not None and (kept := cache.get("evidence", all_key)) is not None:
+        return _carried(torch.from_numpy(kept), torch.from_numpy(back))
     hops = {1, *(config.smoothing.hops if config.smoothing.sweeps else ())}
     if not team.alone:
         _find_share(carrier, gaps, hops, team=team)
@@ -80,17 +83,23 @@ def carry(
     flow.keep_near(hops)
     planes = carrier.carried(gaps)
     weighing = _Weighing(labelled, classes, flow=flow, config=config, cache=cache)
-    if returned is None:
-        returned = _returned(carrier, planes, gaps, shares=shares, weighing=weighing)
-        cache.put("returned", back_key, returned.numpy())
+    returned = _returned(carrier, planes, gaps, shares=shares, weighing=weighing) if back is None else None
     weighing.weigh_all(planes)
+    if asks_looks(config.looks, labelled.labels):
+        seeing = _Seeing(labelled, planes, flow=flow, config=config)
+        seeing.weigh_all(planes)
+        if returned is not None:
+            seeing.weigh_returned(returned)
+    if returned is not None:
+        back = returned.planes.numpy()
+        cache.put("returned", back_key, back)
     _smooth(planes, flow, config, labelled_frames=labelled.labelled_frames)
     planes = planes.cpu()
     cache.put("evidence", all_key, planes.numpy())
     if not team.alone:
         cache.finish()
         team.wait()
-    return _carried(planes, returned)
+    return _carried(planes, torch.from_numpy(back))
 
 
 def _find_share(carrier: Carrier, gaps: Sequence[Gap], hops: Collection[int], *, team: Team) -> None:
@@ -115,7 +124,8 @@ def _key(carrier: Carrier, gaps: Sequence[Gap], config: EvidenceConfig) -> str:
     labelled, flow = carrier.labelled, carrier.flow
     parts = [carrier.key(gap) for gap in gaps], labelled.labelled_frames, labelled.labels, flow.agreement_key, carrier.classes
     weighed = [config.likelihood, motion_key(flow, config.motion)] if config.likelihood.enabled else []
-    return digest("weighed", VERSION, parts, weighed)
+    looks = [looks_key(config.looks), smoothing_key(flow, config.smoothing)] if config.looks.power else []
+    return digest("weighed", VERSION, parts, weighed, looks)
 
 
 class _Weighing:
@@ -144,10 +154,19 @@ class _Weighing:
             planes[:-1, frame] = probabilities
 
 
-def _returned(carrier: Carrier, planes: Tensor, gaps: Sequence[Gap], shares: Sequence[float], weighing: _Weighing) -> Tensor:
-    """(L, classes + 1, shares, H, W) uint8, on the CPU. planes: what is carried, not weighed; where nothing comes back it is the
-    labels."""
-    labelled = carrier.labelled
+@dataclass(frozen=True, eq=False)
+class _Returned:
+    """What comes back to the labelled frames."""
+
+    planes: Tensor
+    """(L, classes + 1, shares, H, W) uint8, on the CPU; where nothing comes back it is the labels."""
+    given: tuple[tuple[int, int], ...]
+    """Rows and numbers of shares where something does."""
+
+
+def _returned(carrier: Carrier, planes: Tensor, gaps: Sequence[Gap], shares: Sequence[float], weighing: _Weighing) -> _Returned:
+    """planes: what is carried, not weighed."""
+    labelled, given = carrier.labelled, []
     frames = list(labelled.labelled_frames)
     returned = storage.empty(len(frames), len(planes), len(shares), *planes.shape[2:])
     for row, frame in zip(returned, frames, strict=True):
@@ -155,16 +174,69 @@ def _returned(carrier: Carrier, planes: Tensor, gaps: Sequence[Gap], shares: Seq
     for row, index, evidence in carrier.back(planes, gaps, shares):
         returned[row, :, index] = evidence
         returned[row, :-1, index] = weighing.weighed(evidence, frames[row])
+        given.append((row, index))
     for row, labels in enumerate(labelled.labels):
         returned[row].masked_fill_(labels == VOID, 0)
-    return returned
+    return _Returned(returned, tuple(given))
+
+
+class _Seeing:
+    """Weighs probabilities with looks (``Looks``). planes: those of all frames, as motion has weighed them."""
+
+    def __init__(self, labelled: Sample, planes: Tensor, *, flow: Flow, config: EvidenceConfig) -> None:
+        self.labelled, self.flow, self.config = labelled, flow, config.looks
+        self.power = config.looks.power / len(labelled.labelled_frames)
+        self.others = sorted(set(range(flow.frames)).difference(labelled.labelled_frames))
+        self._classes = len(planes) - 1
+        self._sure = Examples(self.config)
+        self._of_labels = Examples(self.config)
+        known = evenly(labelled.labelled_frames, self.config.frames)
+        for frame in known:
+            self._of_labels.draw(self._seen(frame), planes[:-1, frame].cpu(), PIXELS // len(known))
+        chosen = evenly(self.others, self.config.frames)
+        for frame, smoothed in enumerate(_smoothed(planes, flow, config, labelled_frames=labelled.labelled_frames)):
+            if frame in chosen:
+                self._sure.draw(self._seen(frame), flow.fields.tensor(smoothed).cpu(), PIXELS // len(chosen))
+
+    def weigh_all(self, planes: Tensor) -> None:
+        """In place, all frames that are not labelled."""
+        looks = self._looks([self._of_labels, self._sure])
+        seen = map_ahead(self.flow.pool, self._seen, self.others, ahead=self.flow.threads)
+        with phase("looks", total=len(self.others)) as bar:
+            for frame, found in zip(self.others, seen, strict=True):
+                planes[:-1, frame] = self._weighed(looks, planes[:-1, frame], found)
+                bar.advance(1)
+
+    def weigh_returned(self, returned: _Returned) -> None:
+        """In place, what comes back to labelled frames. Who has seen their labels would know better than of any other frame."""
+        looks = self._looks([self._sure])
+        for row, index in returned.given:
+            seen = self._seen(self.labelled.labelled_frames[row])
+            returned.planes[row, :-1, index] = self._weighed(looks, returned.planes[row, :-1, index], seen)
+
+    def _seen(self, frame: int) -> Tensor:
+        return descriptors(self.labelled.volume[:, frame], self.config.height)
+
+    def _looks(self, examples: Sequence[Examples]) -> Looks:
+        values, classes = (torch.cat(parts) for parts in zip(*(one.of() for one in examples), strict=True))
+        return Looks(values, classes, self._classes, config=self.config, device=self.flow.device)
+
+    def _weighed(self, looks: Looks, probabilities: Tensor, seen: Tensor) -> Tensor:
+        weighed = looks.weigh(probabilities.to(self.flow.device).float() / 255, seen, self.power)
+        return (255 * weighed).round_().to(torch.uint8)
+
+
+def _smoothed(planes: Tensor, flow: Flow, config: EvidenceConfig, labelled_frames: Sequence[int]) -> Iterator[Field]:
+    """The probabilities of every frame as they agree with those around; those of labelled frames stay."""
+    parts = (flow.fields.from_bytes(planes[:, frame]) for frame in range(flow.frames))
+    given = (Given(part[:-1], part[-1]) for part in parts)
+    with phase("smoothing evidence", total=flow.frames) as bar:
+        for smoothed in Smoothing(flow, config.smoothing, fixed=labelled_frames)(given):
+            yield smoothed
+            bar.advance(1)
 
 
 def _smooth(planes: Tensor, flow: Flow, config: EvidenceConfig, labelled_frames: Sequence[int]) -> None:
     """In place, the probabilities of the frames that are not labelled; confidence stays what the way there and back gives."""
-    parts = (flow.fields.from_bytes(planes[:, frame]) for frame in range(flow.frames))
-    given = (Given(part[:-1], part[-1]) for part in parts)
-    with phase("smoothing evidence", total=flow.frames) as bar:
-        for frame, smoothed in enumerate(Smoothing(flow, config.smoothing, fixed=labelled_frames)(given)):
-            planes[:-1, frame] = flow.fields.to_bytes(smoothed)
-            bar.advance(1)
+    for frame, smoothed in enumerate(_smoothed(planes, flow, config, labelled_frames=labelled_frames)):
+        planes[:-1, frame] = flow.fields.to_bytes(smoothed)

@@ -145,6 +145,32 @@ class LikelihoodConfig:
 
 
 @dataclass(frozen=True)
+class LooksConfig:
+    """How the evidence is weighed with what the classes look like in the video (``Looks``)."""
+
+    power: float = 0.5
+    """Power of the looks where one frame is labelled; with L frames it is power / L. 0: they are not asked."""
+    height: int = 240
+    """Lines at which they are seen, at most."""
+    frames: int = 8
+    """How many frames without labels are learned from, where the evidence is sure."""
+    sure: float = 0.8
+    """Probability from which on it is."""
+    hidden: int = 48
+    """Width of the classifier's two hidden layers."""
+    steps: int = 300
+    """Steps that it learns in."""
+
+    def __post_init__(self) -> None:
+        _between("looks.power", self.power, 0, most=inf)
+        _whole("looks.height", self.height, least=1)
+        _whole("looks.frames", self.frames, least=0)
+        _between("looks.sure", self.sure, 0, most=1)
+        _whole("looks.hidden", self.hidden, least=1)
+        _whole("looks.steps", self.steps, least=1)
+
+
+@dataclass(frozen=True)
 class SmoothingConfig:
     """How probabilities are made to agree with those of the frames around, along optical flow (``Smoothing``)."""
 
@@ -214,6 +240,7 @@ class EvidenceConfig:
     carry: CarryConfig = field(default_factory=CarryConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
+    looks: LooksConfig = field(default_factory=LooksConfig)
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)

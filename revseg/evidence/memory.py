@@ -9,13 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from revseg import storage
-from revseg.evidence.config import EvidenceConfig, SmoothingConfig
+from revseg.evidence.config import EvidenceConfig, LooksConfig, SmoothingConfig
+from revseg.evidence.descriptors import NUMBERS
 from revseg.evidence.flow import enlargement
 from revseg.evidence.gaps import Gap, gaps_between
 from revseg.evidence.store import HEADER, LARGEST_BYTES
 
 FLOW_BYTES = 45
 """What DIS of OpenCV holds of each pixel of the enlarged frames, one for each thread (measured)."""
+DESCRIPTOR_BYTES = 8 * NUMBERS + 120
+"""What the descriptors of a pixel take in the making, and as they wait (measured)."""
 GAP_SHARE, MOTION_SHARE = 0.3, 0.6
 """What zip's least compression leaves of carried labels, and of motion (measured)."""
 
@@ -79,8 +82,12 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
         found["carrying labels back"] = fields + moved + returned + (carrying + 12 * classes) * pixels
     if moves(sizes, config):
         found["motion"] = fields + moved + threads * 60 * pixels
+    if asks_looks(sizes, config):
+        found["looks"] = fields + moved + returned + looks_bytes(sizes, config.looks, threads)
     if config.smoothing.sweeps:
         window = smoothing_bytes(pixels, sizes.frames, classes, config=config.smoothing, fixed=fixed, threads=threads)
+        if asks_looks(sizes, config):  # examples are drawn from what comes out
+            window += DESCRIPTOR_BYTES * seen_pixels(sizes, config.looks)
         found["smoothing evidence"] = fields + moved + returned + window
     return found
 
@@ -88,6 +95,22 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
 def moves(sizes: EvidenceSize, config: EvidenceConfig) -> bool:
     """Whether it is told how the pixels move by themselves."""
     return config.likelihood.enabled or not sizes.labelled_frames
+
+
+def asks_looks(sizes: EvidenceSize, config: EvidenceConfig) -> bool:
+    """Whether it is told what the classes look like."""
+    return config.looks.power > 0 and bool(sizes.labelled_frames)
+
+
+def seen_pixels(sizes: EvidenceSize, config: LooksConfig) -> int:
+    """Returns the pixels of a frame whose looks are seen."""
+    return round(sizes.pixels * min(1, config.height / sizes.size[0]) ** 2)
+
+
+def looks_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
+    """Bytes of ``Looks``: descriptors in the making, and a frame that is weighed, as it is seen and at its size."""
+    seen, layers = seen_pixels(sizes, config), 4 * NUMBERS + 2 * 4 * config.hidden
+    return threads * DESCRIPTOR_BYTES * seen + max(layers * seen, 24 * sizes.classes * sizes.pixels)
 
 
 def flow_bytes(size: tuple[int, int], config: EvidenceConfig, threads: int) -> int:
@@ -134,4 +157,4 @@ def flow_counts(sizes: EvidenceSize, config: EvidenceConfig) -> tuple[int, int]:
 
 def _beyond(frames: int, hops: set[int]) -> int:
     """Frames of a gap that are farther off its end than any flow between neighbours leads."""
-    return sum(distance not in hops for distance in range(1, frames + 1))
+    return frames - sum(hop <= frames for hop in hops)

@@ -4,8 +4,9 @@ decoding, writing       pixels of the video
 optical flow            pixels of all flows between neighbours, as they are enlarged
 carrying labels         pixels of the flows straight from labelled frames, and a share for each class of a frame carried to
 carrying labels back    pixels of all steps from frame to frame, and of what is made of them at their end
-smoothing evidence      pixels of all neighbours that are looked at, for each class
-training, inference     operations of the convolutions of all steps, of all placements
+looks                   pixels of all frames, as they are seen
+smoothing evidence      pixels of all neighbours that are looked at, for each class; before looks are asked, and after
+training, inference     operations of the convolutions of all steps, of all placements and windows
 segmenting              pixels at the size of the evidence, for each class
 """
 
@@ -13,10 +14,11 @@ from __future__ import annotations
 
 from revseg.config import TrainConfig
 from revseg.evidence.flow import enlargement
-from revseg.evidence.memory import EvidenceSize, flow_counts
+from revseg.evidence.memory import EvidenceSize, asks_looks, flow_counts, seen_pixels
 from revseg.forecast.outline import Outline, sees_evidence
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, forecast_prediction
+from revseg.network.windows import windows_of
 
 SUM_OF_A_FLOW = 0.35
 """Time of carrying one class to a frame, of that of a flow as large (measured: OpenCV 5, CPU)."""
@@ -40,10 +42,13 @@ def work_of(config: TrainConfig, outline: Outline, network: NetworkConfig, *, st
         found["carrying labels back"] = _steps_back(config, sizes) * pixels
         if settings.likelihood.enabled or not sizes.labelled_frames:
             found["motion"] = frames * pixels
-        found["smoothing evidence"] = smoothing * pixels * classes
+        seeing = asks_looks(sizes, settings)
+        if seeing:
+            found["looks"] = frames * seen_pixels(sizes, settings.looks)
+        found["smoothing evidence"] = (1 + seeing) * smoothing * pixels * classes
     found["training"] = config.training.steps * step.operations
-    passing = forecast_prediction(network, outline.network_size(config.data))
-    found["inference"] = config.placements * passing.operations
+    passes = config.placements * len(windows_of(frames, config.data.window))
+    found["inference"] = passes * forecast_prediction(network, outline.seen_size(config.data)).operations
     found["segmenting"] = frames * pixels * classes
     found["writing"] = outline.footage.frames * outline.footage.native_pixels
     return {phase: amount for phase, amount in found.items() if amount}

@@ -292,8 +292,8 @@ def test_an_edited_label_changes_its_gaps_alone(tmp_path: Path, computed: list) 
 
 
 CHANGES = [
-    (EvidenceConfig(flow=replace(FLOW, finest_scale=1)), {"flow", "gap", "motion", "returned", "evidence"}),
-    (EvidenceConfig(flow=replace(FLOW, reach=8.0)), {"gap", "returned", "evidence"}),
+    (replace(EVIDENCE, flow=replace(FLOW, finest_scale=1)), {"flow", "gap", "motion", "returned", "evidence"}),
+    (replace(EVIDENCE, flow=replace(FLOW, reach=8.0)), {"gap", "returned", "evidence"}),
     (replace(EVIDENCE, carry=CarryConfig(chain=2.0)), {"gap", "returned", "evidence"}),
     (replace(EVIDENCE, motion=MotionConfig(share=0.25)), {"motion", "returned", "evidence"}),
     (replace(EVIDENCE, likelihood=LikelihoodConfig(bins=4)), {"returned", "evidence"}),

@@ -1,5 +1,8 @@
 """The forecast of a whole run: its phases, and the arrays that they really hold."""
 
+import os
+import subprocess
+import sys
 import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,9 +15,9 @@ from harness.settings import compose
 from revseg.config import TrainConfig
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.carrier import Carrier
-from revseg.evidence.config import EvidenceConfig, FlowConfig, SmoothingConfig
+from revseg.evidence.config import EvidenceConfig, FlowConfig, LooksConfig, SmoothingConfig
 from revseg.evidence.gaps import gaps_between
-from revseg.evidence.memory import EvidenceSize, evidence_phases, flow_bytes, smoothing_bytes
+from revseg.evidence.memory import EvidenceSize, evidence_phases, flow_bytes, looks_bytes, smoothing_bytes
 from revseg.evidence.smoothing import Given, Smoothing
 from revseg.forecast.memory import RunForecast, forecast_run
 from revseg.forecast.outline import Outline
@@ -125,6 +128,40 @@ def test_carrying_holds_what_is_told(labelled: tuple[int, ...]) -> None:
     told = evidence_phases(sizes, EVIDENCE, 1)["carrying labels"]
     told -= flow_bytes((64, 96), EVIDENCE, 1) - 8 * sizes.pixels  # DIS is not NumPy's
     assert told / held == pytest.approx(1, abs=0.2)
+
+
+LOOKS = """
+import resource, sys
+import torch
+from revseg.evidence.config import LooksConfig
+from revseg.evidence.descriptors import NUMBERS, descriptors
+from revseg.evidence.looks import Looks
+values, numbers = torch.rand(9, NUMBERS), torch.arange(9) % 2
+looks = Looks(values, numbers, 2, config=LooksConfig(steps=2), device=torch.device("cpu"))
+looks.weigh(torch.rand(2, 8, 8), descriptors(torch.zeros(3, 8, 8, dtype=torch.uint8), 8), 0.5)
+frame, probabilities = torch.zeros(3, 480, 854, dtype=torch.uint8), torch.rand(2, 480, 854)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+waiting, weighed = descriptors(frame, 480), descriptors(frame, 480)
+looks.weigh(probabilities, weighed, 0.5)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10)
+"""
+
+
+def test_looks_hold_what_is_told() -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", LOOKS], capture_output=True, text=True, check=True, env=environment)
+    told = looks_bytes(EvidenceSize(10, (480, 854), 2, labelled_frames=(0,)), LooksConfig(height=480), 1)
+    # Here the next frame's descriptors are not made meanwhile.
+    assert 0.95 < told / int(done.stdout) < 1.6
+
+
+def test_looks_of_small_frames_take_little() -> None:
+    sizes = EvidenceSize(10, (480, 854), 2, labelled_frames=(0,))
+    assert looks_bytes(sizes, LooksConfig(), 1) < looks_bytes(sizes, LooksConfig(height=480), 1) / 2
+    blind = replace(EVIDENCE, looks=LooksConfig(power=0))
+    assert "looks" not in evidence_phases(sizes, blind, 1)
+    assert "looks" in evidence_phases(sizes, replace(blind, looks=LooksConfig()), 1)
+    assert "looks" not in evidence_phases(replace(sizes, labelled_frames=()), replace(blind, looks=LooksConfig()), 1)
 
 
 def test_items_count_once_for_each_that_is_made_ahead(config: TrainConfig) -> None:

@@ -39,6 +39,10 @@ def test_work_grows_with_the_video_its_objects_and_steps():
     assert work(classes=4)["smoothing evidence"] == 2 * work()["smoothing evidence"]
     assert work(words=["training.steps=120"])["training"] == 2 * work(words=["training.steps=60"])["training"]
     assert "optical flow" not in work(words=["evidence=none"])
+    blind = work(words=["evidence.looks.power=0"])
+    assert work()["smoothing evidence"] == 2 * blind["smoothing evidence"]
+    assert work(80)["looks"] == 2 * work(40)["looks"]
+    assert "looks" not in blind
 
 
 def test_carrying_grows_with_the_flows_straight_from_labelled_frames():

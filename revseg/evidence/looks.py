@@ -1,0 +1,138 @@
+"""What the classes look like in a video, learned on the video itself, and what that says of its frames.
+
+    p_c(x) <- normalised( p_c(x) q_c(x)^w ),     w = power / L,     L: number of labelled frames
+
+q: a perceptron of two hidden layers, which sees the descriptor of a pixel (``descriptors``). It learns from pixels of labelled
+frames, and of others where the evidence is sure. Flow loses what is covered, turns or moves too fast, and motion takes shadows
+for an object; looks know neither, and find again what comes back. All that is drawn is drawn from seeds of its own: the same
+video and labels have the same evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from revseg.evidence.cache import digest
+from revseg.evidence.config import LooksConfig
+from revseg.evidence.descriptors import NUMBERS
+from revseg.labels.palette import VOID
+
+VERSION = 1
+"""Version of what this file and descriptors.py make of the same frames, evidence and settings."""
+
+PIXELS = 24000
+"""Pixels that are drawn from all labelled frames together, and as many from all others."""
+AROUND = 20
+"""Pixels around the objects in which half of the background's are drawn: there it is to be told from them."""
+BATCH, RATE, DECAYS = 2048, 1e-2, (0.9, 0.999)
+CLIP = 6.0
+"""No class is held for less likely than the likeliest by more, in logarithms."""
+LEAST = 0.02
+"""No probability of the evidence counts as less, so that looks are always heard."""
+
+
+def looks_key(config: LooksConfig) -> str:
+    """Returns the key of all that weighing with looks depends on, beside frames and evidence."""
+    return digest("looks", VERSION, config)
+
+
+def asks_looks(config: LooksConfig, labels: Tensor) -> bool:
+    """Whether looks are asked: where labels (L, H, W) show a class beside the ground, to be told from others."""
+    return config.power > 0 and len({*labels.unique().tolist()} - {VOID}) > 1
+
+
+class Examples:
+    """Pixels whose class is known. seed: of what is drawn."""
+
+    def __init__(self, config: LooksConfig, *, seed: int = 0) -> None:
+        self.config = config
+        self._random = torch.Generator().manual_seed(seed)
+        self._parts: list[tuple[Tensor, Tensor]] = []
+
+    def draw(self, seen: Tensor, probabilities: Tensor, count: int) -> None:
+        """Draws so many pixels of a frame where its evidence is sure: half of objects, a quarter around them, the rest elsewhere.
+
+        seen: descriptors (h, w, NUMBERS); probabilities: (classes, H, W), 0 to 1, on the CPU.
+        """
+        likely = F.interpolate(probabilities[None].float(), seen.shape[:2], mode="area")[0]
+        surest, classes = likely.max(0)
+        sure = surest > self.config.sure
+        objects = (classes > 0)[None].float()
+        around = (F.max_pool2d(objects, 2 * AROUND + 1, stride=1, padding=AROUND)[0] > 0) & (classes == 0)
+        present = [number for number in range(1, len(likely)) if (sure & (classes == number)).any()]
+        places = [(classes == number, count // (2 * len(present))) for number in present]
+        for where, wanted in [*places, (around, count // 4), (classes == 0, count // 4)]:
+            found = (where & sure).flatten().nonzero()[:, 0]
+            if len(found):
+                chosen = found[torch.randint(len(found), (wanted,), generator=self._random)]
+                self._parts.append((seen.flatten(0, 1)[chosen], classes.flatten()[chosen]))
+
+    def of(self) -> tuple[Tensor, Tensor]:
+        """Returns the descriptors (N, NUMBERS) and the classes (N) of all that was drawn."""
+        values, classes = zip(*self._parts, strict=True) if self._parts else ([torch.zeros(0, NUMBERS)], [torch.zeros(0).long()])
+        return torch.cat(list(values)), torch.cat(list(classes))
+
+
+class Looks:
+    """A classifier that has learned from examples what each class looks like."""
+
+    def __init__(self, values: Tensor, classes: Tensor, count: int, *, config: LooksConfig, device: torch.device) -> None:
+        self.device = device
+        self._shift, self._scale = values.mean(0).to(device), 1 / values.std(0).clamp(min=1e-3).to(device)
+        self._random = torch.Generator().manual_seed(0)
+        widths = NUMBERS, config.hidden, config.hidden, count
+        self._layers = [part for sizes in pairwise(widths) for part in self._layer(*sizes)]
+        with torch.enable_grad():
+            self._learn(self._scaled(values), classes.to(device), config.steps)
+
+    def _layer(self, inputs: int, outputs: int) -> list[Tensor]:
+        """Weights and bias, from a generator of their own: what a training draws stays as it is."""
+        drawn = [2 * torch.rand(shape, generator=self._random) - 1 for shape in ((outputs, inputs), (outputs,))]
+        return [(part * inputs**-0.5).to(self.device).requires_grad_() for part in drawn]
+
+    def _scaled(self, values: Tensor) -> Tensor:
+        return (values.to(self.device) - self._shift) * self._scale
+
+    def _logits(self, values: Tensor) -> Tensor:
+        first, first_bias, second, second_bias, last, last_bias = self._layers
+        hidden = F.linear(F.linear(values, first, first_bias).relu_(), second, second_bias).relu_()
+        return F.linear(hidden, last, last_bias)
+
+    def _learn(self, values: Tensor, classes: Tensor, steps: int) -> None:
+        """Adam (Kingma and Ba, arXiv:1412.6980), at a rate that falls to 0. That of PyTorch would load its compiler."""
+        means, squares = ([torch.zeros_like(part) for part in self._layers] for _ in range(2))
+        for step in range(1, steps + 1):
+            rows = torch.randint(len(values), (BATCH,), generator=self._random).to(self.device)
+            loss = F.cross_entropy(self._logits(values[rows]), classes[rows])
+            gradients = torch.autograd.grad(loss, self._layers)
+            rate = RATE * (1 - (step - 1) / steps)
+            with torch.no_grad():
+                for part, mean, square, gradient in zip(self._layers, means, squares, gradients, strict=True):
+                    mean.lerp_(gradient, 1 - DECAYS[0])
+                    square.lerp_(gradient**2, 1 - DECAYS[1])
+                    length = (square / (1 - DECAYS[1] ** step)).sqrt_().add_(1e-8)
+                    part.addcdiv_(mean, length, value=-rate / (1 - DECAYS[0] ** step))
+
+    @torch.no_grad()
+    def weigh(self, probabilities: Tensor, seen: Tensor, power: float) -> Tensor:
+        """Returns the probabilities (classes, H, W) of a frame, given so, weighed with what is seen of it, (h, w, NUMBERS).
+
+        Where all are 0, nothing is known, and they stay.
+        """
+        logits = self._logits(self._scaled(seen)).permute(2, 0, 1)
+        odds = (logits - logits.max(0).values).clamp(min=-CLIP)
+        larger = F.interpolate(odds[None], probabilities.shape[1:], mode="bilinear", align_corners=False)[0]
+        weighed = (probabilities.clamp(min=LEAST).log() + power * larger).softmax(0)
+        return weighed * (probabilities.sum(0) > 0)
+
+
+def evenly(frames: Sequence[int], count: int) -> list[int]:
+    """Returns so many of the frames at most, evenly spread, the last among them."""
+    if len(frames) <= count:
+        return list(frames)
+    return [frames[round((index + 1) * len(frames) / count) - 1] for index in range(count)]

@@ -1,0 +1,138 @@
+"""Looks find again what flow has lost, and are the same for the same frames."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from revseg.evidence.config import LooksConfig
+from revseg.evidence.descriptors import NUMBERS, descriptors
+from revseg.evidence.looks import Examples, Looks, asks_looks, evenly
+from revseg.labels.palette import VOID
+from revseg.labels.sample import Sample
+from tests.evidence.made import EVIDENCE, HEIGHT, SIDE, WIDTH, carried, moving, same, sample, texture
+
+LOOKS = LooksConfig(steps=60)
+SEEING, BLIND = (replace(EVIDENCE, looks=replace(LOOKS, power=power)) for power in (0.5, 0.0))
+COVERED, BACK = range(4, 7), range(7, 10)
+
+
+def coming_back(objects: int = 1) -> tuple[Sample, torch.Tensor]:
+    """Reddish and greenish squares on bluish ground; covered for a while, they come back elsewhere, and turned."""
+    frames = BACK.stop
+    ground = texture(0, HEIGHT, WIDTH) // 2 + np.array([0, 0, 127], np.uint8)
+    volume, truth = np.repeat(ground[None], frames, 0), np.zeros((frames, HEIGHT, WIDTH), np.uint8)
+    for number in range(1, objects + 1):
+        tint = np.roll(np.array([127, 0, 0], np.uint8), number - 1)
+        square = texture(number, SIDE, SIDE) // 2 + tint
+        for frame in sorted({*range(frames)} - {*COVERED}):
+            top, left = (
+                (28 * number - 22, 8 + 2 * frame) if frame < COVERED.start else (28 * number - 22, 60 + 2 * (frame - BACK.start))
+            )
+            at = slice(top, top + SIDE), slice(left, left + SIDE)
+            volume[frame][at] = square if frame < COVERED.start else np.rot90(square, 2)
+            truth[frame][at] = number
+    return sample(volume, truth, (0,)), torch.from_numpy(truth)
+
+
+def likeness(found: torch.Tensor, truth: torch.Tensor) -> float:
+    return float((found & truth).sum() / (found | truth).sum())
+
+
+@pytest.mark.slow
+def test_what_comes_back_elsewhere_is_found_again() -> None:
+    """Each object by itself: flow has lost both, and motion does not say which is which."""
+    video, truth = coming_back(objects=2)
+    seeing, blind = (carried(video, 3, config=config).evidence.probabilities.max(0).indices for config in (SEEING, BLIND))
+    for number in (1, 2):
+        assert min(likeness(seeing[t] == number, truth[t] == number) for t in BACK) > 0.8
+        assert max(likeness(blind[t] == number, truth[t] == number) for t in BACK) < 0.6
+    assert all((seeing[t] > 0).float().mean() < 0.01 for t in COVERED)
+
+
+@pytest.mark.slow
+def test_the_same_with_a_cache_and_again(tmp_path: Path) -> None:
+    """Whatever is drawn elsewhere; and what a training draws stays as it was."""
+    (video, _), shares = moving((0, 5), frames=6), (0.5,)
+    torch.manual_seed(1)
+    expected = carried(video, 2, shares, SEEING)
+    drawn = torch.rand(3)
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(3), drawn)
+    for _ in range(2):
+        assert same(carried(video, 2, shares, SEEING, folder=tmp_path), expected)
+    before = set(tmp_path.iterdir())
+    other = replace(SEEING, looks=replace(SEEING.looks, power=0.25))
+    assert same(carried(video, 2, shares, other, folder=tmp_path), carried(video, 2, shares, other))
+    assert {path.name.split("-")[0] for path in set(tmp_path.iterdir()) - before} == {"returned", "evidence"}
+    assert not same(carried(video, 2, shares, other, folder=tmp_path), expected)
+
+
+@pytest.mark.slow
+def test_what_comes_back_to_a_label_has_not_seen_it() -> None:
+    """An object that no other frame shows: who has seen its label would know it by heart."""
+    video, truth = coming_back()
+    volume = video.volume.clone()
+    volume[:, 1:] = volume[:, COVERED.start, None]
+    video, known = replace(video, volume=volume), truth[0] == 1
+    seeing, blind = (carried(video, 2, (0.5,), config).returned[0].probabilities[1, 0] / 255 for config in (SEEING, BLIND))
+    assert seeing[known].mean() < blind[known].mean()
+
+
+def test_only_what_is_sure_is_learned_from() -> None:
+    """Of objects half, each as often as the other; where nothing is known, nothing is drawn."""
+    probabilities = torch.zeros(3, 40, 60)
+    for number, columns in enumerate((slice(0, 30), slice(30, 40), slice(40, 42))):
+        probabilities[number, :, columns] = 1
+    probabilities[:, :20] = probabilities[:, :20] * 0.4 + 0.2  # at most 0.6
+    probabilities[:, :, 42:] = 0
+    seen = torch.zeros(40, 60, NUMBERS)
+    seen[..., 0] = torch.arange(40)[:, None]
+    examples = Examples(LOOKS)
+    examples.draw(seen, probabilities, 400)
+    values, classes = examples.of()
+    assert classes.bincount().tolist() == [200, 100, 100]
+    assert values[:, 0].min() >= 20
+
+
+def test_a_classifier_tells_apart_what_it_has_seen() -> None:
+    """And what nothing is known of stays unknown; the more power, the more it counts."""
+    classes = torch.arange(600) % 3
+    values = torch.randn(600, NUMBERS, generator=torch.Generator().manual_seed(0)) + 3 * classes[:, None]
+    looks = Looks(values, classes, 3, config=LOOKS, device=torch.device("cpu"))
+    seen = (3 * torch.arange(3.0))[None, :, None].expand(2, 3, NUMBERS)
+    probabilities = torch.full((3, 4, 6), 1 / 3)
+    probabilities[:, 0] = 0
+    weighed, weaker = (looks.weigh(probabilities, seen, power) for power in (0.5, 0.1))
+    assert torch.equal(weighed[:, 1:].max(0).indices, torch.tensor([0, 0, 1, 1, 2, 2]).expand(3, 6))
+    assert (weighed[:, 0] == 0).all()
+    assert (weighed[:, 1:].sum(0) - 1).abs().max() < 1e-5
+    assert (weaker[:, 1:].max(0).values < weighed[:, 1:].max(0).values).all()
+
+
+def test_nothing_but_ground_has_no_looks() -> None:
+    labels = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    assert not asks_looks(LOOKS, labels)
+    labels[0, 0, 0] = VOID
+    assert not asks_looks(LOOKS, labels)
+    labels[0, 1, 1] = 2
+    assert asks_looks(LOOKS, labels)
+    assert not asks_looks(replace(LOOKS, power=0.0), labels)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize("size", [(1, 1), (12, 300), (48, 64)])
+def test_any_frame_has_descriptors(channels: int, size: tuple[int, int]) -> None:
+    frame = torch.randint(256, (channels, *size), dtype=torch.uint8)
+    found = descriptors(frame, 24)
+    assert found.shape == (min(size[0], 24), size[1] if size[0] <= 24 else round(size[1] * 24 / size[0]), NUMBERS)
+    assert found.isfinite().all()
+
+
+def test_some_of_many_frames() -> None:
+    assert evenly(range(5), 8) == [0, 1, 2, 3, 4]
+    assert evenly(range(1, 17), 8) == [2, 4, 6, 8, 10, 12, 14, 16]
+    assert evenly([3, 5, 9], 1) == [9]
+    assert evenly([3], 0) == []
