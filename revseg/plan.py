@@ -22,12 +22,16 @@ from revseg.device import choose_device, free_memory, held_memory
 from revseg.forecast.fits import HIGHEST, LONGEST, most
 from revseg.forecast.memory import RunForecast, forecast_run
 from revseg.forecast.outline import Outline, outline_of
+from revseg.forecast.sharing import enough_shards
 from revseg.forecast.times import REST, Times
 from revseg.forecast.work import work_of
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, forecast_training
+from revseg.parallel.config import ParallelConfig
 from revseg.training.budget import ARRANGEMENT, arrange
 
+MOST_PROCESSES = 64
+"""That parallel.volume=auto is planned for."""
 CARDS_GB = (8, 12, 16, 24, 48, 80, 140)
 # What a GPU's driver, context and allocator take of a card, measured nowhere: a margin.
 CARD_OVERHEAD = 1 << 30
@@ -41,10 +45,14 @@ def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
     outline = outline_of(config, labels=True)
     assert outline is not None
     limit = held + free_memory(torch.device("cpu"))
+    if config.parallel.volume == "auto":
+        parts = enough_shards(config, outline, device, processes=1, of=MOST_PROCESSES)
+        config = replace(config, parallel=ParallelConfig(parts))
     network = arranged(config, outline, device, held=held)
     found = forecast(config, outline, network, device=device, held=held)
     frames, height, width = outline.network_size(config.data)
-    print(f"{frames} frames of {width} x {height}, {device.type}; {labels_of(outline)}{changes(config, outline, network)}")
+    told = f"{device.type}{at_a_time(config, outline)}; {labels_of(outline)}{changes(config, outline, network)}"
+    print(f"{frames} frames of {width} x {height}, {told}")
     print_memory(found, limit)
     print_step(found.network)
     if config.task == "one_video":
@@ -80,6 +88,13 @@ def arranged(config: TrainConfig, outline: Outline, device: torch.device, *, hel
 def forecast(config: TrainConfig, outline: Outline, network: NetworkConfig, *, device: torch.device, held: int) -> RunForecast:
     """Forecasts a run as this process would do it."""
     return forecast_run(config, outline, network, device=device.type, held=held, threads=torch.get_num_threads())
+
+
+def at_a_time(config: TrainConfig, outline: Outline) -> str:
+    """Says how many frames the network sees, and how many processes hold them, where these are not all and one."""
+    seen, parts = outline.seen_size(config.data)[0], config.parallel.shards
+    window = f", {seen} frames at a time (data.window)" if seen < outline.footage.frames else ""
+    return window + (f", in {parts} processes (parallel.volume), of which this is one" if parts > 1 else "")
 
 
 def labels_of(outline: Outline) -> str:

@@ -49,6 +49,29 @@ def test_without_labels_it_says_what_it_assumes(
     assert "1 labelled frame, 2 classes are assumed (data.masks tells)" in capsys.readouterr().out
 
 
+def test_it_says_how_many_frames_are_seen_and_by_how_many_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_video(tmp_path)
+    given = [
+        str(tmp_path / "frames"),
+        "device=cpu",
+        "data.decoder=inline",
+        "evidence=none",
+        "network.levels=1",
+        "network.depth=1",
+    ]
+    steps = {}
+    for name, more in {"whole": "parallel.volume=auto", "window": "data.window=4", "shared": "parallel.volume=4"}.items():
+        plan(monkeypatch, *given, more)
+        output = capsys.readouterr().out
+        steps[name] = numbers(output, "states")[0]
+        assert ("4 frames at a time (data.window)" in output) == (name == "window")
+        assert ("in 4 processes (parallel.volume), of which this is one" in output) == (name == "shared")
+    assert steps["window"] < steps["whole"]
+    assert steps["shared"] < steps["whole"]
+
+
 def test_it_loads_nothing_that_only_a_training_needs() -> None:
     code = "import sys, revseg.plan; sys.exit('tensorboard' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
