@@ -79,10 +79,12 @@ class Examples:
 
 
 class Looks:
-    """A classifier that has learned from examples what each class looks like."""
+    """A classifier that has learned from examples what each class looks like; without any it leaves all as it is."""
 
     def __init__(self, values: Tensor, classes: Tensor, count: int, *, config: LooksConfig, device: torch.device) -> None:
-        self.device = device
+        self.device, self._learned = device, len(values) > 0
+        if not self._learned:
+            return
         self._shift, self._scale = values.mean(0).to(device), 1 / values.std(0).clamp(min=1e-3).to(device)
         self._random = torch.Generator().manual_seed(0)
         widths = NUMBERS, config.hidden, config.hidden, count
@@ -124,6 +126,8 @@ class Looks:
 
         Where all are 0, nothing is known, and they stay.
         """
+        if not self._learned:
+            return probabilities
         logits = self._logits(self._scaled(seen)).permute(2, 0, 1)
         odds = (logits - logits.max(0).values).clamp(min=-CLIP)
         larger = F.interpolate(odds[None], probabilities.shape[1:], mode="bilinear", align_corners=False)[0]

@@ -136,3 +136,12 @@ def test_some_of_many_frames() -> None:
     assert evenly(range(1, 17), 8) == [2, 4, 6, 8, 10, 12, 14, 16]
     assert evenly([3, 5, 9], 1) == [9]
     assert evenly([3], 0) == []
+
+
+def test_without_examples_nothing_is_said() -> None:
+    config = LooksConfig()
+    nothing = Examples(config)
+    nothing.draw(torch.rand(8, 8, NUMBERS), torch.full((2, 8, 8), 0.5), 100)  # nowhere sure
+    looks = Looks(*nothing.of(), 2, config=config, device=torch.device("cpu"))
+    probabilities = torch.rand(2, 8, 8)
+    assert torch.equal(looks.weigh(probabilities, torch.rand(8, 8, NUMBERS), 0.5), probabilities)
