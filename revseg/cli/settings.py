@@ -122,9 +122,10 @@ def without_interpolation(text: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """ ", did you mean ...": by the whole key, or by its last part (`steps` for `training.steps`)."""
+    """ ", did you mean ...": by the whole key, or by its last part: of several such, one with the fewest parts."""
     known = list(known)
-    by_last_part = [key for key in known if key.rpartition(".")[2] == word.rpartition(".")[2]]
+    alike = (key for key in known if key.rpartition(".")[2] == word.rpartition(".")[2])
+    by_last_part = sorted(alike, key=lambda key: key.count("."))
     found = by_last_part or difflib.get_close_matches(word, known, n=1)
     return f", did you mean {found[0]}" if found else ""
 
