@@ -30,7 +30,7 @@ from harness.page import row, table, write_section
 from harness.results import Record, Results
 
 STEPS = {96: 20, 240: 8, 480: 4}
-"""Of a training at a height: each takes about a minute on a processor with AVX2."""
+"""Steps of a training, by its height: each takes about a minute on a processor with AVX2."""
 FILM = "demo"
 WHOLE = re.compile(r"^whole +([\d.]+) s$", re.MULTILINE)
 

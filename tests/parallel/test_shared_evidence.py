@@ -42,7 +42,7 @@ def flows(path: Path) -> int:
 @pytest.mark.parametrize(("world", "labelled"), [(2, 3), (3, 1)])
 def test_processes_find_together_what_one_finds(world: int, labelled: int, tmp_path: Path) -> None:
     alone = run(tmp_path / "alone", 1, f"data.labelled_frames={labelled}")
-    together = run(tmp_path / "together", world, f"data.labelled_frames={labelled}", f"parallel.volume={1}")
+    together = run(tmp_path / "together", world, f"data.labelled_frames={labelled}")
     expected, found = evidence(alone), evidence(together)
     assert sorted(found) == sorted(expected)
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
