@@ -9,6 +9,7 @@ import av
 import pytest
 from PIL import Image
 
+from tests.browser_fixtures import chromium  # noqa: F401
 from tests.video_fixtures import break_packet, encode, pictures  # noqa: F401
 
 # Before torch loads OpenMP: where other programs share the cores, threads that spin at every small

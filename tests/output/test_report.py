@@ -13,7 +13,6 @@ import pytest
 from revseg.output.album import PARTS, SHEET, Album, evenly
 from revseg.output.chart import chart, thinned
 from revseg.output.report import Frames, Report, page, write_report
-from tests.page.conftest import chromium  # noqa: F401 (a fixture)
 
 FRAMES = 40
 
@@ -159,7 +158,7 @@ def test_the_size_of_the_file_is_bounded(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1200, 390])
-def test_in_a_browser(width: int, chromium: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_in_a_browser(width: int, chromium: Any, tmp_path: Path) -> None:
     """It is there within a second, asks nobody for anything, and can be read without scrolling sideways."""
     context = chromium.new_context(viewport={"width": width, "height": 800})
     shown, asked = context.new_page(), []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.browser_fixtures import browser
 from tests.harm import wait_for
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-if str(SCRIPTS) not in sys.path:
-    sys.path.insert(0, str(SCRIPTS))
-
-from harness import browser  # noqa: E402
 
 CLIP = Path(__file__).parents[1] / "data" / "clip" / "clip.mp4"
 LISTENING = """
@@ -65,15 +59,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     page = Page(**vars(browser.serve(CLIP, tmp_path_factory.mktemp("shared"), QUICK)))
     yield page
     page.end()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """The system's browser, without a window."""
-    if browser.installed() is None:
-        pytest.skip("no Chromium: install the package chromium")
-    with browser.browser() as running:
-        yield running
 
 
 @pytest.fixture
