@@ -25,6 +25,7 @@ from revseg.cli.settings import covers, leaves, updated
 from revseg.config import PredictConfig, PredictDataConfig
 from revseg.device import choose_device
 from revseg.evidence.cache import EvidenceCache
+from revseg.evidence.expectation import least_sure
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
 from revseg.evidence.strokes import spread
@@ -38,7 +39,6 @@ from revseg.output.source import Source
 from revseg.runs.folder import checkpoint_at, enclosing_run, newest_checkpoint
 from revseg.runs.lock import locked
 from revseg.runs.provenance import digest_of
-from revseg.segmentation.expectation import least_sure
 from revseg.segmentation.segmenter import Segmenter
 from revseg.tasks.measures import check_channels
 from revseg.tasks.objects import Objects, trained_objects

@@ -28,41 +28,35 @@ from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.config import CarryConfig
 from revseg.evidence.fields import Field, Pair
-from revseg.evidence.flow import Flow
 from revseg.evidence.gaps import Gap
-from revseg.labels.sample import Sample
+from revseg.evidence.sources import Labels
 from revseg.runs.phases import phase
 
-VERSION = 2
+VERSION = 3
 """Version of what this file makes of the same flow, labels and settings."""
 
 
 class Carrier:
     """Carries probabilities of classes, (classes, H, W) planes, from frame to frame."""
 
-    def __init__(self, labelled: Sample, classes: int, *, flow: Flow, config: CarryConfig, cache: EvidenceCache) -> None:
-        self.labelled, self.classes, self.flow, self.cache = labelled, classes, flow, cache
-        self.fields = flow.fields
+    def __init__(self, sources: Labels, *, config: CarryConfig, cache: EvidenceCache) -> None:
+        self.sources, self.classes, self.flow, self.cache = sources, sources.classes, sources.flow, cache
+        self.fields = self.flow.fields
         total = config.chain + config.direct
         self._chain_share, self._direct_share = config.chain / total, config.direct / total
 
     def key(self, gap: Gap) -> str:
         """Returns the key of a gap's evidence: of the labels at its ends, and all else that it depends on."""
-        ends = [(self.labelled.labelled_frames[row], self.labelled.labels[row]) for row in gap.rows]
+        ends = [self.sources.content(row) for row in gap.rows]
         shares = self._chain_share, self._direct_share
         return digest("gap", VERSION, self.flow.agreement_key, self.classes, shares, gap.first, gap.stop, ends)
 
-    def planes(self, row: int) -> Field:
-        """Returns the planes of a labelled frame; where the label is void, all are 0."""
-        labels = self.labelled.labels[row].to(self.flow.device)
-        return self.fields.field(labels == torch.arange(self.classes, device=labels.device)[:, None, None])
-
     def carried(self, gaps: Sequence[Gap]) -> Tensor:
-        """Returns (classes + 1, T, H, W) uint8, where fields are: labelled frames have their labels, the others what is carried
-        to them."""
+        """Returns (classes + 1, T, H, W) uint8, where fields are: the sources have what they give, the others what is carried to
+        them."""
         evidence = self.flow.planes(self.classes + 1)
-        for row, frame in enumerate(self.labelled.labelled_frames):
-            evidence[:, frame] = self._summed([self.planes(row)])
+        for row, frame in enumerate(self.sources.frames):
+            evidence[:, frame] = self.summed([self.sources.planes(row)])
         missing = []
         for gap in gaps:
             kept = self.cache.get("gap", self.key(gap)) if self.cache.keeps else None
@@ -84,14 +78,18 @@ class Carrier:
         )
         with phase("carrying labels", total=sum(gap.stop - gap.first for gap in gaps)) as bar:
             for gap in gaps:
-                before: dict[int, Field] = {}  # what has come from the first of two sides waits for the second
+                # What has come from the first of two sides waits for the second.
+                waiting = self.flow.planes(self.classes, gap.stop - gap.first, torch.float16) if len(gap.rows) == 2 else None
                 for row in gap.rows:
                     for frame in gap.frames_from(row):
-                        found = next(carried)
-                        if row != gap.rows[-1]:
-                            before[frame] = found
-                            continue
-                        evidence[:, frame] = self._summed([before.pop(frame), found] if before else [found])
+                        found = [next(carried)]
+                        if waiting is not None:
+                            place = waiting[:, frame - gap.first]
+                            if row == gap.rows[0]:
+                                place.copy_(self.fields.tensor(found[0]))
+                                continue
+                            found = [self.fields.field(place), *found]
+                        evidence[:, frame] = self.summed(found)
                         bar.advance(1)
                 if self.cache.keeps:
                     self.cache.put("gap", self.key(gap), evidence[:, gap.first : gap.stop].cpu().numpy())
@@ -106,20 +104,20 @@ class Carrier:
 
         def given(way: tuple[int, int, int]) -> tuple[int, int, Field]:
             row, index, frame = way
-            return row, index, self._back(evidence[:, frame], source=frame, frame=self.labelled.labelled_frames[row])
+            return row, index, self._back(evidence[:, frame], source=frame, frame=self.sources.frames[row])
 
         with phase("carrying labels back", total=len(giving)) as bar:
             found = map_ahead(self.flow.pool, given, giving, ahead=self.flow.threads)
             for (row, index), ways in groupby(found, key=lambda way: way[:2]):
                 sums = [way[2] for way in ways]
                 bar.advance(len(sums))
-                yield row, index, self._summed(sums)
+                yield row, index, self.summed(sums)
 
     def _straight(self, gaps: Sequence[Gap]) -> Iterator[Pair]:
         """Between the frames of gaps and the labelled ones at their ends, both ways."""
         for gap in gaps:
             for row in gap.rows:
-                source = self.labelled.labelled_frames[row]
+                source = self.sources.frames[row]
                 for frame in gap.frames_from(row):
                     yield from ((frame, source), (source, frame))
 
@@ -127,7 +125,7 @@ class Carrier:
         """What ``_sum`` takes, for each gap, labelled frame at its ends, and frame."""
         for gap in gaps:
             for row in gap.rows:
-                source, planes = self.labelled.labelled_frames[row], self.planes(row)
+                source, planes = self.sources.frames[row], self.sources.planes(row)
                 for way in self._chain(source, gap.frames_from(row)):
                     yield planes, source, *way
 
@@ -159,7 +157,7 @@ class Carrier:
             total += (share * kept**0.5) * self.flow.agreement(frame, source, to=to, fro=fro) * self.fields.look_up(planes, to)
         return total
 
-    def _summed(self, sums: list[Field]) -> Tensor:
+    def summed(self, sums: list[Field]) -> Tensor:
         """Returns, from w_s p_s of each source, (classes, H, W), probabilities and confidence, (classes + 1, H, W) uint8."""
         sums = [self.fields.single(part) for part in sums]
         parts = [part.sum(0) for part in sums]

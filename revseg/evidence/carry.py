@@ -1,8 +1,9 @@
-"""What the labels of some frames say of all frames of a video: carry, weigh, smooth.
+"""What the labels of some frames say of all frames of a video: carry, weigh, carry again, smooth.
 
     carry     labels along optical flow, with how far they can be trusted (``Carrier``)
     weigh     with how the pixels move by themselves (``motion``, ``MotionLikelihood``), and with what they look like (``Looks``),
               learned from the labels, and from what is sure once it is smoothed
+    again     from frames of which the evidence is sure, where a single frame is labelled (``PseudoLabels``)
     smooth    so that neighbouring frames agree (``Smoothing``)
 
 Each stage is kept by the content of what it comes from (``EvidenceCache``), so that a later run computes what has changed: with
@@ -18,25 +19,25 @@ import torch
 from torch import Tensor
 
 from revseg import storage
-from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.carrier import Carrier
 from revseg.evidence.config import EvidenceConfig
-from revseg.evidence.descriptors import descriptors
 from revseg.evidence.evidence import Evidence
 from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
 from revseg.evidence.gaps import Gap, gaps_between
-from revseg.evidence.likelihood import MotionLikelihood
-from revseg.evidence.looks import PIXELS, Examples, Looks, asks_looks, evenly, looks_key
-from revseg.evidence.motion import motion, motion_key
+from revseg.evidence.looks import asks_looks, looks_key
+from revseg.evidence.motion import motion_key
+from revseg.evidence.pseudo_labels import PseudoLabels, asks_pseudo_labels, surest
 from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
+from revseg.evidence.sources import Labels
 from revseg.evidence.team import ALONE, Team
+from revseg.evidence.weighing import ByLooks, ByMotion, each, others_of
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from revseg.runs.phases import phase
 
-VERSION = 2
+VERSION = 3
 """Version of what this file and likelihood.py make of the same carried labels, motion and settings."""
 
 
@@ -67,7 +68,7 @@ def carry(
     together, with a cache in the same folder; each finds flow and what is carried for its share, the first one the rest.
     """
     gaps = gaps_between(labelled.labelled_frames, labelled.frames)
-    carrier = Carrier(labelled, classes, flow=flow, config=config.carry, cache=cache)
+    carrier = Carrier(Labels(labelled, classes, flow=flow), config=config.carry, cache=cache)
     key = _key(carrier, gaps, config) if cache.keeps else ""
     back_key = digest(key, tuple(shares)) if cache.keeps else ""
     back = cache.get("returned", back_key)
@@ -81,19 +82,10 @@ def carry(
             team.wait()  # what the first one has found is in the cache
             return carry(labelled, classes, flow=flow, config=config, cache=cache, shares=shares)
     flow.keep_near(hops)
-    planes = carrier.carried(gaps)
-    weighing = _Weighing(labelled, classes, flow=flow, config=config, cache=cache)
-    returned = _returned(carrier, planes, gaps, shares=shares, weighing=weighing) if back is None else None
-    weighing.weigh_all(planes)
-    if asks_looks(config.looks, labelled.labels):
-        seeing = _Seeing(labelled, planes, flow=flow, config=config)
-        seeing.weigh_all(planes)
-        if returned is not None:
-            seeing.weigh_returned(returned)
+    planes, returned = _found(carrier, gaps, shares=shares if back is None else None, config=config)
     if returned is not None:
-        back = returned.planes.numpy()
+        back = returned.numpy()
         cache.put("returned", back_key, back)
-    _smooth(planes, flow, config, labelled_frames=labelled.labelled_frames)
     planes = planes.cpu()
     cache.put("evidence", all_key, planes.numpy())
     if not team.alone:
@@ -121,37 +113,64 @@ def _carried(planes: Tensor, returned: Tensor) -> Carried:
 
 def _key(carrier: Carrier, gaps: Sequence[Gap], config: EvidenceConfig) -> str:
     """Key of the weighed evidence."""
-    labelled, flow = carrier.labelled, carrier.flow
+    labelled, flow = carrier.sources.labelled, carrier.flow
     parts = [carrier.key(gap) for gap in gaps], labelled.labelled_frames, labelled.labels, flow.agreement_key, carrier.classes
     weighed = [config.likelihood, motion_key(flow, config.motion)] if config.likelihood.enabled else []
     looks = [looks_key(config.looks), smoothing_key(flow, config.smoothing)] if config.looks.power else []
-    return digest("weighed", VERSION, parts, weighed, looks)
+    return digest("weighed", VERSION, parts, weighed, looks, config.pseudo_labels)
 
 
-class _Weighing:
-    """Weighs probabilities with how pixels move; where that is not enabled, they stay."""
+def _found(
+    carrier: Carrier, gaps: Sequence[Gap], *, shares: Sequence[float] | None, config: EvidenceConfig
+) -> tuple[Tensor, Tensor | None]:
+    """Returns the evidence, and what comes back to labelled frames from these shares of the way; None: it is known."""
+    labelled, flow = carrier.sources.labelled, carrier.flow
+    others = others_of(labelled)
 
-    def __init__(self, labelled: Sample, classes: int, *, flow: Flow, config: EvidenceConfig, cache: EvidenceCache) -> None:
-        self.flow, self.labelled_frames = flow, labelled.labelled_frames
-        self._moved: Tensor | None = None
-        if config.likelihood.enabled:
-            self._moved = motion(flow, config=config.motion, cache=cache)
-            of_labelled = (self._moved[frame].cpu() for frame in labelled.labelled_frames)
-            self._likelihood = MotionLikelihood(of_labelled, labelled.labels, classes, config=config.likelihood)
+    def smoothed() -> Iterator[Field]:
+        return _smoothed(planes, flow, config, labelled_frames=labelled.labelled_frames)
 
-    def weighed(self, evidence: Tensor, frame: int) -> Tensor:
-        """Returns the probabilities of a frame's evidence, (classes + 1, H, W) uint8 -> (classes, H, W) uint8."""
-        if self._moved is None:
-            return evidence[:-1]
-        fields = self.flow.fields
-        return fields.to_bytes(self._likelihood.weigh(evidence, self._moved[frame], fields))
+    planes = carrier.carried(gaps)
+    by_motion = ByMotion(labelled, carrier.classes, flow=flow, config=config, cache=carrier.cache)
+    returned = None if shares is None else _returned(carrier, planes, gaps, shares=shares, by_motion=by_motion)
+    for frame, probabilities in each(flow, lambda frame: by_motion.weighed(planes[:, frame], frame), others):
+        planes[:-1, frame] = probabilities
+    by_looks = None
+    if asks_looks(config.looks, labelled.labels):
+        by_looks = ByLooks(labelled, planes, smoothed(), flow=flow, config=config)
+        with phase("looks", total=len(others)) as bar:
+            for frame, seen in each(flow, by_looks.seen, others):
+                planes[:-1, frame] = by_looks.weighed(planes[:-1, frame], seen)
+                bar.advance(1)
+        if returned is not None:
+            _weigh_returned(returned, by_looks)
+    if asks_pseudo_labels(config.pseudo_labels, labelled.labels):
+        found = surest(smoothed(), others, config.pseudo_labels.frames, fields=flow.fields)
+        # What they say can hardly be trusted further than what they heard.
+        sure = {frame: flow.fields.from_bytes(planes[-1, frame]) ** 0.5 * probabilities for frame, probabilities in found.items()}
+        again = Carrier(PseudoLabels(carrier.sources, sure), config=config.carry, cache=EvidenceCache(None))
+        _hear(again, planes, by_motion=by_motion, by_looks=by_looks)
+    for frame, probabilities in enumerate(smoothed()):  # confidence stays what the way there and back gives
+        planes[:-1, frame] = flow.fields.to_bytes(probabilities)
+    return planes, None if returned is None else returned.planes
 
-    def weigh_all(self, planes: Tensor) -> None:
-        """In place, all frames that are not labelled."""
-        others = sorted(set(range(planes.shape[1])).difference(self.labelled_frames))
-        weighed = map_ahead(self.flow.pool, lambda t: self.weighed(planes[:, t], t), others, ahead=self.flow.threads)
-        for frame, probabilities in zip(others, weighed, strict=True):
-            planes[:-1, frame] = probabilities
+
+def _hear(again: Carrier, planes: Tensor, *, by_motion: ByMotion, by_looks: ByLooks | None) -> None:
+    """Adds in place, to the evidence of frames without labels, what other sources say, each as far as it can be trusted."""
+    fields, flow = again.fields, again.flow
+    said = again.carried(gaps_between(again.sources.frames, flow.frames))
+
+    def both(frame: int) -> Tensor:
+        probabilities = by_motion.weighed(said[:, frame], frame)
+        if by_looks is not None:
+            probabilities = by_looks.weighed(probabilities, by_looks.seen(frame))
+        parts = (planes[:-1, frame], planes[-1, frame]), (probabilities, said[-1, frame])
+        return again.summed([fields.from_bytes(values) * fields.from_bytes(confidence) for values, confidence in parts])
+
+    with phase("looks", total=len(planes[0])) as bar:
+        for frame, evidence in each(flow, both, others_of(again.sources.labelled)):
+            planes[:, frame] = evidence
+            bar.advance(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,66 +183,28 @@ class _Returned:
     """Rows and numbers of shares where something does."""
 
 
-def _returned(carrier: Carrier, planes: Tensor, gaps: Sequence[Gap], shares: Sequence[float], weighing: _Weighing) -> _Returned:
+def _returned(carrier: Carrier, planes: Tensor, gaps: Sequence[Gap], shares: Sequence[float], by_motion: ByMotion) -> _Returned:
     """planes: what is carried, not weighed."""
-    labelled, given = carrier.labelled, []
+    labelled, given = carrier.sources.labelled, []
     frames = list(labelled.labelled_frames)
     returned = storage.empty(len(frames), len(planes), len(shares), *planes.shape[2:])
     for row, frame in zip(returned, frames, strict=True):
         row.copy_(planes[:, None, frame].expand_as(row))
     for row, index, evidence in carrier.back(planes, gaps, shares):
         returned[row, :, index] = evidence
-        returned[row, :-1, index] = weighing.weighed(evidence, frames[row])
+        returned[row, :-1, index] = by_motion.weighed(evidence, frames[row])
         given.append((row, index))
     for row, labels in enumerate(labelled.labels):
         returned[row].masked_fill_(labels == VOID, 0)
     return _Returned(returned, tuple(given))
 
 
-class _Seeing:
-    """Weighs probabilities with looks (``Looks``). planes: those of all frames, as motion has weighed them."""
-
-    def __init__(self, labelled: Sample, planes: Tensor, *, flow: Flow, config: EvidenceConfig) -> None:
-        self.labelled, self.flow, self.config = labelled, flow, config.looks
-        self.power = config.looks.power / len(labelled.labelled_frames)
-        self.others = sorted(set(range(flow.frames)).difference(labelled.labelled_frames))
-        self._classes = len(planes) - 1
-        self._sure = Examples(self.config)
-        self._of_labels = Examples(self.config)
-        known = evenly(labelled.labelled_frames, self.config.frames)
-        for frame in known:
-            self._of_labels.draw(self._seen(frame), planes[:-1, frame].cpu(), PIXELS // len(known))
-        chosen = evenly(self.others, self.config.frames)
-        for frame, smoothed in enumerate(_smoothed(planes, flow, config, labelled_frames=labelled.labelled_frames)):
-            if frame in chosen:
-                self._sure.draw(self._seen(frame), flow.fields.tensor(smoothed).cpu(), PIXELS // len(chosen))
-
-    def weigh_all(self, planes: Tensor) -> None:
-        """In place, all frames that are not labelled."""
-        looks = self._looks([self._of_labels, self._sure])
-        seen = map_ahead(self.flow.pool, self._seen, self.others, ahead=self.flow.threads)
-        with phase("looks", total=len(self.others)) as bar:
-            for frame, found in zip(self.others, seen, strict=True):
-                planes[:-1, frame] = self._weighed(looks, planes[:-1, frame], found)
-                bar.advance(1)
-
-    def weigh_returned(self, returned: _Returned) -> None:
-        """In place, what comes back to labelled frames. Who has seen their labels would know better than of any other frame."""
-        looks = self._looks([self._sure])
-        for row, index in returned.given:
-            seen = self._seen(self.labelled.labelled_frames[row])
-            returned.planes[row, :-1, index] = self._weighed(looks, returned.planes[row, :-1, index], seen)
-
-    def _seen(self, frame: int) -> Tensor:
-        return descriptors(self.labelled.volume[:, frame], self.config.height)
-
-    def _looks(self, examples: Sequence[Examples]) -> Looks:
-        values, classes = (torch.cat(parts) for parts in zip(*(one.of() for one in examples), strict=True))
-        return Looks(values, classes, self._classes, config=self.config, device=self.flow.device)
-
-    def _weighed(self, looks: Looks, probabilities: Tensor, seen: Tensor) -> Tensor:
-        weighed = looks.weigh(probabilities.to(self.flow.device).float() / 255, seen, self.power)
-        return (255 * weighed).round_().to(torch.uint8)
+def _weigh_returned(returned: _Returned, by_looks: ByLooks) -> None:
+    """In place, what comes back to labelled frames."""
+    looks = by_looks.of_sure_frames()
+    for row, index in returned.given:
+        seen = by_looks.seen(by_looks.labelled.labelled_frames[row])
+        returned.planes[row, :-1, index] = by_looks.weighed(returned.planes[row, :-1, index], seen, looks)
 
 
 def _smoothed(planes: Tensor, flow: Flow, config: EvidenceConfig, labelled_frames: Sequence[int]) -> Iterator[Field]:
@@ -234,9 +215,3 @@ def _smoothed(planes: Tensor, flow: Flow, config: EvidenceConfig, labelled_frame
         for smoothed in Smoothing(flow, config.smoothing, fixed=labelled_frames)(given):
             yield smoothed
             bar.advance(1)
-
-
-def _smooth(planes: Tensor, flow: Flow, config: EvidenceConfig, labelled_frames: Sequence[int]) -> None:
-    """In place, the probabilities of the frames that are not labelled; confidence stays what the way there and back gives."""
-    for frame, smoothed in enumerate(_smoothed(planes, flow, config, labelled_frames=labelled_frames)):
-        planes[:-1, frame] = flow.fields.to_bytes(smoothed)

@@ -171,6 +171,17 @@ class LooksConfig:
 
 
 @dataclass(frozen=True)
+class PseudoLabelsConfig:
+    """How frames of which the evidence is sure are carried along once more, like labelled ones (``PseudoLabels``)."""
+
+    frames: int = 4
+    """How many, where one frame is labelled; 0: none. Where more are, flow does not lead so far, and none is needed."""
+
+    def __post_init__(self) -> None:
+        _whole("pseudo_labels.frames", self.frames, least=0)
+
+
+@dataclass(frozen=True)
 class SmoothingConfig:
     """How probabilities are made to agree with those of the frames around, along optical flow (``Smoothing``)."""
 
@@ -241,6 +252,7 @@ class EvidenceConfig:
     motion: MotionConfig = field(default_factory=MotionConfig)
     likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
     looks: LooksConfig = field(default_factory=LooksConfig)
+    pseudo_labels: PseudoLabelsConfig = field(default_factory=PseudoLabelsConfig)
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from revseg.evidence.opencv import length
 from revseg.video.picture import picture_of
 
 COLOUR_SCALES, GRADIENT_SCALES = (2, 6), (3, 8)
@@ -47,5 +48,5 @@ def _gradients(light: NDArray[np.float32]) -> NDArray[np.float32]:
     place = (np.arctan2(down, across) % np.pi) * np.float32(BINS / np.pi)
     off = np.abs(place[..., None] - np.arange(BINS, dtype=np.float32))
     nearness = (1 - np.minimum(off, BINS - off)).clip(min=0)
-    shared: NDArray[np.float32] = cv2.magnitude(across, down)[..., None] * nearness
+    shared: NDArray[np.float32] = length(across, down)[..., None] * nearness
     return shared

@@ -99,13 +99,13 @@ class Flow:
         config = self.config
         return digest(self.key, config.reach, config.contrast, config.blur, config.least)
 
-    def planes(self, count: int) -> Tensor:
-        """Returns so many planes of all frames, (count, T, H, W) uint8, all 0: where fields are, or on disk."""
+    def planes(self, count: int, frames: int | None = None, dtype: torch.dtype = torch.uint8) -> Tensor:
+        """Returns so many planes of so many frames (None: all), (count, T, H, W), all 0: where fields are, or on disk."""
         width, height = self.size
-        shape = count, self.frames, height, width
-        if self.device.type == "cpu" or math.prod(shape) > SHARE_OF_PLANES * free_memory(self.device):
-            return storage.zeros(*shape)
-        return torch.zeros(shape, dtype=torch.uint8, device=self.device)
+        shape = count, self.frames if frames is None else frames, height, width
+        if self.device.type == "cpu" or math.prod(shape) * dtype.itemsize > SHARE_OF_PLANES * free_memory(self.device):
+            return storage.zeros(*shape, dtype=dtype)
+        return torch.zeros(shape, dtype=dtype, device=self.device)
 
     @property
     def identity(self) -> Field:

@@ -22,7 +22,7 @@ from revseg.evidence.config import LooksConfig
 from revseg.evidence.descriptors import NUMBERS
 from revseg.labels.palette import VOID
 
-VERSION = 1
+VERSION = 2
 """Version of what this file and descriptors.py make of the same frames, evidence and settings."""
 
 PIXELS = 24000

@@ -6,7 +6,7 @@ large lies on disk (``storage``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from revseg import storage
 from revseg.evidence.config import EvidenceConfig, LooksConfig, SmoothingConfig
@@ -75,10 +75,11 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
     fixed = len(sizes.labelled_frames)
     found = {"optical flow": fields + 24 * threads * pixels}
     if sizes.labelled_frames:
-        # float16 of each class; positions there and back of the frames on their way; and those, agreement, and sums of each.
+        # Positions there and back of the frames on their way; those, agreement, and sums of each; and the sums of one.
         carrying = (threads + 2) * 16 + threads * (4 + 12 * classes)
-        waiting = 2 * classes * sizes.longest_gap + 8 * classes  # and the sums of one
-        found["carrying labels"] = fields + (waiting + carrying) * pixels
+        again = with_pseudo_labels(sizes, config)
+        held = max(_waiting(sizes), _waiting(again) + moved + returned + storage.held(sizes.held_bytes) if again else 0)
+        found["carrying labels"] = fields + held + (8 * classes + carrying) * pixels
         found["carrying labels back"] = fields + moved + returned + (carrying + 12 * classes) * pixels
     if moves(sizes, config):
         found["motion"] = fields + moved + threads * 60 * pixels
@@ -90,6 +91,21 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
             window += DESCRIPTOR_BYTES * seen_pixels(sizes, config.looks)
         found["smoothing evidence"] = fields + moved + returned + window
     return found
+
+
+def with_pseudo_labels(sizes: EvidenceSize, config: EvidenceConfig) -> EvidenceSize | None:
+    """Returns the same with the frames that are carried along once more, in the middles of stretches; None: there are none."""
+    count = config.pseudo_labels.frames
+    others = [frame for frame in range(sizes.frames) if frame not in sizes.labelled_frames]
+    if len(sizes.labelled_frames) != 1 or not others or not count:
+        return None
+    middles = (others[(2 * index + 1) * len(others) // (2 * count)] for index in range(count))
+    return replace(sizes, labelled_frames=tuple(sorted({*sizes.labelled_frames, *middles})))
+
+
+def _waiting(sizes: EvidenceSize) -> int:
+    """Bytes in memory of float16 of each class, which wait for the other side of a gap."""
+    return storage.held(2 * sizes.classes * sizes.longest_gap * sizes.pixels)
 
 
 def moves(sizes: EvidenceSize, config: EvidenceConfig) -> bool:
@@ -149,10 +165,13 @@ def evidence_disk(sizes: EvidenceSize, config: EvidenceConfig, *, keeps: bool) -
 
 
 def flow_counts(sizes: EvidenceSize, config: EvidenceConfig) -> tuple[int, int]:
-    """Returns the number of flows between neighbours, and of those straight from labelled frames that are none of them."""
+    """Returns the number of flows between neighbours, and of those straight from labelled frames, and from those that are taken
+    for such, that are none of them."""
     hops = {1, *(config.smoothing.hops if config.smoothing.sweeps else ())}
     near = sum(2 * max(0, sizes.frames - hop) for hop in hops)
-    return near, sum(2 * _beyond(gap.stop - gap.first, hops) * len(gap.rows) for gap in sizes.gaps)
+    again = with_pseudo_labels(sizes, config)
+    gaps = [*sizes.gaps, *(again.gaps if again else ())]
+    return near, sum(2 * _beyond(gap.stop - gap.first, hops) * len(gap.rows) for gap in gaps)
 
 
 def _beyond(frames: int, hops: set[int]) -> int:

@@ -83,7 +83,7 @@ class OpenCVFields:
         return np.maximum(cv2.exp(exponent), np.float32(self.config.least))
 
     def length(self, planes: Array) -> Array:
-        return cv2.magnitude(*planes)
+        return length(*planes)
 
     def quantile(self, field: Array, share: float) -> float:
         return float(np.quantile(field, share))
@@ -126,6 +126,14 @@ class OpenCVFields:
     def _picture(self, frame: int) -> Image:
         """Made anew each time, in no time: a second copy of the video would lie in memory."""
         return picture_of(list(self._volume[:, frame].numpy()))
+
+
+def length(across: Array, down: Array) -> Array:
+    """Returns the lengths of vectors. OpenCV's magnitude rounds otherwise where an array lies elsewhere in memory: the same video
+    would not have the same evidence twice."""
+    found: Array = across * across
+    found += down * down
+    return np.sqrt(found, out=found)
 
 
 def _rounded(scaled: Array) -> NDArray[np.int16]:

@@ -20,7 +20,7 @@ from revseg.evidence.config import SmoothingConfig
 from revseg.evidence.fields import Displacement, Field
 from revseg.evidence.flow import Flow
 
-VERSION = 2
+VERSION = 3
 """Version of what this file makes of the same flow, settings and probabilities."""
 
 

@@ -2,10 +2,12 @@
 
 decoding, writing       pixels of the video
 optical flow            pixels of all flows between neighbours, as they are enlarged
-carrying labels         pixels of the flows straight from labelled frames, and a share for each class of a frame carried to
+carrying labels         pixels of the flows straight from frames that are carried along, and a share for each class of a frame
+                        carried to
 carrying labels back    pixels of all steps from frame to frame, and of what is made of them at their end
 looks                   pixels of all frames, as they are seen
-smoothing evidence      pixels of all neighbours that are looked at, for each class; before looks are asked, and after
+smoothing evidence      pixels of all neighbours that are looked at, for each class; before looks are asked, before the surest
+                        frames are carried along, and after
 training, inference     operations of the convolutions of all steps, of all placements and windows
 segmenting              pixels at the size of the evidence, for each class
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 from revseg.config import TrainConfig
 from revseg.evidence.flow import enlargement
-from revseg.evidence.memory import EvidenceSize, asks_looks, flow_counts, seen_pixels
+from revseg.evidence.memory import EvidenceSize, asks_looks, flow_counts, seen_pixels, with_pseudo_labels
 from revseg.forecast.outline import Outline, sees_evidence
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, forecast_prediction
@@ -37,15 +39,17 @@ def work_of(config: TrainConfig, outline: Outline, network: NetworkConfig, *, st
         of_a_flow = pixels * enlargement(*sizes.size, settings.flow.least_height) ** 2
         found["optical flow"] = near * of_a_flow
     if sees_evidence(config):
-        carried = sum(len(gap.rows) * (gap.stop - gap.first) for gap in sizes.gaps)
+        again = with_pseudo_labels(sizes, settings)
+        gaps = [*sizes.gaps, *(again.gaps if again else ())]
+        carried = sum(len(gap.rows) * (gap.stop - gap.first) for gap in gaps)
         found["carrying labels"] = (straight + SUM_OF_A_FLOW * carried * classes) * of_a_flow
         found["carrying labels back"] = _steps_back(config, sizes) * pixels
         if settings.likelihood.enabled or not sizes.labelled_frames:
             found["motion"] = frames * pixels
         seeing = asks_looks(sizes, settings)
         if seeing:
-            found["looks"] = frames * seen_pixels(sizes, settings.looks)
-        found["smoothing evidence"] = (1 + seeing) * smoothing * pixels * classes
+            found["looks"] = (1 + (again is not None)) * frames * seen_pixels(sizes, settings.looks)
+        found["smoothing evidence"] = (1 + seeing + (again is not None)) * smoothing * pixels * classes
     found["training"] = config.training.steps * step.operations
     passes = config.placements * len(windows_of(frames, config.data.window))
     found["inference"] = passes * forecast_prediction(network, outline.seen_size(config.data)).operations

@@ -7,6 +7,7 @@ import threading
 from dataclasses import asdict
 from typing import Any
 
+from revseg.evidence.expectation import least_sure
 from revseg.labels.masks import Labels, read_mask
 from revseg.page.diversity import representatives
 from revseg.page.drawing import Drawing
@@ -14,7 +15,6 @@ from revseg.page.film import ACROSS, DOWN, Film
 from revseg.page.rounds import Rounds
 from revseg.page.snap import snapped
 from revseg.runs.folder import RunFolder
-from revseg.segmentation.expectation import least_sure
 
 FIRST = 5
 """Frames that are worth labelling before there is any mask."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from revseg import storage
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.evidence import Evidence
+from revseg.evidence.expectation import expected_similarity
 from revseg.evidence.flow import Flow
 from revseg.evidence.observation import Observation
 from revseg.evidence.smoothing import Given, Smoothing
@@ -23,7 +24,6 @@ from revseg.labels.palette import VOID
 from revseg.network.inference import Predict, is_summed, predict_probabilities, spread_placements
 from revseg.network.network import RevSegNet
 from revseg.runs.phases import phase
-from revseg.segmentation.expectation import expected_similarity
 from revseg.segmentation.pool import pool
 from revseg.segmentation.refine import refine
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from revseg import storage
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.config import EvidenceConfig
+from revseg.evidence.expectation import least_sure
 from revseg.evidence.observation import Observation, height_of_evidence, observe
 from revseg.evidence.store import FlowStore
 from revseg.evidence.strokes import spread
@@ -29,7 +30,6 @@ from revseg.output.config import OutputConfig
 from revseg.output.folder import check, write_prediction
 from revseg.output.report import Frames
 from revseg.output.source import Source
-from revseg.segmentation.expectation import least_sure
 from revseg.segmentation.segmenter import Segmented, Segmenter
 from revseg.tasks.config import DataConfig, GuidanceConfig
 from revseg.tasks.guidance import Guidance, shares_of

@@ -14,6 +14,7 @@ from revseg.evidence import flow as module
 from revseg.evidence.config import FlowConfig
 from revseg.evidence.fields import SUBPIXEL
 from revseg.evidence.flow import Flow, flow_height
+from revseg.evidence.opencv import length
 from revseg.evidence.store import FlowStore
 from tests.evidence.made import FLOW, HEIGHT, WIDTH, flow_of, running
 
@@ -143,3 +144,17 @@ def test_flow_follows_a_picture_of_any_number_of_channels(channels: int) -> None
     )
     assert np.array_equal(many.displacement(0, 1), grey.displacement(0, 1))
     assert np.median(many.displacement(0, 1)[0]) == pytest.approx(2 * 32, abs=8)
+
+
+def test_lengths_are_the_same_wherever_an_array_lies() -> None:
+    """Else the same video would not have the same evidence twice."""
+    vectors = np.random.default_rng(0).normal(size=(2, 37, 53)).astype(np.float32)
+    found = set()
+    for off in range(0, 64, 4):
+        room = np.empty(vectors.nbytes + 128, np.uint8)
+        start = -room.ctypes.data % 64 + off
+        there = room[start : start + vectors.nbytes].view(np.float32).reshape(vectors.shape)
+        there[...] = vectors
+        found.add(length(*there).tobytes())
+    assert len(found) == 1
+    assert np.allclose(length(*vectors), np.hypot(*vectors))

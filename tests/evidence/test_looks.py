@@ -19,9 +19,8 @@ SEEING, BLIND = (replace(EVIDENCE, looks=replace(LOOKS, power=power)) for power 
 COVERED, BACK = range(4, 7), range(7, 10)
 
 
-def coming_back(objects: int = 1) -> tuple[Sample, torch.Tensor]:
+def coming_back(objects: int = 1, frames: int = BACK.stop) -> tuple[Sample, torch.Tensor]:
     """Reddish and greenish squares on bluish ground; covered for a while, they come back elsewhere, and turned."""
-    frames = BACK.stop
     ground = texture(0, HEIGHT, WIDTH) // 2 + np.array([0, 0, 127], np.uint8)
     volume, truth = np.repeat(ground[None], frames, 0), np.zeros((frames, HEIGHT, WIDTH), np.uint8)
     for number in range(1, objects + 1):

@@ -13,6 +13,7 @@ from torch import Tensor
 from revseg import RevSegNet
 from revseg.evidence.config import EvidenceConfig, FlowConfig, PoolConfig, RefineConfig, SmoothingConfig
 from revseg.evidence.evidence import Evidence
+from revseg.evidence.expectation import expected_similarity
 from revseg.evidence.flow import Flow
 from revseg.evidence.observation import Observation
 from revseg.evidence.smoothing import Given, Smoothing
@@ -23,7 +24,6 @@ from revseg.labels.sample import Sample
 from revseg.network.inference import predict_probabilities, spread_placements
 from revseg.runs.phases import phase, recorded
 from revseg.segmentation import segmenter as module
-from revseg.segmentation.expectation import expected_similarity
 from revseg.segmentation.pool import pool
 from revseg.segmentation.refine import refine
 from revseg.segmentation.segmenter import Mask, Segmented, Segmenter, resized

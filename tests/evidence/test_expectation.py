@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from revseg.segmentation.expectation import expected_similarity, least_sure
+from revseg.evidence.expectation import expected_similarity, least_sure
 
 
 def test_of_one_object() -> None:
