@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from revseg.config import TrainConfig
 from revseg.evaluation import average, evaluate_masks
 from revseg.labels.dataset import DavisDataset, evenly_spaced
+from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from revseg.tasks.measures import object_ids
 from revseg.video.reading import Reading
@@ -121,6 +122,30 @@ class Problem:
         named = {str(number): {"J": one.J.mean, "F": one.F.mean, "JF": one.jf} for number, one in scores.items()}
         mean = average(scores.values())
         return {"J": mean.J.mean, "F": mean.F.mean, "JF": mean.jf, "objects": named}
+
+    def rank_correlation(self, masks: Sequence[Mask], expected: Sequence[float]) -> float | None:
+        """Returns Spearman's correlation of the J that is expected of each frame and the true one, all objects together, on the
+        frames that are held out; None where either is the same in all of them. masks: at the size of the training."""
+        others = held_out(self.known, self.labelled_frames)
+        pairs = zip(others.labelled_frames, others.labels.numpy(), strict=True)
+        true = [_similarity(masks[frame], truth) for frame, truth in pairs]
+        return rank_correlation([expected[frame] for frame in others.labelled_frames], true)
+
+
+def _similarity(mask: Mask, truth: Mask) -> float:
+    """J of all objects together."""
+    seen = truth != VOID
+    of_any = seen & ((mask > 0) | (truth > 0))
+    return float((of_any & (mask == truth)).sum() / of_any.sum()) if of_any.any() else 1.0
+
+
+def rank_correlation(some: Sequence[float], others: Sequence[float]) -> float | None:
+    """Returns Spearman's rank correlation; None where all of either are equal."""
+    ranks = []
+    for values in (some, others):
+        _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+        ranks.append((counts.cumsum() - (counts - 1) / 2)[place])  # equal ones share the mean of their ranks
+    return float(np.corrcoef(*ranks)[0, 1]) if all(row.std() > 0 for row in ranks) else None
 
 
 def held_out(known: Sample, labelled_frames: Sequence[int]) -> Sample:

@@ -52,7 +52,11 @@ def revseg(problem: Problem) -> Outcome:
     """As a user gets it: revseg-train, and the masks that it writes."""
     train(problem.config)
     metrics = json.loads((problem.run_dir / "metrics.json").read_text())
-    return written(problem, {"training_seconds": metrics["seconds"], "steps": metrics["steps"]})
+    note = json.loads((RunFolder(problem.run_dir).predictions / "prediction.json").read_text())
+    facts = {"training_seconds": metrics["seconds"], "steps": metrics["steps"], "expected_J": note["expected_J"]}
+    outcome = written(problem, facts)
+    facts["rank_correlation"] = problem.rank_correlation(outcome.masks, note["expected_J"])
+    return outcome
 
 
 def unet(problem: Problem) -> Outcome:

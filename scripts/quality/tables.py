@@ -123,7 +123,21 @@ def comparisons(records: Sequence[Record]) -> list[str]:
                 margin, wins = fmean(a - b for a, b in pairs), sum(a > b for a, b in pairs)
                 told = f"J&F of revseg {margin:+.3f} against {TITLES[theirs.method]}, higher on {wins} of {len(common)} sequences"
                 sentences.append(f"{labelled} labelled: {told}{memory_beside(mine, theirs, common)}")
+        sentences += ranked(labelled, mine) if mine is not None else []
     return sentences
+
+
+def ranked(labelled: int, mine: Group) -> list[str]:
+    """How well the J that runs expect ranks their frames."""
+    known = [record for record in mine.records if record.get("rank_correlation") is not None]
+    of_each = Group(mine.method, known).by_sequence("rank_correlation")
+    if not of_each:
+        return []
+    least = min(of_each, key=lambda name: of_each[name])
+    above = sum(value >= 0.6 for value in of_each.values())
+    told = f"Spearman's correlation of the J that the run expects of a frame and the true one {fmean(of_each.values()):.2f}"
+    where = f"at least 0.6 on {above} of {len(of_each)} sequences, least on {least}, {of_each[least]:.2f}"
+    return [f"{labelled} labelled: {told}, {where}"]
 
 
 def memory_beside(mine: Group, theirs: Group, common: Sequence[str]) -> str:

@@ -29,6 +29,15 @@ def test_comparisons() -> None:
     assert unet.endswith("+0.250 against MONAI UNet, higher on 2 of 2 sequences, with 0.10 of its peak memory")
 
 
+def test_ranks() -> None:
+    correlated = [one | {"rank_correlation": value} for one, value in zip(MINE, (0.4, 0.9, 0.6, None), strict=True)]
+    _, _, last = tables.comparisons([*correlated, *OTHERS])
+    assert last == (
+        "5 labelled: Spearman's correlation of the J that the run expects of a frame and the true one 0.70, at least 0.6 on 1 of "
+        "2 sequences, least on a, 0.50"
+    )
+
+
 def test_sequences() -> None:
     lines = tables.by_sequence([*MINE, *OTHERS], 5, {"val": ["b"]}).splitlines()
     assert lines[0] == "| sequence | nearest label copied | revseg | MONAI UNet |"
