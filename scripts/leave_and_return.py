@@ -32,9 +32,10 @@ def main() -> None:
     arguments.add_data_set(made, ["flow-fine", "revseg"], "runs/leave_and_return", "quality.md")
     made.add_argument("--sequences", type=arguments.words, help="comma-separated (default: all there are)")
     made.add_argument("--height", type=arguments.height, default=96, help="that frames are resized to (default: 96)")
+    made.add_argument("--steps", type=int, help="of the trainings (default: the experiment's)")
     given = made.parse_intermixed_args()
     output = given.output or ROOT / "runs" / "leave_and_return"
-    recipe = Recipe(str(output / "data"), 2016, given.height, None, None, tuple(given.overrides))
+    recipe = Recipe(str(output / "data"), 2016, given.height, None, given.steps, tuple(given.overrides))
     try:
         names = make(given.root, given.sequences, output / "data")
         recipe.check()
