@@ -167,8 +167,9 @@ def _hear(again: Carrier, planes: Tensor, *, by_motion: ByMotion, by_looks: ByLo
         parts = (planes[:-1, frame], planes[-1, frame]), (probabilities, said[-1, frame])
         return again.summed([fields.from_bytes(values) * fields.from_bytes(confidence) for values, confidence in parts])
 
-    with phase("looks", total=len(planes[0])) as bar:
-        for frame, evidence in each(flow, both, others_of(again.sources.labelled)):
+    others = others_of(again.sources.labelled)
+    with phase("looks", total=len(others)) as bar:
+        for frame, evidence in each(flow, both, others):
             planes[:, frame] = evidence
             bar.advance(1)
 
