@@ -3,7 +3,7 @@
     carry     labels along optical flow, with how far they can be trusted (``Carrier``)
     weigh     with how the pixels move by themselves (``motion``, ``MotionLikelihood``), and with what they look like (``Looks``),
               learned from the labels, and from what is sure once it is smoothed
-    again     from frames of which the evidence is sure, where a single frame is labelled (``PseudoLabels``)
+    again     from frames of which the evidence is sure, if asked for, where a single frame is labelled (``PseudoLabels``)
     smooth    so that neighbouring frames agree (``Smoothing``)
 
 Each stage is kept by the content of what it comes from (``EvidenceCache``), so that a later run computes what has changed: with
@@ -156,7 +156,8 @@ def _found(
 
 
 def _hear(again: Carrier, planes: Tensor, *, by_motion: ByMotion, by_looks: ByLooks | None) -> None:
-    """Adds in place, to the evidence of frames without labels, what other sources say, each as far as it can be trusted."""
+    """Adds in place, to the evidence of frames without labels, what other sources say, each as far as it can be trusted, and as
+    labels leave room for it."""
     fields, flow = again.fields, again.flow
     said = again.carried(gaps_between(again.sources.frames, flow.frames))
 
@@ -164,8 +165,9 @@ def _hear(again: Carrier, planes: Tensor, *, by_motion: ByMotion, by_looks: ByLo
         probabilities = by_motion.weighed(said[:, frame], frame)
         if by_looks is not None:
             probabilities = by_looks.weighed(probabilities, by_looks.seen(frame))
-        parts = (planes[:-1, frame], planes[-1, frame]), (probabilities, said[-1, frame])
-        return again.summed([fields.from_bytes(values) * fields.from_bytes(confidence) for values, confidence in parts])
+        own, other = (fields.from_bytes(confidence) for confidence in (planes[-1, frame], said[-1, frame]))
+        parts = (planes[:-1, frame], own), (probabilities, other * (1 - own**0.5))
+        return again.summed([fields.from_bytes(values) * weight for values, weight in parts])
 
     others = others_of(again.sources.labelled)
     with phase("looks", total=len(others)) as bar:

@@ -10,15 +10,15 @@ import torch
 
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.carry import Carried, carry
-from revseg.evidence.config import EvidenceConfig, FlowConfig, LooksConfig, PseudoLabelsConfig
+from revseg.evidence.config import EvidenceConfig, FlowConfig, LooksConfig
 from revseg.evidence.flow import Flow
 from revseg.evidence.store import FlowStore
 from revseg.labels.sample import Sample
 
 FRAMES, HEIGHT, WIDTH, SIDE = 9, 64, 96, 20
 FLOW = FlowConfig(least_height=2 * HEIGHT)
-EVIDENCE = EvidenceConfig(flow=FLOW, looks=LooksConfig(power=0), pseudo_labels=PseudoLabelsConfig(frames=0))
-"""Without looks and pseudo-labels, which take longer than all else of so small a video."""
+EVIDENCE = EvidenceConfig(flow=FLOW, looks=LooksConfig(power=0))
+"""Without looks, which take longer than all else of so small a video."""
 
 
 def texture(seed: int, height: int, width: int) -> np.ndarray:
