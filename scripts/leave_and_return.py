@@ -1,6 +1,6 @@
 """Masks of objects that leave the picture and come back, after one labelled frame.
 
-    python scripts/leave_and_return.py --root data/DAVIS --sequences libby,kite-surf --page docs/results/quality.md
+    python scripts/leave_and_return.py --root data/DAVIS --sequences libby,kite-surf
 
 Makes clips of each sequence (``quality/returning.py``), in which the object is hidden for 12 of 40 frames, trains on the label of
 the first frame, and tells J of the frames after the return and how many of the frames between have an empty mask. What is written
