@@ -31,7 +31,7 @@ def test_most(limit: int) -> None:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="sizes are read from Linux's /proc")
 def test_a_run_that_does_not_fit_is_refused_with_a_number_of_frames_that_does() -> None:
     config = compose([])
-    with limited(1200 * MEGABYTE):
+    with limited(600 * MEGABYTE):
         with pytest.raises(
             ValueError, match=r"3000 frames of 854 x 480 need .* GB of memory while .* but .* may be used"
         ) as error:
