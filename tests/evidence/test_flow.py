@@ -148,7 +148,7 @@ def test_flow_follows_a_picture_of_any_number_of_channels(channels: int) -> None
 
 def test_lengths_are_the_same_wherever_an_array_lies() -> None:
     """Else the same video would not have the same evidence twice."""
-    vectors = np.random.default_rng(0).normal(size=(2, 37, 53)).astype(np.float32)
+    vectors = np.random.default_rng(0).normal(size=(2, 120, 213)).astype(np.float32)
     found = set()
     for off in range(0, 64, 4):
         room = np.empty(vectors.nbytes + 128, np.uint8)
