@@ -37,8 +37,8 @@ def main() -> None:
     output = given.output or ROOT / "runs" / "leave_and_return"
     recipe = Recipe(str(output / "data"), 2016, given.height, None, given.steps, tuple(given.overrides))
     try:
-        names = make(given.root, given.sequences, output / "data")
         recipe.check()
+        names = make(given.root, given.sequences, output / "data")
         results = Results(output, recipe.identity())
         for case in (Case(name, 1, method, seed) for name in names for method in given.methods for seed in given.seeds):
             if results.get(f"{case.folder}/result") is None:
