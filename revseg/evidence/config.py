@@ -174,8 +174,8 @@ class LooksConfig:
 class PseudoLabelsConfig:
     """How frames of which the evidence is sure are carried along once more, like labelled ones (``PseudoLabels``)."""
 
-    frames: int = 0
-    """How many, where one frame is labelled; 0: none. Four serve objects that bend or are thin, and cost rigid ones a little."""
+    frames: int = 4
+    """How many, where one frame is labelled; 0: none. They serve objects that bend or are thin, and cost rigid ones a little."""
 
     def __post_init__(self) -> None:
         _whole("pseudo_labels.frames", self.frames, least=0)
@@ -192,7 +192,7 @@ class SmoothingConfig:
     prior: float = 3.0
     """Weight of what is given of a frame at full confidence, beside 1 for each neighbour."""
     confidence: float = 0.1
-    """Confidence in a network's predictions, from 0 to 1, where no evidence says how sure one can be."""
+    """Confidence in a network's predictions, from 0 to 1, where there is no evidence."""
 
     def __post_init__(self) -> None:
         _whole("smoothing.sweeps", self.sweeps, least=0)
@@ -225,9 +225,9 @@ class RefineConfig:
 class PoolConfig:
     """How much network and evidence count in what both say together (``pool``)."""
 
-    of_one_frame: float = 0.25
+    of_one_frame: float = 0.05
     """The network's share where it has learned from one labelled frame; from L frames it is L / (L + 1)."""
-    detail: float = 2.0
+    detail: float = 4.0
     """The network's share falls with (1 - what it cannot see)^detail; 0: not at all."""
     least: float = 1e-3
     """Least probability of both, so that neither can veto the other."""

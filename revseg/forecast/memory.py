@@ -145,7 +145,7 @@ def forecast_run(
     passing = forecast_prediction(network, seen, device=device, shards=shards)
     standing.reach("inference", passing.total - passing.input if on_cpu else 0, *on_host)
     deciding = deciding_bytes(
-        evidence, config.evidence, footage.native_pixels, fixed=len(outline.labelled_frames), threads=threads
+        evidence, config.evidence, footage.native_pixels, pooled=carries and bool(evidence.labelled_frames), threads=threads
     )
     writing = writing_bytes(footage.native_size, frames, classes=outline.classes, config=config.output)
     standing.reach("segmenting", deciding + writing, *on_host)  # what is decided is written meanwhile

@@ -101,7 +101,7 @@ class RevSegNet(nn.Module):
 
 def normalise(volume: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Converts uint8 -> about unit variance; float is taken as normalised."""
-    return (volume.to(dtype) - PIXEL_MEAN) / PIXEL_STD if volume.dtype == torch.uint8 else volume.to(dtype)
+    return volume.to(dtype).sub_(PIXEL_MEAN).div_(PIXEL_STD) if volume.dtype == torch.uint8 else volume.to(dtype)
 
 
 def check_volume(volume: Tensor, channels: int = 3) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from revseg.network.network import RevSegNet, check_volume
-from revseg.network.volume import Part, Placement, features, frames_at_once, frames_of_opening, opened, opening_inputs
+from revseg.network.volume import Part, Placement, features, frames_at_once, frames_of_opening, of_opening, opened, opening_inputs
 from revseg.reversible.grid import Grid
 from revseg.reversible.run import Run, range_error, unscaled
 from revseg.reversible.shard import Shard
@@ -356,10 +356,10 @@ def _close(
         for start, stop in frames_of_opening(net, volume, placement, grid=grid):
             inputs = opening_inputs(net, volume, placement, start=start, stop=stop)
             if y is not None:
-                back.append((grid.store(net.opening(inputs)) == y[:, start:stop]).all())
+                back.append((grid.store(of_opening(net, inputs)) == y[:, start:stop]).all())
             if trains:
                 part = unscaled(gradient[:, start:stop].to(weight.dtype), adjoint)
-                total_weight.add_(part.flatten(0, -2).t() @ inputs.flatten(0, -2))
+                total_weight.add_(torch.bmm(inputs.flatten(2), part.flatten(1, -2)).sum(0).t())
                 total_bias.add_(part.sum((0, 1, 2, 3)))
     returned = torch.stack(back).all() if exact else None
     pairs = ((weight, total_weight), (bias, total_bias))

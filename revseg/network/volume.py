@@ -115,16 +115,26 @@ def frames_at_once(placement: Placement, channels: int, batch: int, budget: int)
 
 
 def opening_inputs(net: RevSegNet, volume: Tensor, placement: Placement, start: int, stop: int) -> Tensor:
-    """Returns the normalised frames [start, stop) of those held here, zero where there is no video: (N, t, H', W', I)."""
+    """Returns the normalised frames [start, stop) of those held here, zero where there is no video: (N, I, t, H', W').
+
+    Plane by plane, as the video is: on a CPU six times as fast as channel by channel.
+    """
     (_, height, width), (_, h, w) = placement.size, placement.offset
     frames, t = len(placement.seen), placement.seen.start + placement.offset[0] - placement.own[0]
     dtype = net.opening.weight.dtype
-    inputs = torch.zeros(len(volume), stop - start, *placement.padded[1:], volume.shape[1], dtype=dtype, device=net.device)
+    inputs = torch.zeros(*volume.shape[:2], stop - start, *placement.padded[1:], dtype=dtype, device=net.device)
     first, last = max(start, t), min(stop, t + frames)
     if first < last:
-        pixels = volume[:, :, first - t : last - t].to(net.device, non_blocking=True).movedim(1, -1)
-        inputs[:, first - start : last - start, h : h + height, w : w + width] = normalise(pixels, dtype)
+        pixels = volume[:, :, first - t : last - t].to(net.device, non_blocking=True)
+        inputs[:, :, first - start : last - start, h : h + height, w : w + width] = normalise(pixels, dtype)
     return inputs
+
+
+def of_opening(net: RevSegNet, inputs: Tensor) -> Tensor:
+    """Returns opening(inputs): (N, I, t, H', W') -> (N, t, H', W', C), a view."""
+    count, size = len(inputs), inputs.shape[2:]
+    weight, bias = (part.expand(count, *part.shape) for part in (net.opening.weight, net.opening.bias[:, None]))
+    return torch.baddbmm(bias, weight, inputs.flatten(2)).unflatten(2, size).movedim(1, -1)
 
 
 @torch.no_grad()
@@ -134,7 +144,7 @@ def opened(net: RevSegNet, volume: Tensor, placement: Placement, grid: Grid) -> 
         len(volume), placement.frames, *placement.padded[1:], net.config.channels, dtype=grid.dtype, device=net.device
     )
     for start, stop in frames_of_opening(net, volume, placement, grid=grid):
-        fields[:, start:stop] = grid.store(net.opening(opening_inputs(net, volume, placement, start=start, stop=stop)))
+        fields[:, start:stop] = grid.store(of_opening(net, opening_inputs(net, volume, placement, start=start, stop=stop)))
     return fields
 
 

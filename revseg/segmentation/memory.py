@@ -14,15 +14,16 @@ def summed_bytes(network: NetworkConfig, size: Size, placements: int, *, window:
     return 2 * network.outputs * size[0] * size[1] * size[2] if is_summed(size[0], placements, window) else 0
 
 
-def deciding_bytes(sizes: EvidenceSize, config: EvidenceConfig, native_pixels: int, *, fixed: int, threads: int) -> int:
-    """Bytes of the frames on their way to masks: pooled and smoothed at the size of the evidence, decided at the video's own.
+def deciding_bytes(sizes: EvidenceSize, config: EvidenceConfig, native_pixels: int, *, pooled: bool, threads: int) -> int:
+    """Bytes of the frames on their way to masks: pooled or smoothed at the size of the evidence, decided at the video's own.
 
+    pooled: whether with evidence, which is smooth.
     Of each class there: probabilities, those with labels in their place, and the choice between both; and the index of the
     greatest, 8 bytes.
     """
     pixels, classes = sizes.pixels, sizes.classes
     found = (12 * classes + 4 * classes + 24) * native_pixels + 32 * classes * pixels
-    if config.smoothing.sweeps:
+    if config.smoothing.sweeps and not pooled:
         found += flow_bytes(sizes.size, config, threads)
-        found += smoothing_bytes(pixels, sizes.frames, classes, config=config.smoothing, fixed=fixed, threads=threads)
+        found += smoothing_bytes(pixels, sizes.frames, classes, config=config.smoothing, fixed=0, threads=threads)
     return found

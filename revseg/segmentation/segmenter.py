@@ -1,4 +1,8 @@
-"""From a network's probabilities and evidence to masks: refine, pool, smooth, decide. The only place that knows this order."""
+"""From a network's probabilities to masks. The only place that knows this order:
+
+with evidence       refine, pool, decide        the evidence agrees in time already: to smooth once more wears thin things away
+without             smooth, decide
+"""
 
 from __future__ import annotations
 
@@ -67,13 +71,12 @@ class Segmenter:
 
     def decide(self, probabilities: Iterator[Tensor]) -> Iterator[Segmented]:
         """Masks from probabilities (O, h, w) of each frame in order, from whatever network."""
-        flow, smoothing = self.observation.flow, self.config.smoothing
+        flow, evidence = self.observation.flow, self.observation.evidence
         size = self.size or self.observation.video.native_size
-        if (evidence := self.observation.evidence) is not None:
+        if evidence is not None:
             probabilities = self._pooled(probabilities, evidence)
-        if flow is not None and smoothing.sweeps:
-            smooth = Smoothing(flow, smoothing, fixed=self.observation.fixed)
-            probabilities = map(flow.fields.tensor, smooth(self._given(probabilities, flow)))
+        elif flow is not None and self.config.smoothing.sweeps:
+            probabilities = self._smoothed(probabilities, flow)
         for frame, found in enumerate(probabilities):
             whole = self._labelled(frame, resized(found, size))  # probabilities, not masks: contours stay smooth
             classes = whole.max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
@@ -106,6 +109,12 @@ class Segmenter:
                 seen = video.height, video.width
                 yield pool(network, known, label_count=self.label_count, seen=seen, config=self.config.pool)
 
+    def _smoothed(self, probabilities: Iterator[Tensor], flow: Flow) -> Iterator[Tensor]:
+        """The same as they agree in time, at the size of the flow."""
+        fields, settings = flow.fields, self.config.smoothing
+        given = (Given(fields.field(resized(found, flow.size[::-1])), settings.confidence) for found in probabilities)
+        return map(fields.tensor, Smoothing(flow, settings)(given))
+
     def _labelled(self, frame: int, found: Tensor) -> Tensor:
         """The same with the labels of the frame, where it has any."""
         labels = self._labels_of(frame, (found.shape[1], found.shape[2])) if self.keeps_labels else None
@@ -122,14 +131,6 @@ class Segmenter:
             return None
         mask = video.masks[video.labelled_frames.index(frame)].numpy()
         return (resize_mask if frame in video.whole_frames else resize_sparse)(mask, *size)
-
-    def _given(self, probabilities: Iterator[Tensor], flow: Flow) -> Iterator[Given]:
-        """At the size of the flow, with the confidence of the evidence."""
-        evidence = self.observation.evidence
-        for frame, found in enumerate(probabilities):
-            known = None if evidence is None else flow.fields.field(evidence.frame(frame)[1])
-            confidence = self.config.smoothing.confidence if known is None else known
-            yield Given(flow.fields.field(resized(found, flow.size[::-1])), confidence)
 
 
 def _first_in_a_phase(found: Iterator[tuple[int, Tensor]], placements: int) -> Iterator[tuple[int, Tensor]]:

@@ -6,7 +6,7 @@ import torch
 from revseg.evidence.config import PoolConfig
 from revseg.segmentation.pool import pool
 
-CONFIG = PoolConfig()
+CONFIG = PoolConfig(of_one_frame=0.25, detail=2.0)
 LEAST = CONFIG.least
 
 

@@ -1,4 +1,4 @@
-"""From probabilities to masks: refine, pool, smooth, decide, in this order."""
+"""From probabilities to masks: with evidence refine, pool, decide; without it smooth, decide."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -199,9 +199,8 @@ def refined_of(net: RevSegNet, observed: Observation, placements: int) -> list[T
 
 def in_order(net: RevSegNet, observed: Observation, label_count: int, placements: int) -> list[Tensor]:
     """Probabilities at the video's own size, each stage for all frames at once."""
-    evidence, flow, refined = observed.evidence, observed.flow, refined_of(net, observed, placements)
+    evidence, refined = observed.evidence, refined_of(net, observed, placements)
     assert evidence is not None
-    assert flow is not None
     pooled = []
     for frame in range(5):
         known = evidence.frame(frame)[0]
@@ -209,13 +208,11 @@ def in_order(net: RevSegNet, observed: Observation, label_count: int, placements
             pooled.append(torch.where(known.sum(0) > 0, known, refined[frame]))
         else:
             pooled.append(pool(refined[frame], known, label_count=label_count, seen=(8, 12), config=CONFIG.pool))
-    given = [Given(found.numpy(), evidence.frame(frame)[1].numpy()) for frame, found in enumerate(pooled)]
-    smoothed = Smoothing(flow, CONFIG.smoothing, fixed=(1, 3))(given)
-    return [resized(torch.from_numpy(found), (40, 60)) for found in smoothed]
+    return [resized(found, (40, 60)) for found in pooled]
 
 
 @pytest.mark.parametrize(("label_count", "placements"), [(1, 1), (2, 1), (2, 3)])
-def test_refine_pool_smooth_decide(seeing: RevSegNet, observed: Observation, label_count: int, placements: int) -> None:
+def test_refine_pool_decide(seeing: RevSegNet, observed: Observation, label_count: int, placements: int) -> None:
     expected = in_order(seeing, observed, label_count, placements)
     found = list(Segmenter(observed, CONFIG, label_count=label_count).segment(seeing, placements))
     for frame, probabilities in zip(found, expected, strict=True):
@@ -228,7 +225,6 @@ def test_refine_pool_smooth_decide(seeing: RevSegNet, observed: Observation, lab
     [
         {"refine": RefineConfig(detail_trust=40.0)},
         {"pool": PoolConfig(detail=0.5, of_one_frame=1.0)},
-        {"smoothing": SmoothingConfig(sweeps=0)},
     ],
     ids=lambda without: next(iter(without)),
 )
@@ -236,6 +232,12 @@ def test_no_stage_is_without_effect(seeing: RevSegNet, observed: Observation, wi
     """Otherwise the test above would not miss it."""
     whole, less = (masks_of(Segmenter(observed, config).segment(seeing)) for config in (CONFIG, replace(CONFIG, **without)))
     assert not np.array_equal(whole, less)
+
+
+def test_with_evidence_which_agrees_in_time_nothing_is_smoothed_again(seeing: RevSegNet, observed: Observation) -> None:
+    """Each look-up between pixels wears what is thin away."""
+    less, more = (replace(CONFIG, smoothing=SmoothingConfig(sweeps=sweeps)) for sweeps in (0, 5))
+    assert np.array_equal(*(masks_of(Segmenter(observed, config).segment(seeing)) for config in (less, more)))
 
 
 def test_labelled_frames_keep_their_labels_through_all_stages(seeing: RevSegNet, observed: Observation) -> None:

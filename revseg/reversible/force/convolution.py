@@ -1,9 +1,10 @@
 """The convolutions of a symmetric layer on one slab, each in the form that is fast on its device.
 
 Slabs are channels-last, (t, h, w, C) contiguous. Convolutions are 'valid' along the padded axes of the slab (its halo is part
-of the input) and zero-padded along the others. Two ways compute the same numbers:
+of the input) and zero-padded along the others. Three ways compute the same numbers:
 
 - ``F.conv3d`` on a channels_last_3d view: cuDNN, and oneDNN for bfloat16;
+- ``F.conv2d`` for a single frame in bfloat16 on CPU;
 - ``torch.mkldnn_convolution`` for float32 on CPU: F.conv3d takes a slow path there for few channels (15 times slower).
 
 ``revseg.reversible.force.product`` treats fields whose channels outnumber the rank many times.
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from revseg.reversible.activation import RELU
 from revseg.reversible.force.force import Fields, Gradients, Layout, SlabForce
-from revseg.reversible.force.gradient import as_batch, kernel_gradient
+from revseg.reversible.force.gradient import as_batch, bias_gradient, kernel_gradient
 from revseg.reversible.force.slab import Slab, slab_size, slabs
 
 
@@ -42,6 +43,11 @@ class Convolution:
         batch = as_batch(field)
         if field.device.type == "cpu" and field.dtype == torch.float32 and torch.backends.mkldnn.is_available():
             return as_field(torch.mkldnn_convolution(batch, kernel, self.bias, padding, (1, 1, 1), (1, 1, 1), 1))
+        if field.device.type == "cpu" and field.dtype == torch.bfloat16 and len(field) == 1:
+            # The taps before and behind see zeros alone. oneDNN's 3D kernel makes nan of one frame with an odd number of channels
+            # (torch 2.14, AMX).
+            middle = kernel[:, :, kernel.shape[2] // 2].contiguous(memory_format=torch.channels_last)
+            return F.conv2d(field.permute(0, 3, 1, 2), middle, self.bias, padding=padding[1:]).permute(0, 2, 3, 1)
         return as_field(F.conv3d(batch, kernel, self.bias, padding=padding))
 
 
@@ -94,8 +100,7 @@ class ConvolutionForce(SlabForce):
             size = self.layout.kernel_size
             kernel = kernel_gradient(slab.inner(u), a, size=size, padding=slab.padding)
             kernel += kernel_gradient(slab.inner(y), d, size=size, padding=slab.padding)
-        wide = torch.float64 if d.dtype == torch.float64 else torch.float32
-        return kernel, d.sum((0, 1, 2), dtype=wide) if needs[1] else None
+        return kernel, bias_gradient(d) if needs[1] else None
 
 
 def position_bytes(layout: Layout) -> int:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from revseg.reversible.force.force import Fields, Force, Gradients, Layout
+from revseg.reversible.force.gradient import bias_gradient
 from revseg.reversible.force.slab import Slab, slabs
 
 
@@ -75,7 +76,7 @@ class ProductForce(Force):
                     gradient += (columns.reshape(-1, len(self._widen)).t() @ field).to(self.sum_dtype)
         if gradient is not None:
             gradient = gradient.view(*layout.kernel_size, layout.rank, layout.channels).flip(0, 1, 2).permute(3, 4, 0, 1, 2)
-        return gradient, self._inner(d).sum((0, 1, 2), dtype=self.sum_dtype) if needs[1] else None
+        return gradient, bias_gradient(self._inner(d)) if needs[1] else None
 
     def _hidden(self, field: Tensor, budget: int) -> Tensor:
         """s(K y + b) of the whole field, framed with zeros."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from revseg.reversible.force.boundary import Boundary, Ends, Sums
 from revseg.reversible.force.convolution import Convolution, ConvolutionForce
 from revseg.reversible.force.force import Fields, Gradients, Layout, totals_of
-from revseg.reversible.force.gradient import kernel_gradient
+from revseg.reversible.force.gradient import bias_gradient, kernel_gradient
 from revseg.reversible.force.slab import Slab, read
 from revseg.reversible.shard import Shard
 
@@ -158,7 +158,7 @@ class ShardedConvolutionForce(ConvolutionForce):
             kernel = kernel.flip(2, 3, 4).transpose(0, 1)
         own = d[self.reach : len(d) - self.reach]
         own = own[:, slab.radii[1] : own.shape[1] - slab.radii[1]] if slab.splits_height else own
-        return kernel, own.sum((0, 1, 2), dtype=self.wide) if needs[1] else None
+        return kernel, bias_gradient(own) if needs[1] else None
 
     def _sums(self, field: Tensor) -> Sums:
         reach, frames = self.reach, len(field)
