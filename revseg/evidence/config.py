@@ -174,8 +174,8 @@ class LooksConfig:
 class PseudoLabelsConfig:
     """How frames of which the evidence is sure are carried along once more, like labelled ones (``PseudoLabels``)."""
 
-    frames: int = 4
-    """How many, where one frame is labelled; 0: none. They serve objects that bend or are thin, and cost rigid ones a little."""
+    frames: int = 0
+    """How many, where one frame is labelled; 0: none. Four serve objects that bend or are thin, and cost rigid ones a little."""
 
     def __post_init__(self) -> None:
         _whole("pseudo_labels.frames", self.frames, least=0)

@@ -27,6 +27,12 @@ Pair: TypeAlias = tuple[int, int]
 SUBPIXEL = 32
 LARGEST = 2**15 - 1
 
+Places: TypeAlias = Any
+"""Some pixels of a frame, in whatever form ``look_up`` takes them."""
+
+THIN, DISTINCT = 5, 0.3
+"""What is less wide than THIN pixels, and more probable than its surroundings by DISTINCT, is thin."""
+
 
 class Fields(Protocol):
     """What is computed of the pixels of one video; from several threads at a time."""
@@ -53,8 +59,19 @@ class Fields(Protocol):
         """Returns the displacement that leads to positions (2, H, W)."""
         ...
 
-    def look_up(self, planes: Field, position: Field) -> Field:
-        """Returns planes (C, H, W) at each position, linearly; beyond the border, what is at the border."""
+    def look_up(self, planes: Field, position: Field, sharp: Places | None = None) -> Field:
+        """Returns planes (C, H, W) at each position, linearly; beyond the border, what is at the border.
+
+        sharp: where cubically, from planes of 0 to 1, and within these bounds.
+        """
+        ...
+
+    def thin(self, probabilities: Field) -> Places | None:
+        """Returns where classes (C, H, W), 0 to 1, are thin, and the pixels beside; None: nowhere.
+
+        There a class exceeds its opening (Serra, "Image analysis and mathematical morphology", 1982) by ``DISTINCT``, with a
+        square of ``THIN`` pixels.
+        """
         ...
 
     def agreement(self, pair: Pair, to: Field, fro: Field) -> Field:

@@ -148,8 +148,8 @@ def smoothing_bytes(
     linked = min(frames, (reach + 1) * (sweeps - 1) + reach + 1 + ahead)
     links = 2 * len(config.hops) * linked * (1 - fixed / frames)  # there and back; fixed frames need none
     working = min(threads, sweeps) * (20 + 12 * classes) + 24  # of an update, and of the links in the making
-    # What is given, with its confidence until the first sweep has passed; and what it weighs.
-    held = 8 * classes * window + 4 * min(window, reach + 1 + fixed * window // frames)
+    # What is given, with its confidence until the first sweep has passed; what it weighs; and where it is thin.
+    held = (8 * classes + 1) * window + 4 * min(window, reach + 1 + fixed * window // frames)
     return round((held + links * (4 if kept else 8) + working) * pixels)
 
 

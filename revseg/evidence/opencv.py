@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.evidence.config import FlowConfig
-from revseg.evidence.fields import LARGEST, SUBPIXEL, Pair
+from revseg.evidence.fields import DISTINCT, LARGEST, SUBPIXEL, THIN, Pair
 from revseg.video.picture import picture_of
+
+LINE = 1024
+"""Pixels in a line of those that are looked up by themselves: OpenCV takes fewer than 32767."""
 
 Array = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -64,13 +67,27 @@ class OpenCVFields:
     def displacement(self, position: Array) -> NDArray[np.int16]:
         return _rounded((position - self.identity) * np.float32(SUBPIXEL))
 
-    def look_up(self, planes: Array, position: Array) -> Array:
+    def look_up(self, planes: Array, position: Array, sharp: NDArray[np.intp] | None = None) -> Array:
         """Plane by plane: OpenCV takes longer for two channels at once, on a grid of 1/32 of a pixel."""
         x, y = position
         found = np.empty((len(planes), *x.shape), np.float32)
         for plane, place in zip(planes, found, strict=True):
             cv2.remap(plane, x, y, cv2.INTER_LINEAR, dst=place, borderMode=cv2.BORDER_REPLICATE)
+        if sharp is not None:
+            lines = np.resize(sharp, (-(-len(sharp) // LINE), LINE))  # the last line is filled with pixels again
+            x, y = x.ravel()[lines], y.ravel()[lines]
+            for plane, place in zip(planes, found, strict=True):
+                cubic = cv2.remap(plane, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+                place.ravel()[lines] = cubic.clip(0, 1)
         return found
+
+    def thin(self, probabilities: Array) -> NDArray[np.intp] | None:
+        square = np.ones((THIN, THIN), np.uint8)
+        found = np.zeros(probabilities.shape[1:], np.uint8)
+        for plane in probabilities:
+            found |= plane - cv2.morphologyEx(plane, cv2.MORPH_OPEN, square) > DISTINCT
+        places = np.flatnonzero(cv2.dilate(found, np.ones((3, 3), np.uint8)))
+        return places if len(places) else None
 
     def agreement(self, pair: Pair, to: Array, fro: Array) -> Array:
         frame, other = pair

@@ -5,7 +5,7 @@
 (with hops 1 and 2). e_t: the probabilities that are given, c_t: the confidence in them, a_tn: how far the flow from t to n agrees
 (``Flow.agreement``), both 0 to 1. This is diffusion along the trajectories of a video, in Gauss-Seidel sweeps forwards in time:
 what one frame got wrong, its neighbours outvote, and what was covered for a while comes back from both sides. Frames whose truth
-is known stay.
+is known stay. Each linear look-up between pixels blurs: what is thin would be gone after a few, and is looked up cubically.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import NamedTuple
 from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import digest
 from revseg.evidence.config import SmoothingConfig
-from revseg.evidence.fields import Displacement, Field
+from revseg.evidence.fields import Displacement, Field, Places
 from revseg.evidence.flow import Flow
 
-VERSION = 3
+VERSION = 4
 """Version of what this file makes of the same flow, settings and probabilities."""
 
 
@@ -61,6 +61,7 @@ class Smoothing:
         self._weighted: dict[int, Field] = {}
         self._current: dict[int, Field] = {}
         self._links: dict[tuple[int, int], _Link] = {}
+        self._thin: dict[int, Places | None] = {}
 
     def __call__(self, given: Iterable[Given]) -> Iterator[Field]:
         """The smoothed probabilities, in the order of the frames."""
@@ -99,10 +100,12 @@ class Smoothing:
 
     def _updated(self, frame: int) -> Field:
         fields, total = self.flow.fields, 0 + self._weighted[frame]
+        if frame not in self._thin:  # in the first sweep
+            self._thin[frame] = fields.thin(self._current[frame])
         for n in (other for hop in self.hops for other in (frame - hop, frame + hop) if 0 <= other < self.flow.frames):
             agreement, held = self._links[frame, n]
             position = fields.moved(self.flow.displacement(frame, n) if held is None else held)
-            found = fields.look_up(self._current[n], position)
+            found = fields.look_up(self._current[n], position, self._thin[frame])
             found *= agreement
             total += found
         total *= 1 / total.sum(0).clip(min=1e-9)
@@ -112,5 +115,6 @@ class Smoothing:
         """A frame that no update needs any more."""
         self._current.pop(frame, None)
         self._weighted.pop(frame, None)
+        self._thin.pop(frame, None)
         for pair in [pair for pair in self._links if frame in pair]:
             del self._links[pair]

@@ -15,7 +15,7 @@ from torch import Tensor
 from revseg.device import free_memory
 from revseg.evidence.config import FlowConfig
 from revseg.evidence.dis import dense_flow
-from revseg.evidence.fields import LARGEST, SUBPIXEL, Pair
+from revseg.evidence.fields import DISTINCT, LARGEST, SUBPIXEL, THIN, Pair
 from revseg.video.picture import picture_of
 
 STRIDES = {"ultrafast": 4, "fast": 4, "medium": 3}
@@ -73,10 +73,21 @@ class TensorFields:
     def displacement(self, position: Tensor) -> Tensor:
         return _rounded((position - self.identity) * SUBPIXEL)
 
-    def look_up(self, planes: Tensor, position: Tensor) -> Tensor:
+    def look_up(self, planes: Tensor, position: Tensor, sharp: Tensor | None = None) -> Tensor:
         x, y = position
         grid = torch.stack([x * (2 / max(1, self.width - 1)) - 1, y * (2 / max(1, self.height - 1)) - 1], -1)
-        return F.grid_sample(planes[None], grid[None], mode="bilinear", padding_mode="border", align_corners=True)[0]
+        found = F.grid_sample(planes[None], grid[None], mode="bilinear", padding_mode="border", align_corners=True)[0]
+        if sharp is None:
+            return found
+        cubic = F.grid_sample(planes[None], grid[None], mode="bicubic", padding_mode="border", align_corners=True)[0]
+        return torch.where(sharp, cubic.clamp_(0, 1), found)
+
+    def thin(self, probabilities: Tensor) -> Tensor:
+        """(H, W) bool; whether there are any, nobody waits to know."""
+        eroded = -F.max_pool2d(-probabilities, THIN, stride=1, padding=THIN // 2)
+        opened = F.max_pool2d(eroded, THIN, stride=1, padding=THIN // 2)
+        found = (probabilities - opened > DISTINCT).any(0, keepdim=True)
+        return F.max_pool2d(found.float(), 3, stride=1, padding=1)[0] > 0
 
     def agreement(self, pair: Pair, to: Tensor, fro: Tensor) -> Tensor:
         frame, other = pair

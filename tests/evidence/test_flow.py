@@ -63,6 +63,48 @@ def test_planes_are_looked_up_linearly(kind: str) -> None:
     assert torch.allclose(found, torch.stack([expected, 10 * expected]), atol=1e-4)
 
 
+def bars() -> torch.Tensor:
+    """(2, 20, 40): the background, and an object with bars 2, 4 and 8 pixels wide."""
+    bars = torch.zeros(20, 40)
+    bars[2:18, 4:6], bars[2:18, 12:16], bars[2:18, 24:32] = 1, 1, 1
+    return torch.stack([1 - bars, bars])
+
+
+@pytest.mark.parametrize("kind", ["opencv", "torch"])
+def test_what_is_thin_is_looked_up_cubically(kind: str) -> None:
+    """A quarter of a pixel off, a bar two pixels wide keeps more of itself; one that is wide stays as linear look-ups leave it."""
+    fields = flow_of(torch.zeros(3, 1, 20, 40, dtype=torch.uint8), FlowConfig(method=kind)).fields
+    planes = fields.field(bars())
+    quarter = fields.identity + fields.field(torch.tensor([0.25, 0]).view(2, 1, 1))
+    plain, sharp = (fields.tensor(fields.look_up(planes, quarter, places)) for places in (None, fields.thin(planes)))
+    assert plain[1, 9, 3:6].tolist() == pytest.approx([0.25, 1, 0.75], abs=1e-4)
+    assert sharp[1, 9, 4] == 1  # never more
+    assert sharp[1, 9, 5] > 0.77
+    assert sharp[1, 9, 3] < 0.23
+    assert torch.allclose(plain[:, 6:14, 20:36], sharp[:, 6:14, 20:36], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["opencv", "torch"])
+def test_thin_is_less_wide_than_five_pixels_and_distinct(kind: str) -> None:
+    fields = flow_of(torch.zeros(3, 1, 20, 40, dtype=torch.uint8), FlowConfig(method=kind)).fields
+
+    def where(planes: torch.Tensor) -> torch.Tensor:
+        """(H, W) bool, whatever the form of places."""
+        places = fields.thin(fields.field(planes))
+        found = torch.zeros(20, 40, dtype=torch.bool)
+        if places is not None:
+            found.view(-1)[torch.as_tensor(places).view(-1)] = True
+        return found
+
+    found = where(bars())
+    assert found[9, 3:7].all()  # with the pixels beside
+    assert found[9, 11:17].all()
+    assert not found[9, 20:36].any()
+    assert where(bars().flip(0)).equal(found)  # a gap in an object is as thin
+    assert not where(0.25 * bars()).any()  # hardly to be told from what is around
+    assert not where(torch.zeros(2, 20, 40)).any()
+
+
 def test_of_large_frames_fewer_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
     monkeypatch.setattr(module, "free_memory", lambda device: 8 << 30)

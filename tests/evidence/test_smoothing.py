@@ -21,7 +21,7 @@ HOPS, PRIOR = CONFIG.hops, CONFIG.prior
 class Still(Flow):
     """A flow of known displacement and agreement, so that results can be worked out by hand."""
 
-    def __init__(self, frames: int = FRAMES, step: int = 0, agreement: float = 1.0) -> None:
+    def __init__(self, frames: int = FRAMES, step: float = 0, agreement: float = 1.0) -> None:
         super().__init__(torch.zeros(3, frames, HEIGHT, WIDTH, dtype=torch.uint8), FlowConfig(), store=FlowStore())
         self.step, self.known, self.asked = step, agreement, []
 
@@ -97,6 +97,21 @@ def test_probabilities_move_with_the_pixels() -> None:
     assert found[1, 5].argmax() == 6
     assert found[1, 5, 6] == pytest.approx(1)
     assert found[1, 5, :5].max() == pytest.approx(0)
+
+
+def test_what_is_thin_outlasts_the_sweeps() -> None:
+    """A line two pixels wide, which runs a quarter of a pixel a frame; every look-up falls between pixels."""
+    flow = Still(frames=7, step=0.25)
+    columns = np.arange(WIDTH, dtype=np.float32)
+    lines = [np.clip(1.5 - np.abs(columns - 6 - frame / 4), 0, 1) for frame in range(7)]
+    planes = [np.tile(line, (HEIGHT, 1)) for line in lines]
+    frames = [Given(np.stack([1 - plane, plane]), 0.1) for plane in planes]
+    found = list(Smoothing(flow, CONFIG)(iter(frames)))[3]
+    flow.fields.thin = lambda probabilities: None  # as if nothing were
+    worn = list(Smoothing(flow, CONFIG)(iter(frames)))[3]
+    assert found[1, 6].max() > worn[1, 6].max() + 0.03
+    assert np.abs(found[1, 6] - planes[3][6]).sum() < 0.8 * np.abs(worn[1, 6] - planes[3][6]).sum()
+    assert found.sum(0) == pytest.approx(np.ones((HEIGHT, WIDTH)), abs=1e-5)
 
 
 def test_where_nothing_is_known_nothing_is_said() -> None:
