@@ -30,7 +30,7 @@ LARGEST = 2**15 - 1
 Places: TypeAlias = Any
 """Some pixels of a frame, in whatever form ``look_up`` takes them."""
 
-THIN, DISTINCT = 5, 0.3
+THIN, DISTINCT = 5, 0.6
 """What is less wide than THIN pixels, and more probable than its surroundings by DISTINCT, is thin."""
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from revseg import storage
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.evidence import Evidence
-from revseg.evidence.expectation import expected_similarity
+from revseg.evidence.expectation import expected_similarity, trust
 from revseg.evidence.flow import Flow
 from revseg.evidence.observation import Observation
 from revseg.evidence.smoothing import Given, Smoothing
@@ -40,7 +40,7 @@ class Segmented(NamedTuple):
     mask: Mask
     """(H, W): the class of every pixel."""
     expected_J: float
-    """``expected_similarity``."""
+    """``expected_similarity``, times the ``trust`` in the evidence where there is some."""
     probabilities: NDArray[np.float16] | None = None
     """(O, H, W): of every class, where they are asked for."""
 
@@ -81,7 +81,10 @@ class Segmenter:
             whole = self._labelled(frame, resized(found, size))  # probabilities, not masks: contours stay smooth
             classes = whole.max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
             kept = whole.to(torch.float16).cpu().numpy() if self.keeps_probabilities else None
-            yield Segmented(classes.to(torch.uint8).cpu().numpy(), expected_similarity(whole, classes), kept)
+            expected = expected_similarity(whole, classes)
+            if evidence is not None:
+                expected *= trust(found, evidence.confidence[frame].to(found.device) / 255)
+            yield Segmented(classes.to(torch.uint8).cpu().numpy(), expected, kept)
 
     def _refined(self, net: RevSegNet, placements: int) -> Iterator[Tensor]:
         """(O, H, W) of each frame at the size of the evidence, or that of the network."""

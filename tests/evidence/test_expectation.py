@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from revseg.evidence.expectation import expected_similarity, least_sure
+from revseg.evidence.expectation import TRUST, expected_similarity, least_sure, trust
 
 
 def test_of_one_object() -> None:
@@ -31,6 +31,15 @@ def test_truths_drawn_from_the_probabilities_come_out_as_expected() -> None:
     similarities = (truths & mask).sum((1, 2)) / (truths | mask).sum((1, 2))
     expected = expected_similarity(torch.stack([1 - object_, object_]), mask.long())
     assert expected == pytest.approx(similarities.mean().item(), abs=2e-3)
+
+
+def test_trust_is_the_confidence_where_objects_are() -> None:
+    probabilities = torch.tensor([[0.0, 0.5, 1.0], [0.6, 0.5, 0.0], [0.4, 0.0, 0.0]])[:, None]
+    confidence = torch.tensor([[0.2, 0.8, 0.0]])
+    assert trust(probabilities, confidence) == pytest.approx(((0.2 + 0.4) / 1.5) ** TRUST)
+    assert trust(probabilities, torch.ones(1, 3)) == 1
+    assert trust(probabilities, torch.zeros(1, 3)) == 0
+    assert trust(torch.tensor([1.0, 0.0]).view(2, 1, 1), torch.zeros(1, 1)) == 1
 
 
 def test_of_each_stretch_without_labels_the_least_sure_frame() -> None:

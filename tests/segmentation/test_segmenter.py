@@ -13,7 +13,7 @@ from torch import Tensor
 from revseg import RevSegNet
 from revseg.evidence.config import EvidenceConfig, FlowConfig, PoolConfig, RefineConfig, SmoothingConfig
 from revseg.evidence.evidence import Evidence
-from revseg.evidence.expectation import expected_similarity
+from revseg.evidence.expectation import expected_similarity, trust
 from revseg.evidence.flow import Flow
 from revseg.evidence.observation import Observation
 from revseg.evidence.smoothing import Given, Smoothing
@@ -197,8 +197,8 @@ def refined_of(net: RevSegNet, observed: Observation, placements: int) -> list[T
     return [refine(net, said[:, frame], seen=seen, evidence=evidence, frame=frame, config=CONFIG.refine) for frame in range(5)]
 
 
-def in_order(net: RevSegNet, observed: Observation, label_count: int, placements: int) -> list[Tensor]:
-    """Probabilities at the video's own size, each stage for all frames at once."""
+def in_order(net: RevSegNet, observed: Observation, label_count: int, placements: int) -> list[tuple[Tensor, float]]:
+    """Probabilities at the video's own size, each stage for all frames at once; and how far they can be trusted."""
     evidence, refined = observed.evidence, refined_of(net, observed, placements)
     assert evidence is not None
     pooled = []
@@ -208,16 +208,18 @@ def in_order(net: RevSegNet, observed: Observation, label_count: int, placements
             pooled.append(torch.where(known.sum(0) > 0, known, refined[frame]))
         else:
             pooled.append(pool(refined[frame], known, label_count=label_count, seen=(8, 12), config=CONFIG.pool))
-    return [resized(found, (40, 60)) for found in pooled]
+    trusted = [trust(found, evidence.frame(frame)[1]) for frame, found in enumerate(pooled)]
+    return [(resized(found, (40, 60)), each) for found, each in zip(pooled, trusted, strict=True)]
 
 
 @pytest.mark.parametrize(("label_count", "placements"), [(1, 1), (2, 1), (2, 3)])
 def test_refine_pool_decide(seeing: RevSegNet, observed: Observation, label_count: int, placements: int) -> None:
     expected = in_order(seeing, observed, label_count, placements)
     found = list(Segmenter(observed, CONFIG, label_count=label_count).segment(seeing, placements))
-    for frame, probabilities in zip(found, expected, strict=True):
+    for frame, (probabilities, trusted) in zip(found, expected, strict=True):
         assert np.array_equal(frame.mask, probabilities.argmax(0).numpy())
-        assert frame.expected_J == expected_similarity(probabilities, probabilities.argmax(0))
+        assert frame.expected_J == pytest.approx(trusted * expected_similarity(probabilities, probabilities.argmax(0)))
+    assert min(trusted for _, trusted in expected) < 0.99
 
 
 @pytest.mark.parametrize(

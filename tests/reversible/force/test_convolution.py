@@ -243,8 +243,7 @@ def test_temporaries_keep_to_what_is_forecast(size, budget):
 def test_a_single_frame(channels, dtype):
     """oneDNN's 3D kernel for bfloat16 makes nan of an odd number of channels (torch 2.14, AMX)."""
     field, kernel, bias = (
-        random(*shape, seed=seed, dtype=dtype)
-        for seed, shape in enumerate([(1, 6, 7, channels), (4, channels, 3, 3, 3), (4,)])
+        random(*shape, seed=seed, dtype=dtype) for seed, shape in enumerate([(1, 6, 7, channels), (4, channels, 3, 3, 3), (4,)])
     )
     for padding in ((1, 1, 1), (1, 0, 1)):
         found = Convolution(kernel, bias)(field, padding)
