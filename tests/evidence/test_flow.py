@@ -72,7 +72,7 @@ def bars() -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", ["opencv", "torch"])
 def test_what_is_thin_is_looked_up_cubically(kind: str) -> None:
-    """A quarter of a pixel off, a bar two pixels wide keeps more of itself; one that is wide stays as it is looked up linearly."""
+    """A quarter of a pixel off, a bar two pixels wide keeps more of itself; a wide one stays as it is looked up linearly."""
     fields = flow_of(torch.zeros(3, 1, 20, 40, dtype=torch.uint8), FlowConfig(method=kind)).fields
     planes = fields.field(bars())
     quarter = fields.identity + fields.field(torch.tensor([0.25, 0]).view(2, 1, 1))
