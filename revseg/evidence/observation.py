@@ -26,7 +26,7 @@ class Observation:
     video: Sample
     """At the size of the network; its labelled frames are those some of whose pixels have a label that is given."""
     flow: Flow | None = None
-    """Along which predictions are smoothed."""
+    """Along which labels are carried, and predictions without evidence are smoothed."""
     evidence: Evidence | None = None
     """What the labels of whole frames say, at the size of the flow; None where no labels are carried."""
     seen: Evidence | None = None
