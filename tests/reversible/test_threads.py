@@ -37,7 +37,7 @@ def test_states_have_the_same_bits_and_are_undone_with_any_number(container, con
 
 @pytest.mark.parametrize("convolution", [torch.float32, torch.bfloat16])
 def test_a_backward_pass_with_other_threads_comes_back_to_the_start(convolution, threads):
-    """It checks this itself; and the gradients are the same up to the order of their sums."""
+    """It checks this itself; and the gradients are the same up to the order of their sums, rounded to the convolutions' dtype."""
     sequence, found = build((1, 1, 2), rank=2, grid=exact(torch.float32), convolution=convolution), []
     for number in (1, 3):
         inputs = [part.requires_grad_() for part in start(sequence, (1, 2, 8, 16, 16))]
@@ -46,4 +46,4 @@ def test_a_backward_pass_with_other_threads_comes_back_to_the_start(convolution,
         threads(number)
         found.append(gradients(sequence, outputs, inputs))
     for one, other in zip(*found, strict=True):
-        assert (one - other).norm() <= 1e-4 * other.norm()
+        assert (one - other).norm() <= (1e-4 if convolution == torch.float32 else 1e-3) * other.norm()
