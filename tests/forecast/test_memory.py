@@ -187,6 +187,6 @@ def test_twice_as_many_frames_take_no_more_memory_beside_the_network_but_disk(co
     for found in (long, longer):
         own = {"training": found.network.total - found.network.input, "inference": found.network.states}
         beside.append(max(size - own.get(name, 0) for name, size in found.host.items()))
-    assert beside[1] <= beside[0] + 0.1e9 < 2e9
+    assert beside[1] <= beside[0] + 0.09e9 < 2e9
     assert longer.disk["frames"] > 1.9 * long.disk["frames"] > 10_000 * 6 * 480 * 854
     assert "frames" not in forecast(config, outline(10)).disk

@@ -46,4 +46,4 @@ def test_a_backward_pass_with_other_threads_comes_back_to_the_start(convolution,
         threads(number)
         found.append(gradients(sequence, outputs, inputs))
     for one, other in zip(*found, strict=True):
-        assert (one - other).norm() <= (1e-4 if convolution == torch.float32 else 1e-3) * other.norm()
+        assert (one - other).norm() <= (1e-4 if convolution == torch.float32 else 2e-4) * other.norm()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from revseg.reversible.force.force import Fields, Gradients, Layout, SlabForce
+from revseg.reversible.force.gradient import bias_gradient
 from revseg.reversible.force.slab import Slab, slabs
 from revseg.reversible.kernels.gradient import kernel_gradient
 from revseg.reversible.kernels.hidden import forward_weight, gated, hidden
@@ -61,5 +62,5 @@ class FusedForce(SlabForce):
                 whole = kernel_gradient(y, adjoint.curr, a=hidden, d=d, slab=slab, tile=self._tiles["gradient"])
                 kernel = whole[: self.layout.rank]
             if needs[1]:
-                bias = d[1:-1, 1:-1, :, : self.layout.rank].sum((0, 1, 2), dtype=torch.float32)
+                bias = bias_gradient(d[1:-1, 1:-1, :, : self.layout.rank])
             return kernel, bias
