@@ -238,6 +238,19 @@ def test_from_a_fresh_folder_to_masks_and_a_correction(serve: Callable, window: 
     assert np.mean(after) > np.mean(before)
 
 
+def test_the_pointer_may_be_there_before_the_canvas_has_been_measured(serve: Callable, window: Callable) -> None:
+    """A mouse at rest on the page moves, for the browser, as soon as something appears beneath it."""
+    there = """async () => {
+        const { Stage } = await import("./static/stage.js");
+        const canvas = document.body.appendChild(document.createElement("canvas"));
+        const stage = new Stage(canvas, 20, 10, () => {});
+        canvas.dispatchEvent(new PointerEvent("pointermove", { clientX: 1, clientY: 1 }));
+        return stage.pointer;
+    }"""
+    pointer = window(serve()).evaluate(there)
+    assert np.isfinite([pointer["x"], pointer["y"]]).all()
+
+
 def J_after_training(page: Any, served: Any) -> list[float]:
     page.click("#train")
     page.locator("#bar").wait_for()

@@ -21,7 +21,7 @@ export class Stage {
     this.done = [];
     this.corners = [];
     this.pointer = null;
-    this.view = null; // { scale, x, y }: canvas = scale * frame + (x, y)
+    this.resize(); // the pointer may come before the observer's first call
     new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
     canvas.addEventListener("pointerdown", (event) => this.press(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
@@ -83,7 +83,6 @@ export class Stage {
     const { canvas, view } = this, context = canvas.getContext("2d");
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
-    if (!view) return;
     context.setTransform(view.scale, 0, 0, view.scale, view.x, view.y);
     context.imageSmoothingEnabled = view.scale < 4;
     if (this.picture) context.drawImage(this.picture, 0, 0, this.width, this.height);
@@ -109,6 +108,7 @@ export class Stage {
     this.fit();
   }
 
+  // The whole frame in the middle. view: canvas = scale * frame + (x, y).
   fit() {
     const { width, height } = this.canvas, scale = 0.98 * Math.min(width / this.width, height / this.height);
     this.view = { scale, x: (width - scale * this.width) / 2, y: (height - scale * this.height) / 2 };
