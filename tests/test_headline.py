@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,3 +28,17 @@ def test_masks_are_as_good_as_they_were(sequence: str, clip_root: Path, tmp_path
     main()
     measured = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert measured["J"] == pytest.approx(EXPECTED[sequence], abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DAVIS.is_dir(), reason="no DAVIS beside the checkout")
+def test_what_is_behind_the_dancer_tells_her_from_it() -> None:
+    """One label, evidence alone: of the legs and arms that turn faster than flow follows."""
+    script = Path(__file__).parents[1] / "scripts" / "evidence_speed.py"
+    few = ["--root", DAVIS, "--sequences", "dance-twirl", "--labelled", "1", "--max-frames", "40", "--height", "240"]
+    small = ["evidence.flow.height=240", "evidence.flow.least_height=240"]
+    J = {}
+    for background in ("true", "false"):
+        command = [sys.executable, script, *few, *small, f"evidence.looks.background={background}"]
+        J[background] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["J"]
+    assert J["true"] > J["false"] + 0.02

@@ -1,8 +1,9 @@
 """What the labels of some frames say of all frames of a video: carry, weigh, carry again, smooth.
 
     carry     labels along optical flow, with how far they can be trusted (``Carrier``)
-    weigh     with how the pixels move by themselves (``motion``, ``MotionLikelihood``), and with what they look like (``Looks``),
-              learned from the labels, and from what is sure once it is smoothed
+    weigh     with how the pixels move by themselves (``motion``, ``MotionLikelihood``); anew where it turns out, once this is
+              smoothed, that the camera seemed to move like an object; and with what they look like (``Looks``), learned from the
+              labels, and from what is sure
     again     from frames of which the evidence is sure, if asked for, where a single frame is labelled (``PseudoLabels``)
     smooth    so that neighbouring frames agree (``Smoothing``)
 
@@ -27,17 +28,17 @@ from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
 from revseg.evidence.gaps import Gap, gaps_between
 from revseg.evidence.looks import asks_looks, looks_key
-from revseg.evidence.motion import motion_key
+from revseg.evidence.motion import motion, motion_key
 from revseg.evidence.pseudo_labels import PseudoLabels, asks_pseudo_labels, surest
 from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
 from revseg.evidence.sources import Labels
 from revseg.evidence.team import ALONE, Team
-from revseg.evidence.weighing import ByLooks, ByMotion, each, others_of
+from revseg.evidence.weighing import ByLooks, ByMotion, draft_of, each, others_of
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from revseg.runs.phases import phase
 
-VERSION = 3
+VERSION = 4
 """Version of what this file and likelihood.py make of the same carried labels, motion and settings."""
 
 
@@ -116,7 +117,7 @@ def _key(carrier: Carrier, gaps: Sequence[Gap], config: EvidenceConfig) -> str:
     labelled, flow = carrier.sources.labelled, carrier.flow
     parts = [carrier.key(gap) for gap in gaps], labelled.labelled_frames, labelled.labels, flow.agreement_key, carrier.classes
     weighed = [config.likelihood, motion_key(flow, config.motion)] if config.likelihood.enabled else []
-    looks = [looks_key(config.looks), smoothing_key(flow, config.smoothing)] if config.looks.power else []
+    looks = [looks_key(config.looks), smoothing_key(flow, config.smoothing), config.motion] if config.looks.power else []
     return digest("weighed", VERSION, parts, weighed, looks, config.pseudo_labels)
 
 
@@ -131,14 +132,19 @@ def _found(
         return _smoothed(planes, flow, config, labelled_frames=labelled.labelled_frames)
 
     planes = carrier.carried(gaps)
-    by_motion = ByMotion(labelled, carrier.classes, flow=flow, config=config, cache=carrier.cache)
+    moved = motion(flow, config=config.motion, cache=carrier.cache) if config.likelihood.enabled else None
+    by_motion = ByMotion(labelled, carrier.classes, flow=flow, config=config, moved=moved)
     returned = None if shares is None else _returned(carrier, planes, gaps, shares=shares, by_motion=by_motion)
     for frame, probabilities in each(flow, lambda frame: by_motion.weighed(planes[:, frame], frame), others):
         planes[:-1, frame] = probabilities
     by_looks = None
     if asks_looks(config.looks, labelled.labels):
-        by_looks = ByLooks(labelled, planes, smoothed(), flow=flow, config=config)
+        draft = draft_of(smoothed(), labelled, flow=flow, config=config.looks)
+        if (following := by_motion.following(draft.ground)) is not None:
+            _weigh_anew(planes, returned, others, by_motion=following, before=by_motion)
+            by_motion, draft = following, draft_of(smoothed(), labelled, flow=flow, config=config.looks)
         with phase("looks", total=len(others)) as bar:
+            by_looks = ByLooks(labelled, planes, draft, flow=flow, config=config)
             for frame, seen in each(flow, by_looks.seen, others):
                 planes[:-1, frame] = by_looks.weighed(planes[:-1, frame], seen)
                 bar.advance(1)
@@ -174,6 +180,20 @@ def _hear(again: Carrier, planes: Tensor, *, by_motion: ByMotion, by_looks: ByLo
         for frame, evidence in each(flow, both, others):
             planes[:, frame] = evidence
             bar.advance(1)
+
+
+def _weigh_anew(
+    planes: Tensor, returned: _Returned | None, others: Sequence[int], *, by_motion: ByMotion, before: ByMotion
+) -> None:
+    """Weighs in place, with how pixels move, what another has weighed."""
+    for frame, probabilities in each(
+        by_motion.flow, lambda frame: by_motion.weighed_anew(planes[:-1, frame], frame, before), others
+    ):
+        planes[:-1, frame] = probabilities
+    if returned is not None:
+        for row, index in returned.given:
+            weighed, frame = returned.planes[row, :-1, index], by_motion.labelled.labelled_frames[row]
+            returned.planes[row, :-1, index] = by_motion.weighed_anew(weighed, frame, before)
 
 
 @dataclass(frozen=True, eq=False)

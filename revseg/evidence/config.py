@@ -108,6 +108,9 @@ class MotionConfig:
     """Pixels between the displacements among which the camera's motion is found."""
     tolerance: float = 1.0
     """Pixels by which a displacement may differ from the camera's motion and still belong to it."""
+    follows: float = 0.8
+    """Less than this share of the ground that could follow one camera follows that of the whole frame: then that is an object's,
+    and the ground's is taken, where looks are asked. 0: never."""
 
     def __post_init__(self) -> None:
         _between("motion.quantile", self.quantile, 0, most=1)
@@ -116,6 +119,7 @@ class MotionConfig:
         _between("motion.confidence", self.confidence, 0, most=1)
         _whole("motion.spacing", self.spacing, least=1)
         _positive("motion.tolerance", self.tolerance)
+        _between("motion.follows", self.follows, 0, most=1)
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ class LikelihoodConfig:
 class LooksConfig:
     """How the evidence is weighed with what the classes look like in the video (``Looks``)."""
 
-    power: float = 0.5
+    power: float = 0.75
     """Power of the looks where one frame is labelled; with L frames it is power / L. 0: they are not asked."""
     height: int = 240
     """Lines at which they are seen, at most."""
@@ -156,6 +160,8 @@ class LooksConfig:
     """How many frames without labels are learned from, where the evidence is sure."""
     sure: float = 0.8
     """Probability from which on it is."""
+    background: bool = True
+    """Whether it is seen how a pixel differs from what other frames show behind it (``Background``)."""
     hidden: int = 48
     """Width of the classifier's two hidden layers."""
     steps: int = 300

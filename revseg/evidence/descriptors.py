@@ -5,6 +5,8 @@ The histogram counts directions without a sign, so that an object looks the same
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -24,7 +26,7 @@ NUMBERS = 3 * (1 + len(COLOUR_SCALES)) + BINS * len(GRADIENT_SCALES)
 
 def descriptors(frame: Tensor, height: int) -> Tensor:
     """Returns the descriptors (h, w, NUMBERS) float32 of a frame (C, H, W) uint8, seen at so many lines at most."""
-    picture = _smaller(picture_of(list(frame.numpy())), height)
+    picture = picture_at(frame, height)
     colours = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     gradients = _gradients(np.ascontiguousarray(colours[:, :, 0]))
     blurred = [cv2.GaussianBlur(colours, (0, 0), scale) for scale in COLOUR_SCALES]
@@ -32,14 +34,20 @@ def descriptors(frame: Tensor, height: int) -> Tensor:
     return torch.from_numpy(np.concatenate([colours, *blurred, *histograms], 2))
 
 
-def _smaller(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
-    lines, columns = picture.shape[:2]
-    if lines <= height:
+def picture_at(frame: Tensor, height: int) -> NDArray[np.uint8]:
+    """Returns the picture (h, w, 3) of a frame (C, H, W) uint8, of so many lines at most."""
+    picture = picture_of(list(frame.numpy()))
+    lines, columns = size_at(picture.shape[:2], height)
+    if (lines, columns) == picture.shape[:2]:
         return picture
-    smaller: NDArray[np.uint8] = cv2.resize(
-        picture, (max(1, round(columns * height / lines)), height), interpolation=cv2.INTER_AREA
-    )
+    smaller: NDArray[np.uint8] = cv2.resize(picture, (columns, lines), interpolation=cv2.INTER_AREA)
     return smaller
+
+
+def size_at(size: Sequence[int], height: int) -> tuple[int, int]:
+    """Returns the size (h, w) at which frames of a size (H, W) are seen, of so many lines at most."""
+    lines, columns = size
+    return (lines, columns) if lines <= height else (height, max(1, round(columns * height / lines)))
 
 
 def _gradients(light: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -51,3 +51,12 @@ class MotionLikelihood:
         for plane, probability, prior in zip(weighed, probabilities, self._prior.tolist(), strict=True):
             plane *= (trust * probability + prior * doubt).clip(min=self.config.least)
         return weighed * (known / weighed.sum(0))
+
+    def weigh_anew(self, weighed: Tensor, moved: Tensor, fields: Fields, *, before: MotionLikelihood, had_moved: Tensor) -> Field:
+        """Returns probabilities as ``weigh`` would have, of those that ``before`` weighed, (classes, H, W) uint8, when the motion
+        was thought to be another."""
+        probabilities = fields.from_bytes(weighed)
+        known = probabilities.sum(0) > 0
+        found = probabilities.clip(min=0.5 / 255)  # what was rounded to 0 can come back
+        found *= fields.table(self._factors, moved) / fields.table(before._factors, had_moved)
+        return found * (known / found.sum(0))

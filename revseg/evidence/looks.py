@@ -2,15 +2,15 @@
 
     p_c(x) <- normalised( p_c(x) q_c(x)^w ),     w = power / L,     L: number of labelled frames
 
-q: a perceptron of two hidden layers, which sees the descriptor of a pixel (``descriptors``). It learns from pixels of labelled
-frames, and of others where the evidence is sure. Flow loses what is covered, turns or moves too fast, and motion takes shadows
-for an object; looks know neither, and find again what comes back. All that is drawn is drawn from seeds of its own: the same
-video and labels have the same evidence.
+q: a perceptron of two hidden layers, which sees the descriptor of a pixel (``descriptors``), and how it differs from what is
+behind it (``Background``). It learns from pixels of labelled frames, and of others where the evidence is sure. Flow loses what is
+covered, turns or moves too fast, and motion takes shadows for an object; looks know neither, and find again what comes back. All
+that is drawn is drawn from seeds of its own: the same video and labels have the same evidence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -19,11 +19,10 @@ from torch import Tensor
 
 from revseg.evidence.cache import digest
 from revseg.evidence.config import LooksConfig
-from revseg.evidence.descriptors import NUMBERS
 from revseg.labels.palette import VOID
 
-VERSION = 2
-"""Version of what this file and descriptors.py make of the same frames, evidence and settings."""
+VERSION = 3
+"""Version of what this file, descriptors.py, draft.py and background.py make of the same frames, evidence and settings."""
 
 PIXELS = 24000
 """Pixels that are drawn from all labelled frames together, and as many from all others."""
@@ -52,12 +51,13 @@ class Examples:
     def __init__(self, config: LooksConfig, *, seed: int = 0) -> None:
         self.config = config
         self._random = torch.Generator().manual_seed(seed)
-        self._parts: list[tuple[Tensor, Tensor]] = []
+        self.parts: list[tuple[Tensor, Tensor]] = []
+        """What is seen, (n, N), and the classes (n), of each draw."""
 
     def draw(self, seen: Tensor, probabilities: Tensor, count: int) -> None:
         """Draws so many pixels of a frame where its evidence is sure: half of objects, a quarter around them, the rest elsewhere.
 
-        seen: descriptors (h, w, NUMBERS); probabilities: (classes, H, W), 0 to 1, on the CPU.
+        seen: what is seen of its pixels, (h, w, N); probabilities: (classes, H, W), 0 to 1, on the CPU.
         """
         likely = F.interpolate(probabilities[None].float(), seen.shape[:2], mode="area")[0]
         surest, classes = likely.max(0)
@@ -70,12 +70,14 @@ class Examples:
             found = (where & sure).flatten().nonzero()[:, 0]
             if len(found):
                 chosen = found[torch.randint(len(found), (wanted,), generator=self._random)]
-                self._parts.append((seen.flatten(0, 1)[chosen], classes.flatten()[chosen]))
+                self.parts.append((seen.flatten(0, 1)[chosen], classes.flatten()[chosen]))
 
-    def of(self) -> tuple[Tensor, Tensor]:
-        """Returns the descriptors (N, NUMBERS) and the classes (N) of all that was drawn."""
-        values, classes = zip(*self._parts, strict=True) if self._parts else ([torch.zeros(0, NUMBERS)], [torch.zeros(0).long()])
-        return torch.cat(list(values)), torch.cat(list(classes))
+
+def together(examples: Iterable[Examples]) -> tuple[Tensor, Tensor]:
+    """Returns what is seen, (n, N), and the classes (n) of all that was drawn."""
+    parts = [part for one in examples for part in one.parts]
+    values, classes = zip(*parts, strict=True) if parts else ([torch.zeros(0, 0)], [torch.zeros(0).long()])
+    return torch.cat(list(values)), torch.cat(list(classes))
 
 
 class Looks:
@@ -87,7 +89,7 @@ class Looks:
             return
         self._shift, self._scale = values.mean(0).to(device), 1 / values.std(0).clamp(min=1e-3).to(device)
         self._random = torch.Generator().manual_seed(0)
-        widths = NUMBERS, config.hidden, config.hidden, count
+        widths = values.shape[1], config.hidden, config.hidden, count
         self._layers = [part for sizes in pairwise(widths) for part in self._layer(*sizes)]
         with torch.enable_grad():
             self._learn(self._scaled(values), classes.to(device), config.steps)
@@ -122,7 +124,7 @@ class Looks:
 
     @torch.no_grad()
     def weigh(self, probabilities: Tensor, seen: Tensor, power: float) -> Tensor:
-        """Returns the probabilities (classes, H, W) of a frame, given so, weighed with what is seen of it, (h, w, NUMBERS).
+        """Returns the probabilities (classes, H, W) of a frame, given so, weighed with what is seen of it, (h, w, N).
 
         Where all are 0, nothing is known, and they stay.
         """

@@ -6,9 +6,11 @@ large lies on disk (``storage``).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from revseg import storage
+from revseg.evidence.background import DIFFERENCES, PICTURES
 from revseg.evidence.config import EvidenceConfig, LooksConfig, SmoothingConfig
 from revseg.evidence.descriptors import NUMBERS
 from revseg.evidence.flow import enlargement
@@ -19,6 +21,8 @@ FLOW_BYTES = 45
 """What DIS of OpenCV holds of each pixel of the enlarged frames, one for each thread (measured)."""
 DESCRIPTOR_BYTES = 8 * NUMBERS + 120
 """What the descriptors of a pixel take in the making, and as they wait (measured)."""
+BEHIND_BYTES = 4 * DIFFERENCES + 150
+"""The same of how it differs from what is behind it (measured)."""
 GAP_SHARE, MOTION_SHARE = 0.3, 0.6
 """What zip's least compression leaves of carried labels, and of motion (measured)."""
 
@@ -87,8 +91,8 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
         found["looks"] = fields + moved + returned + looks_bytes(sizes, config.looks, threads)
     if config.smoothing.sweeps:
         window = smoothing_bytes(pixels, sizes.frames, classes, config=config.smoothing, fixed=fixed, threads=threads)
-        if asks_looks(sizes, config):  # examples are drawn from what comes out
-            window += DESCRIPTOR_BYTES * seen_pixels(sizes, config.looks)
+        if asks_looks(sizes, config):
+            window += draft_bytes(sizes, config.looks)
         found["smoothing evidence"] = fields + moved + returned + window
     return found
 
@@ -124,9 +128,24 @@ def seen_pixels(sizes: EvidenceSize, config: LooksConfig) -> int:
 
 
 def looks_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
-    """Bytes of ``Looks``: descriptors in the making, and a frame that is weighed, as it is seen and at its size."""
-    seen, layers = seen_pixels(sizes, config), 4 * NUMBERS + 2 * 4 * config.hidden
-    return threads * DESCRIPTOR_BYTES * seen + max(layers * seen, 24 * sizes.classes * sizes.pixels)
+    """Bytes of ``Looks``: frames that are being seen, and one that is weighed, as it is seen and at its size."""
+    seen, numbers = seen_pixels(sizes, config), NUMBERS + config.background * DIFFERENCES
+    seeing = DESCRIPTOR_BYTES + config.background * BEHIND_BYTES
+    pictures = config.background * 3 * min(sizes.frames, PICTURES)
+    layers = 4 * numbers + 2 * 4 * config.hidden
+    weighing = max(layers * seen, 24 * sizes.classes * sizes.pixels)
+    return draft_bytes(sizes, config) + (threads * seeing + pictures) * seen + weighing
+
+
+def draft_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:
+    """Bytes of ``Draft``: the probabilities of some frames, and where the ground of all is, a bit a pixel."""
+    seen = seen_pixels(sizes, config)
+    return 4 * sizes.classes * min(config.frames, sizes.frames) * seen + storage.held(ground_bytes(sizes, config))
+
+
+def ground_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:
+    """Bytes of where the ground is in all frames."""
+    return sizes.frames * math.ceil(seen_pixels(sizes, config) / 8)
 
 
 def flow_bytes(size: tuple[int, int], config: EvidenceConfig, threads: int) -> int:

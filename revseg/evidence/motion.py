@@ -1,7 +1,6 @@
 """What moves by itself in a video, seen by optical flow.
 
-Between two frames the camera's own motion is close to a homography H_tn, found by RANSAC (Fischler and Bolles, 1981) among the
-displacements of the flow. What is left, in pixels, is
+Between two frames the camera's own motion is close to a homography H_tn (``camera``). What is left, in pixels, is
 
     r_t(x) = min over n = t - 1, t + 1 of |flow_tn(x) - (H_tn x - x)|
 
@@ -15,15 +14,14 @@ from 0, the ground, to 1; half where it is as likely one as the other.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg import storage
 from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import EvidenceCache, digest
+from revseg.evidence.camera import Displaced, Ground, Homography, of_ground
 from revseg.evidence.config import EvidenceConfig, MotionConfig
 from revseg.evidence.evidence import Evidence
 from revseg.evidence.fields import Field
@@ -49,7 +47,7 @@ def motion(flow: Flow, *, config: MotionConfig, cache: EvidenceCache) -> Tensor:
     if (kept := cache.get("motion", key)) is not None:
         return torch.from_numpy(kept)
     found = flow.planes(1)[0]
-    moving = map_ahead(flow.pool, lambda frame: _of_frame(flow, frame, config), range(flow.frames), ahead=2 * flow.threads)
+    moving = map_ahead(flow.pool, lambda frame: of_frame(flow, frame, config), range(flow.frames), ahead=2 * flow.threads)
     with phase("motion", total=flow.frames) as bar:
         for frame, moved in enumerate(moving):
             found[frame] = moved
@@ -83,12 +81,16 @@ def motion_evidence(flow: Flow, classes: int, *, config: EvidenceConfig, cache: 
     return Evidence.from_planes(planes)
 
 
-def _of_frame(flow: Flow, frame: int, config: MotionConfig) -> Tensor:
-    others = [other for other in (frame - 1, frame + 1) if 0 <= other < flow.frames]
+def of_frame(flow: Flow, frame: int, config: MotionConfig, ground: Ground | None = None) -> Tensor:
+    """Returns 255 m of a frame, (H, W) uint8. ground: where it is known, the camera is not taken for that of an object."""
+    others = neighbours(flow, frame)
     if not others:
         return torch.zeros(flow.size[1], flow.size[0], dtype=torch.uint8)
     fields, positions = flow.fields, [flow.position(frame, other) for other in others]
-    residual, *more = (fields.length(_apart(position, flow.identity, _camera(flow, position, config))) for position in positions)
+    cameras = [_camera(flow, frame, position, config=config, ground=ground) for position in positions]
+    residual, *more = (
+        fields.length(_apart(position, flow.identity, camera)) for position, camera in zip(positions, cameras, strict=True)
+    )
     for another in more:
         residual = residual.clip(max=another)
     residual = residual * flow.factor
@@ -96,19 +98,25 @@ def _of_frame(flow: Flow, frame: int, config: MotionConfig) -> Tensor:
     return fields.to_bytes(residual / (residual + scale))
 
 
-def _camera(flow: Flow, position: Field, config: MotionConfig) -> NDArray[np.float64]:
-    """The homography (3, 3) from where a pixel is to where it would be found if nothing but the camera had moved."""
-    sparse = slice(config.spacing // 2, None, config.spacing)
-    fields = flow.fields
-    here, there = (fields.array(points[:, sparse, sparse]).reshape(2, -1).T for points in (flow.identity, position))
-    found = cv2.findHomography(here, there, cv2.RANSAC, config.tolerance)[0] if len(here) >= 4 else None
-    if found is None:  # the median of what there is: a shift
-        moved = fields.array(position - flow.identity)
-        return np.array([[1, 0, np.median(moved[0])], [0, 1, np.median(moved[1])], [0, 0, 1]])
-    return found
+def strays(flow: Flow, frame: int, *, config: MotionConfig, ground: Ground) -> bool:
+    """Whether the motion of a frame is another once it is known where the ground is: its camera was that of an object."""
+    ways = (Displaced.on_grid(flow, flow.position(frame, other), config.spacing) for other in neighbours(flow, frame))
+    return any(of_ground(way, way.on(ground(frame), flow.size), config) is not None for way in ways)
 
 
-def _apart(position: Field, identity: Field, homography: NDArray[np.float64]) -> Field:
+def neighbours(flow: Flow, frame: int) -> list[int]:
+    """Returns the frames before and after."""
+    return [other for other in (frame - 1, frame + 1) if 0 <= other < flow.frames]
+
+
+def _camera(flow: Flow, frame: int, position: Field, *, config: MotionConfig, ground: Ground | None) -> Homography:
+    """The camera's motion from a frame to another, where its pixels are found at a position (2, H, W)."""
+    displaced = Displaced.on_grid(flow, position, config.spacing)
+    other = None if ground is None else of_ground(displaced, displaced.on(ground(frame), flow.size), config)
+    return displaced.camera(config.tolerance) if other is None else other
+
+
+def _apart(position: Field, identity: Field, homography: Homography) -> Field:
     """How far positions (2, H, W) are from where the homography leads."""
     # Of a row and of a column: to add them is all that is done of every pixel.
     (x, y), ((a, b, c), (d, e, f), (g, h, i)) = (identity[0, :1], identity[1, :, :1]), homography.tolist()

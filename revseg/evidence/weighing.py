@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from revseg.evidence.ahead import map_ahead
-from revseg.evidence.cache import EvidenceCache
-from revseg.evidence.config import EvidenceConfig
-from revseg.evidence.descriptors import descriptors
+from revseg.evidence.background import Background
+from revseg.evidence.camera import Ground
+from revseg.evidence.config import EvidenceConfig, LooksConfig
+from revseg.evidence.descriptors import descriptors, size_at
+from revseg.evidence.draft import Draft
 from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
 from revseg.evidence.likelihood import MotionLikelihood
-from revseg.evidence.looks import PIXELS, Examples, Looks, evenly
-from revseg.evidence.motion import motion
+from revseg.evidence.looks import PIXELS, Examples, Looks, evenly, together
+from revseg.evidence.motion import of_frame, strays
 from revseg.labels.sample import Sample
+
+Found = TypeVar("Found")
 
 
 class ByMotion:
-    """Weighs probabilities with how pixels move; where that is not enabled, they stay."""
+    """Weighs probabilities with how pixels move. moved: the motion of every frame, (H, W) uint8; none: they stay."""
 
-    def __init__(self, labelled: Sample, classes: int, *, flow: Flow, config: EvidenceConfig, cache: EvidenceCache) -> None:
-        self.flow = flow
-        self._moved: Tensor | None = None
-        if config.likelihood.enabled:
-            self._moved = motion(flow, config=config.motion, cache=cache)
+    def __init__(
+        self, labelled: Sample, classes: int, *, flow: Flow, config: EvidenceConfig, moved: Iterable[Tensor] | None
+    ) -> None:
+        self.labelled, self.classes, self.flow, self.config = labelled, classes, flow, config
+        self._moved = None if moved is None else list(moved)
+        if self._moved is not None:
             of_labelled = (self._moved[frame].cpu() for frame in labelled.labelled_frames)
             self._likelihood = MotionLikelihood(of_labelled, labelled.labels, classes, config=config.likelihood)
 
@@ -37,40 +43,71 @@ class ByMotion:
         fields = self.flow.fields
         return fields.to_bytes(self._likelihood.weigh(evidence, self._moved[frame], fields))
 
+    def following(self, ground: Ground) -> ByMotion | None:
+        """Returns it with the motion taken anew of frames whose camera turns out to be an object's; None: there are none."""
+        if self._moved is None:
+            return None
+        flow, config, frames = self.flow, self.config, range(self.flow.frames)
+        astray = [
+            frame
+            for frame, found in each(flow, lambda at: strays(flow, at, config=config.motion, ground=ground), frames)
+            if found
+        ]
+        if not astray:
+            return None
+        moved = list(self._moved)
+        for frame in astray:
+            moved[frame] = of_frame(flow, frame, config.motion, ground=ground)
+        return ByMotion(self.labelled, self.classes, flow=flow, config=config, moved=moved)
+
+    def weighed_anew(self, weighed: Tensor, frame: int, before: ByMotion) -> Tensor:
+        """Returns the probabilities of a frame, (classes, H, W) uint8, that another has weighed."""
+        if self._moved is None or before._moved is None:
+            return weighed
+        told = {frame, *self.labelled.labelled_frames}  # of which the likelihood is learned
+        if all(self._moved[at] is before._moved[at] for at in told):
+            return weighed
+        moved, had_moved, fields = self._moved[frame], before._moved[frame], self.flow.fields
+        anew = self._likelihood.weigh_anew(weighed, moved, fields, before=before._likelihood, had_moved=had_moved)
+        return fields.to_bytes(anew)
+
 
 class ByLooks:
     """Weighs probabilities with what pixels look like (``Looks``).
 
-    planes: evidence of all frames, (classes + 1, T, H, W) uint8; smoothed: probabilities of every frame as they agree in time.
+    planes: evidence of all frames, (classes + 1, T, H, W) uint8; draft: what it says once it agrees in time (``draft_of``).
     """
 
-    def __init__(
-        self, labelled: Sample, planes: Tensor, smoothed: Iterable[Field], *, flow: Flow, config: EvidenceConfig
-    ) -> None:
+    def __init__(self, labelled: Sample, planes: Tensor, draft: Draft, *, flow: Flow, config: EvidenceConfig) -> None:
         self.labelled, self.flow, self.config = labelled, flow, config.looks
         self.power = config.looks.power / len(labelled.labelled_frames)
-        self._classes = len(planes) - 1
+        self._classes, self._background = len(planes) - 1, None
+        if config.looks.background:
+            self._background = Background(
+                labelled.volume, draft.ground, flow=flow, height=config.looks.height, config=config.motion
+            )
         sure, of_labels = Examples(self.config), Examples(self.config)
         known = evenly(labelled.labelled_frames, self.config.frames)
         for frame in known:
             of_labels.draw(self.seen(frame), planes[:-1, frame].cpu(), PIXELS // len(known))
-        chosen = evenly(others_of(labelled), self.config.frames)
-        for frame, probabilities in enumerate(smoothed):
-            if frame in chosen:
-                sure.draw(self.seen(frame), flow.fields.tensor(probabilities).cpu(), PIXELS // len(chosen))
+        for frame, probabilities in draft.likely.items():
+            sure.draw(self.seen(frame), probabilities, PIXELS // len(draft.likely))
         self._sure = sure
-        self.looks = self._learned([of_labels, sure])
+        self.looks = self._learned(of_labels, sure)
 
     def of_sure_frames(self) -> Looks:
         """Returns what is learned of sure frames alone. Who has seen a labelled frame would know it better than any other."""
-        return self._learned([self._sure])
+        return self._learned(self._sure)
 
     def seen(self, frame: int) -> Tensor:
-        """Returns the descriptors of a frame."""
-        return descriptors(self.labelled.volume[:, frame], self.config.height)
+        """Returns what is seen of a frame's pixels, (h, w, N)."""
+        described = descriptors(self.labelled.volume[:, frame], self.config.height)
+        if self._background is None:
+            return described
+        return torch.cat([described, self._background.differences(frame)], 2)
 
-    def _learned(self, examples: Sequence[Examples]) -> Looks:
-        values, classes = (torch.cat(parts) for parts in zip(*(one.of() for one in examples), strict=True))
+    def _learned(self, *examples: Examples) -> Looks:
+        values, classes = together(examples)
         return Looks(values, classes, self._classes, config=self.config, device=self.flow.device)
 
     def weighed(self, probabilities: Tensor, seen: Tensor, looks: Looks | None = None) -> Tensor:
@@ -79,11 +116,17 @@ class ByLooks:
         return (255 * (looks or self.looks).weigh(values, seen, self.power)).round_().to(torch.uint8)
 
 
+def draft_of(smoothed: Iterable[Field], labelled: Sample, *, flow: Flow, config: LooksConfig) -> Draft:
+    """Returns what looks learn of the frames without labels. smoothed: probabilities of every frame as they agree in time."""
+    size = size_at(labelled.volume.shape[2:], config.height)
+    return Draft(smoothed, evenly(others_of(labelled), config.frames), frames=flow.frames, size=size, fields=flow.fields)
+
+
 def others_of(labelled: Sample) -> list[int]:
     """Returns the frames that are not labelled."""
     return sorted(set(range(labelled.frames)).difference(labelled.labelled_frames))
 
 
-def each(flow: Flow, of: Callable[[int], Tensor], frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+def each(flow: Flow, of: Callable[[int], Found], frames: Sequence[int]) -> Iterator[tuple[int, Found]]:
     """Frames, and what is computed of each, several at a time."""
     yield from zip(frames, map_ahead(flow.pool, of, frames, ahead=flow.threads), strict=True)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from revseg import storage
 from revseg.config import TrainConfig
-from revseg.evidence.memory import EvidenceSize, evidence_disk, evidence_phases, moves
+from revseg.evidence.memory import EvidenceSize, asks_looks, evidence_disk, evidence_phases, ground_bytes, moves
 from revseg.forecast.outline import Outline, sees_evidence
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, forecast_prediction, forecast_training
@@ -196,7 +196,9 @@ def _carry(standing: _Standing, config: TrainConfig, outline: Outline, *, eviden
     # Masks that are read stay until the task is made, all of them and the held-out ones once more.
     masks = [count * outline.footage.native_pixels for count in (outline.known, outline.known - len(outline.labelled_frames))]
     standing.stay("evidence", evidence.held_bytes)
-    on_disk = [evidence.returned_bytes, *([evidence.moved_bytes] if moves(evidence, config.evidence) else [])]
+    on_disk = [evidence.returned_bytes]
+    on_disk += [evidence.moved_bytes] if moves(evidence, config.evidence) else []
+    on_disk += [ground_bytes(evidence, config.evidence.looks)] if asks_looks(evidence, config.evidence) else []
     beside = sum(size for size in on_disk if storage.on_disk(size))
     for phase, more in evidence_phases(evidence, config.evidence, threads).items():
         standing.reach(phase, more, *masks)

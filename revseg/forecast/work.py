@@ -24,6 +24,8 @@ from revseg.network.windows import windows_of
 
 SUM_OF_A_FLOW = 0.35
 """Time of carrying one class to a frame, of that of a flow as large (measured: OpenCV 5, CPU)."""
+BEHIND = 0.9
+"""Time of seeing what is behind a frame, of that of describing and weighing it (measured: CPU)."""
 SUMS_BACK = 3
 """Time of what carries labels back, at its end, of that of a step from frame to frame (measured: CPU)."""
 
@@ -48,7 +50,8 @@ def work_of(config: TrainConfig, outline: Outline, network: NetworkConfig, *, st
             found["motion"] = frames * pixels
         seeing = asks_looks(sizes, settings)
         if seeing:
-            found["looks"] = (1 + (again is not None)) * frames * seen_pixels(sizes, settings.looks)
+            of_a_frame = (1 + BEHIND * settings.looks.background) * seen_pixels(sizes, settings.looks)
+            found["looks"] = (1 + (again is not None)) * frames * of_a_frame
         found["smoothing evidence"] = (1 + seeing + (again is not None)) * smoothing * pixels * classes
     found["training"] = config.training.steps * step.operations
     passes = config.placements * len(windows_of(frames, config.data.window))

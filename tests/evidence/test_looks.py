@@ -9,7 +9,7 @@ import torch
 
 from revseg.evidence.config import LooksConfig
 from revseg.evidence.descriptors import NUMBERS, descriptors
-from revseg.evidence.looks import Examples, Looks, asks_looks, evenly
+from revseg.evidence.looks import Examples, Looks, asks_looks, evenly, together
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from tests.evidence.made import EVIDENCE, HEIGHT, SIDE, WIDTH, carried, moving, same, sample, texture
@@ -91,7 +91,7 @@ def test_only_what_is_sure_is_learned_from() -> None:
     seen[..., 0] = torch.arange(40)[:, None]
     examples = Examples(LOOKS)
     examples.draw(seen, probabilities, 400)
-    values, classes = examples.of()
+    values, classes = together([examples])
     assert classes.bincount().tolist() == [200, 100, 100]
     assert values[:, 0].min() >= 20
 
@@ -141,6 +141,6 @@ def test_without_examples_nothing_is_said() -> None:
     config = LooksConfig()
     nothing = Examples(config)
     nothing.draw(torch.rand(8, 8, NUMBERS), torch.full((2, 8, 8), 0.5), 100)  # nowhere sure
-    looks = Looks(*nothing.of(), 2, config=config, device=torch.device("cpu"))
+    looks = Looks(*together([nothing]), 2, config=config, device=torch.device("cpu"))
     probabilities = torch.rand(2, 8, 8)
     assert torch.equal(looks.weigh(probabilities, torch.rand(8, 8, NUMBERS), 0.5), probabilities)

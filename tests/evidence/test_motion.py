@@ -14,9 +14,10 @@ from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.config import EvidenceConfig, FlowConfig, MotionConfig
 from revseg.evidence.flow import Flow
 from revseg.evidence.motion import motion_evidence
+from revseg.evidence.weighing import ByMotion
 from revseg.labels.dataset import DavisDataset
 from revseg.video.reading import Reading
-from tests.evidence.made import flow_of, texture
+from tests.evidence.made import flow_of, sample, texture
 
 pytestmark = pytest.mark.slow
 
@@ -132,3 +133,49 @@ def test_real_motion(clip_root: Path) -> None:
     video = DavisDataset(clip_root, reading=Reading(max_frames=4)).load("barrel", height=96)
     found = motion_evidence(flow_of(video.volume, FlowConfig()), 2, config=CONFIG, cache=NO_CACHE).probabilities[1].numpy() > 127
     assert np.mean([region_similarity(*pair) for pair in zip(found, video.labels.numpy() == 1, strict=True)]) > 0.6
+
+
+def large() -> tuple[torch.Tensor, np.ndarray]:
+    """What fills most of the picture goes one way, the ground beside it the other: (3, T, H, W), (T, H, W)."""
+    ground, thing = texture(0, HEIGHT, WIDTH + 64), texture(1, HEIGHT, WIDTH)
+    volume, truth = np.zeros((FRAMES, HEIGHT, WIDTH, 3), np.uint8), np.zeros((FRAMES, HEIGHT, WIDTH), np.uint8)
+    for frame in range(FRAMES):
+        volume[frame] = ground[:, 6 * frame :][:, :WIDTH]
+        edge = 150 + 5 * frame
+        volume[frame, :, :edge], truth[frame, :, :edge] = thing[:, -edge:], 1
+    return torch.from_numpy(volume).permute(3, 0, 1, 2).contiguous(), truth
+
+
+def test_an_object_that_fills_the_picture_is_not_the_ground() -> None:
+    volume, truth = large()
+    flow = flow_of(volume, FLOW)
+
+    def ground(frame: int) -> np.ndarray:
+        return cv2.resize(1 - truth[frame], (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_NEAREST)
+
+    for frame in range(FRAMES):
+        blind, knowing = (module.of_frame(flow, frame, CONFIG.motion, ground=of).numpy() > 127 for of in (None, ground))
+        assert region_similarity(knowing, truth[frame] > 0) > 0.7, frame
+        assert region_similarity(blind, truth[frame] > 0) < 0.2, frame
+        assert module.strays(flow, frame, config=CONFIG.motion, ground=ground)
+    small, where = video("pan")
+    still = [1 - one.astype(np.uint8) for one in where]
+    assert not any(module.strays(small, frame, config=CONFIG.motion, ground=still.__getitem__) for frame in range(FRAMES))
+
+
+def test_probabilities_are_weighed_anew_as_they_would_have_been() -> None:
+    """Within the bytes that they are rounded to; and a frame whose motion is as it was keeps its own."""
+    volume, truth = large()
+    video_of = sample(volume.permute(1, 2, 3, 0).numpy(), truth, (0,))
+    flow, config = flow_of(volume, FLOW), CONFIG
+    planes = torch.zeros(3, HEIGHT, WIDTH, dtype=torch.uint8)
+    planes[:] = torch.tensor([100, 155, 200])[:, None, None]
+    before = ByMotion(video_of, 2, flow=flow, config=config, moved=module.motion(flow, config=config.motion, cache=NO_CACHE))
+    after = before.following(lambda frame: 1 - truth[frame])
+    assert after is not None
+    expected, had = after.weighed(planes, 3), before.weighed(planes, 3)
+    found = after.weighed_anew(had, 3, before)
+    assert (found.int() - expected.int()).abs().max() <= 12
+    assert (had.int() - expected.int()).abs().max() > 100
+    assert before.weighed_anew(had, 3, before) is had
+    assert before.following(lambda frame: np.ones((HEIGHT, WIDTH), np.uint8)) is None

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from harness.settings import compose
 
 from revseg.config import TrainConfig
+from revseg.evidence.background import PICTURES, Background
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.carrier import Carrier
 from revseg.evidence.config import EvidenceConfig, FlowConfig, LooksConfig, SmoothingConfig
@@ -158,9 +160,24 @@ print(size_of("VmHWM") - before)
 def test_looks_hold_what_is_told() -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", LOOKS], capture_output=True, text=True, check=True, env=environment)
-    told = looks_bytes(EvidenceSize(10, (480, 854), 2, labelled_frames=(0,)), LooksConfig(height=480), 1)
+    told = looks_bytes(
+        EvidenceSize(10, (480, 854), 2, labelled_frames=(0,)), LooksConfig(height=480, frames=0, background=False), 1
+    )
     # Here the next frame's descriptors are not made meanwhile.
     assert 0.95 < told / int(done.stdout) < 1.6
+
+
+def test_what_is_behind_takes_what_is_told() -> None:
+    """Once it has seen a video in which a frame's neighbours all show something."""
+    frames, size = PICTURES + 2, (120, 200)
+    volume = torch.zeros(3, frames, *size, dtype=torch.uint8)
+    flow = flow_of(volume, FlowConfig(finest_scale=2, least_height=size[0]))
+    ground = np.ones(size, np.uint8)
+    background = Background(volume, lambda frame: ground, flow=flow, height=size[0], config=EVIDENCE.motion)
+    held = peak_of(lambda: [background.differences(frame).sum() for frame in range(frames)])
+    sizes = EvidenceSize(frames, size, 2, labelled_frames=(0,))
+    told = looks_bytes(sizes, LooksConfig(), 1) - looks_bytes(sizes, LooksConfig(background=False), 1)
+    assert 0.95 < told / held < 1.6
 
 
 def test_looks_of_small_frames_take_little() -> None:
