@@ -2,10 +2,11 @@
 
     p_c(x) <- normalised( p_c(x) q_c(x)^w ),     w = power / L,     L: number of labelled frames
 
-q: a perceptron of two hidden layers, which sees the descriptor of a pixel (``descriptors``), and how it differs from what is
-behind it (``Background``). It learns from pixels of labelled frames, and of others where the evidence is sure. Flow loses what is
-covered, turns or moves too fast, and motion takes shadows for an object; looks know neither, and find again what comes back. All
-that is drawn is drawn from seeds of its own: the same video and labels have the same evidence.
+q: a perceptron of two hidden layers, which sees the descriptor of a pixel (``descriptors``). A second one sees how it differs
+from what is behind it (``Background``) as well, and each has half of the power: where nothing stays behind an object, differences
+mislead. They learn from pixels of labelled frames, and of others where the evidence is sure. Flow loses what is covered, turns or
+moves too fast, and motion takes shadows for an object; looks know neither, and find again what comes back. All that is drawn is
+drawn from seeds of its own: the same video and labels have the same evidence.
 """
 
 from __future__ import annotations
@@ -81,10 +82,13 @@ def together(examples: Iterable[Examples]) -> tuple[Tensor, Tensor]:
 
 
 class Looks:
-    """A classifier that has learned from examples what each class looks like; without any it leaves all as it is."""
+    """A classifier that has learned from examples what each class looks like, of what is seen of them, values (n, N).
+
+    numbers: N. Without examples it leaves all as it is.
+    """
 
     def __init__(self, values: Tensor, classes: Tensor, count: int, *, config: LooksConfig, device: torch.device) -> None:
-        self.device, self._learned = device, len(values) > 0
+        self.device, self.numbers, self._learned = device, values.shape[1], len(values) > 0
         if not self._learned:
             return
         self._shift, self._scale = values.mean(0).to(device), 1 / values.std(0).clamp(min=1e-3).to(device)

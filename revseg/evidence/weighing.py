@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -12,7 +13,7 @@ from revseg.evidence.ahead import map_ahead
 from revseg.evidence.background import Background
 from revseg.evidence.camera import Ground
 from revseg.evidence.config import EvidenceConfig, LooksConfig
-from revseg.evidence.descriptors import descriptors, size_at
+from revseg.evidence.descriptors import NUMBERS, descriptors, size_at
 from revseg.evidence.draft import Draft
 from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
@@ -73,7 +74,8 @@ class ByMotion:
 
 
 class ByLooks:
-    """Weighs probabilities with what pixels look like (``Looks``).
+    """Weighs probabilities with what pixels look like (``Looks``), as two classifiers say to equal parts: one sees how a pixel
+    differs from what is behind it, the other does not. Without ``background`` the latter is asked alone.
 
     planes: evidence of all frames, (classes + 1, T, H, W) uint8; draft: what it says once it agrees in time (``draft_of``).
     """
@@ -95,7 +97,7 @@ class ByLooks:
         self._sure = sure
         self.looks = self._learned(of_labels, sure)
 
-    def of_sure_frames(self) -> Looks:
+    def of_sure_frames(self) -> list[Looks]:
         """Returns what is learned of sure frames alone. Who has seen a labelled frame would know it better than any other."""
         return self._learned(self._sure)
 
@@ -106,14 +108,17 @@ class ByLooks:
             return described
         return torch.cat([described, self._background.differences(frame)], 2)
 
-    def _learned(self, *examples: Examples) -> Looks:
+    def _learned(self, *examples: Examples) -> list[Looks]:
         values, classes = together(examples)
-        return Looks(values, classes, self._classes, config=self.config, device=self.flow.device)
+        make = partial(Looks, classes=classes, count=self._classes, config=self.config, device=self.flow.device)
+        return [make(values[:, :numbers]) for numbers in sorted({NUMBERS, values.shape[1]})]
 
-    def weighed(self, probabilities: Tensor, seen: Tensor, looks: Looks | None = None) -> Tensor:
-        """Returns the probabilities of a frame that is seen so, (classes, H, W) uint8. looks: another than ``looks``."""
-        values = probabilities.to(self.flow.device).float() / 255
-        return (255 * (looks or self.looks).weigh(values, seen, self.power)).round_().to(torch.uint8)
+    def weighed(self, probabilities: Tensor, seen: Tensor, looks: Sequence[Looks] | None = None) -> Tensor:
+        """Returns the probabilities of a frame that is seen so, (classes, H, W) uint8. looks: others than ``looks``."""
+        values, classifiers = probabilities.to(self.flow.device).float() / 255, self.looks if looks is None else looks
+        for one in classifiers:
+            values = one.weigh(values, seen[..., : one.numbers], self.power / len(classifiers))
+        return (255 * values).round_().to(torch.uint8)
 
 
 def draft_of(smoothed: Iterable[Field], labelled: Sample, *, flow: Flow, config: LooksConfig) -> Draft:
