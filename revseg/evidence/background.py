@@ -32,7 +32,6 @@ FINE, WIDE = 1.5, 4.0
 """Standard deviations of the surroundings in which differences are seen, in pixels."""
 DIFFERENCES = 7
 """How many numbers say how a pixel differs."""
-NOTHING = 255
 PICTURES = 2 * AT[-1] + 2
 """Small pictures that are held: of the frames that show what is behind one, and a little more."""
 
@@ -62,17 +61,16 @@ class Background:
         picture = self._picture(frame)
         lines, columns = picture.shape[:2]
         flags = cv2.WARP_INVERSE_MAP
-        shown, count = [], np.zeros((lines, columns), np.intp)
+        shown, count = [], np.zeros((lines, columns), np.uint8)
         for other, camera in self._others(frame):
             seen = cv2.warpPerspective(self._picture(other), camera, (columns, lines), flags=flags | cv2.INTER_LINEAR)
             free = cv2.warpPerspective(self._free(other), camera, (columns, lines), flags=flags | cv2.INTER_NEAREST)
-            seen[free == 0] = NOTHING
-            shown.append(seen)
+            shown.append(cv2.bitwise_or(seen, cv2.merge(3 * [free - np.uint8(1)])))  # 255, white, where it is no ground
             count += free
         known = count > 0
         if not known.any():
             return picture, known
-        middle = np.maximum(count - 1, 0) // 2  # those that show nothing come last
+        middle = (count.astype(np.intp) - 1).clip(min=0) // 2  # those that show nothing come last
         found = np.take_along_axis(_in_order(shown), middle[None, ..., None], 0)[0]
         return np.where(known[..., None], found, picture), known
 
@@ -108,17 +106,16 @@ def _camera(flow: Flow, frame: int, *, config: MotionConfig, ground: Ground) -> 
 
 def _least_difference(picture: NDArray[np.uint8], behind: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """By colour, 0 or more, and lightness, (h, w) each; the least, where what is behind is shifted by a pixel at most."""
-    lab, other = (cv2.cvtColor(one.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for one in (picture, behind))
-    least, best = None, lab
+    lab, other = (cv2.split(cv2.cvtColor(one.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)) for one in (picture, behind))
+    least, best = np.full(picture.shape[:2], np.inf, np.float32), [plane.copy() for plane in lab]
     for shift in product((-1, 0, 1), repeat=2):
-        difference = lab - np.roll(other, shift, (0, 1))
-        amount = cv2.GaussianBlur(np.square(difference).sum(2), (0, 0), FINE)
-        if least is None:
-            least, best = amount, difference
-        else:
-            better = amount < least
-            least, best = np.where(better, amount, least), np.where(better[..., None], difference, best)
-    lightness, green, blue = cv2.split(cv2.GaussianBlur(best, (0, 0), FINE))
+        difference = [one - np.roll(another, shift, (0, 1)) for one, another in zip(lab, other, strict=True)]
+        lightness, green, blue = difference
+        amount = cv2.GaussianBlur(lightness**2 + green**2 + blue**2, (0, 0), FINE)
+        better = amount < least
+        for kept, found in zip((least, *best), (amount, *difference), strict=True):
+            np.copyto(kept, found, where=better)
+    lightness, green, blue = (cv2.GaussianBlur(one, (0, 0), FINE) for one in best)
     return np.hypot(green, blue), lightness
 
 
