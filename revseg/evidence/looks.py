@@ -29,6 +29,8 @@ PIXELS = 24000
 """Pixels that are drawn from all labelled frames together, and as many from all others."""
 AROUND = 20
 """Pixels around the objects in which half of the background's are drawn: there it is to be told from them."""
+PART = 4096
+"""Pixels that are classified at a time: what is computed of them stays in the processor's cache."""
 BATCH, RATE, DECAYS = 2048, 1e-2, (0.9, 0.999)
 CLIP = 6.0
 """No class is held for less likely than the likeliest by more, in logarithms."""
@@ -84,7 +86,7 @@ def together(examples: Iterable[Examples]) -> tuple[Tensor, Tensor]:
 class Looks:
     """A classifier that has learned from examples what each class looks like, of what is seen of them, values (n, N).
 
-    numbers: N. Without examples it leaves all as it is.
+    numbers: N. Without examples it says nothing.
     """
 
     def __init__(self, values: Tensor, classes: Tensor, count: int, *, config: LooksConfig, device: torch.device) -> None:
@@ -127,18 +129,29 @@ class Looks:
                     part.addcdiv_(mean, length, value=-rate / (1 - DECAYS[0] ** step))
 
     @torch.no_grad()
-    def weigh(self, probabilities: Tensor, seen: Tensor, power: float) -> Tensor:
-        """Returns the probabilities (classes, H, W) of a frame, given so, weighed with what is seen of it, (h, w, N).
+    def odds(self, seen: Tensor) -> Tensor | None:
+        """Returns the logarithm of how likely each class is beside the likeliest, (classes, h, w), of what is seen, (h, w, N).
 
-        Where all are 0, nothing is known, and they stay.
+        None: it has learned nothing.
         """
         if not self._learned:
-            return probabilities
-        logits = self._logits(self._scaled(seen)).permute(2, 0, 1)
-        odds = (logits - logits.max(0).values).clamp(min=-CLIP)
-        larger = F.interpolate(odds[None], probabilities.shape[1:], mode="bilinear", align_corners=False)[0]
-        weighed = (probabilities.clamp(min=LEAST).log() + power * larger).softmax(0)
-        return weighed * (probabilities.sum(0) > 0)
+            return None
+        parts = [self._logits(self._scaled(part)) for part in seen.flatten(0, 1).split(PART)]
+        logits = torch.cat(parts).T.unflatten(1, seen.shape[:2])
+        return (logits - logits.max(0).values).clamp(min=-CLIP)
+
+
+def weigh(probabilities: Tensor, odds: Sequence[Tensor], power: float) -> Tensor:
+    """Returns the probabilities (classes, H, W) of a frame weighed with what classifiers say to equal parts, (classes, h, w) each.
+
+    Where all are 0, nothing is known, and they stay.
+    """
+    if not odds:
+        return probabilities
+    mean = torch.stack(list(odds)).mean(0)
+    larger = F.interpolate(mean[None], probabilities.shape[1:], mode="bilinear", align_corners=False)[0]
+    weighed = probabilities.clamp(min=LEAST) * (power * larger).exp_()
+    return weighed * ((probabilities.sum(0) > 0) / weighed.sum(0))
 
 
 def evenly(frames: Sequence[int], count: int) -> list[int]:

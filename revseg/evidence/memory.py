@@ -132,8 +132,8 @@ def looks_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
     seen, numbers = seen_pixels(sizes, config), NUMBERS + config.background * DIFFERENCES
     seeing = DESCRIPTOR_BYTES + config.background * BEHIND_BYTES
     pictures = config.background * 3 * min(sizes.frames, PICTURES)
-    layers = 4 * numbers + 2 * 4 * config.hidden
-    weighing = max(layers * seen, 24 * sizes.classes * sizes.pixels)
+    classified = (4 * numbers + 12 * sizes.classes) * seen + 4 * sizes.classes * sizes.pixels
+    weighing = max(classified, 24 * sizes.classes * sizes.pixels)
     return draft_bytes(sizes, config) + (threads * seeing + pictures) * seen + weighing
 
 

@@ -18,7 +18,7 @@ from revseg.evidence.draft import Draft
 from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
 from revseg.evidence.likelihood import MotionLikelihood
-from revseg.evidence.looks import PIXELS, Examples, Looks, evenly, together
+from revseg.evidence.looks import PIXELS, Examples, Looks, evenly, together, weigh
 from revseg.evidence.motion import of_frame, strays
 from revseg.labels.sample import Sample
 
@@ -115,10 +115,10 @@ class ByLooks:
 
     def weighed(self, probabilities: Tensor, seen: Tensor, looks: Sequence[Looks] | None = None) -> Tensor:
         """Returns the probabilities of a frame that is seen so, (classes, H, W) uint8. looks: others than ``looks``."""
-        values, classifiers = probabilities.to(self.flow.device).float() / 255, self.looks if looks is None else looks
-        for one in classifiers:
-            values = one.weigh(values, seen[..., : one.numbers], self.power / len(classifiers))
-        return (255 * values).round_().to(torch.uint8)
+        said = [one.odds(seen[..., : one.numbers]) for one in (self.looks if looks is None else looks)]
+        known = [odds for odds in said if odds is not None]
+        weighed = weigh(probabilities.to(self.flow.device).float() / 255, known, self.power)
+        return (255 * weighed).round_().to(torch.uint8)
 
 
 def draft_of(smoothed: Iterable[Field], labelled: Sample, *, flow: Flow, config: LooksConfig) -> Draft:

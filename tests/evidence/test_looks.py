@@ -9,7 +9,7 @@ import torch
 
 from revseg.evidence.config import LooksConfig
 from revseg.evidence.descriptors import NUMBERS, descriptors
-from revseg.evidence.looks import Examples, Looks, asks_looks, evenly, together
+from revseg.evidence.looks import Examples, Looks, asks_looks, evenly, together, weigh
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from tests.evidence.made import EVIDENCE, HEIGHT, SIDE, WIDTH, carried, moving, same, sample, texture
@@ -104,7 +104,10 @@ def test_a_classifier_tells_apart_what_it_has_seen() -> None:
     seen = (3 * torch.arange(3.0))[None, :, None].expand(2, 3, NUMBERS)
     probabilities = torch.full((3, 4, 6), 1 / 3)
     probabilities[:, 0] = 0
-    weighed, weaker = (looks.weigh(probabilities, seen, power) for power in (0.5, 0.1))
+    odds = looks.odds(seen)
+    assert odds is not None
+    weighed, weaker = (weigh(probabilities, [odds], power) for power in (0.5, 0.1))
+    assert torch.equal(weigh(probabilities, [odds, odds], 0.5), weighed)
     assert torch.equal(weighed[:, 1:].max(0).indices, torch.tensor([0, 0, 1, 1, 2, 2]).expand(3, 6))
     assert (weighed[:, 0] == 0).all()
     assert (weighed[:, 1:].sum(0) - 1).abs().max() < 1e-5
@@ -143,4 +146,5 @@ def test_without_examples_nothing_is_said() -> None:
     nothing.draw(torch.rand(8, 8, NUMBERS), torch.full((2, 8, 8), 0.5), 100)  # nowhere sure
     looks = Looks(*together([nothing]), 2, config=config, device=torch.device("cpu"))
     probabilities = torch.rand(2, 8, 8)
-    assert torch.equal(looks.weigh(probabilities, torch.rand(8, 8, NUMBERS), 0.5), probabilities)
+    assert looks.odds(torch.rand(8, 8, NUMBERS)) is None
+    assert torch.equal(weigh(probabilities, [], 0.5), probabilities)

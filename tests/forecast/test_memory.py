@@ -140,10 +140,10 @@ from pathlib import Path
 import torch
 from revseg.evidence.config import LooksConfig
 from revseg.evidence.descriptors import NUMBERS, descriptors
-from revseg.evidence.looks import Looks
+from revseg.evidence.looks import Looks, weigh
 values, numbers = torch.rand(9, NUMBERS), torch.arange(9) % 2
 looks = Looks(values, numbers, 2, config=LooksConfig(steps=2), device=torch.device("cpu"))
-looks.weigh(torch.rand(2, 8, 8), descriptors(torch.zeros(3, 8, 8, dtype=torch.uint8), 8), 0.5)
+weigh(torch.rand(2, 8, 8), [looks.odds(descriptors(torch.zeros(3, 8, 8, dtype=torch.uint8), 8))], 0.5)
 frame, probabilities = torch.zeros(3, 480, 854, dtype=torch.uint8), torch.rand(2, 480, 854)
 def size_of(name):
     (found,) = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name + ":")]
@@ -151,7 +151,7 @@ def size_of(name):
 Path("/proc/self/clear_refs").write_text("5")  # VmHWM, which getrusage would begin with that of the parent, is VmRSS
 before = size_of("VmRSS")
 waiting, weighed = descriptors(frame, 480), descriptors(frame, 480)
-looks.weigh(probabilities, weighed, 0.5)
+weigh(probabilities, [looks.odds(weighed)], 0.5)
 print(size_of("VmHWM") - before)
 """
 
