@@ -142,7 +142,7 @@ class Looks:
 
 
 def weigh(probabilities: Tensor, odds: Sequence[Tensor], power: float) -> Tensor:
-    """Returns the probabilities (classes, H, W) of a frame weighed with what classifiers say to equal parts, (classes, h, w) each.
+    """Returns probabilities (classes, H, W) of a frame, weighed with what classifiers say of it, (classes, h, w), to equal parts.
 
     Where all are 0, nothing is known, and they stay.
     """
