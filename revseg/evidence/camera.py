@@ -72,6 +72,8 @@ def of_ground(displaced: Displaced, ground: Displaced, config: MotionConfig) -> 
     """
     if len(ground.here) < LEAST_POINTS:
         return None
-    all_follow, could = displaced.camera(config.tolerance), ground.camera(config.tolerance)
-    following, most = (ground.following(one, config.tolerance) for one in (all_follow, could))
-    return could if following < config.follows * most else None
+    following = ground.following(displaced.camera(config.tolerance), config.tolerance)
+    if following >= config.follows * len(ground.here):
+        return None  # no camera could be followed by more
+    own = ground.camera(config.tolerance)
+    return own if following < config.follows * ground.following(own, config.tolerance) else None
