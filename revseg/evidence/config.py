@@ -237,11 +237,14 @@ class PoolConfig:
     """The network's share falls with (1 - what it cannot see)^detail; 0: not at all."""
     least: float = 1e-3
     """Least probability of both, so that neither can veto the other."""
+    speck: float = 0.01
+    """An object of a smaller share of its least labelled area is taken for gone, and its mask is empty; 0: none is."""
 
     def __post_init__(self) -> None:
         _between("pool.of_one_frame", self.of_one_frame, 0, most=1)
         _between("pool.detail", self.detail, 0, most=inf)
         _positive("pool.least", self.least)
+        _between("pool.speck", self.speck, 0, most=1)
 
 
 @dataclass(frozen=True)

@@ -313,3 +313,26 @@ def test_frames_with_a_few_labels_keep_these_and_the_network_says_the_rest(seein
     small = Segmenter(sparse, CONFIG, label_count=2, size=(32, 48), keeps_labels=True).segment(seeing)
     labels = resize_sparse(masks[1].numpy(), 32, 48)
     assert np.array_equal(masks_of(small)[2][labels != VOID], labels[labels != VOID])
+
+
+def test_what_is_left_of_an_object_that_has_gone_is_dropped() -> None:
+    """Of the first object 2 pixels of 400 that were labelled, of the second 5 of 100: a fiftieth is not a hundredth."""
+    size = 40, 50
+    labels = torch.zeros(1, *size, dtype=torch.uint8)
+    labels[0, :20, :20], labels[0, 30:, 40:] = 1, 2
+    video = replace(blank(3, size, size, (0,)), masks=labels)
+    planes = torch.zeros(4, 3, *size, dtype=torch.uint8)
+    planes[0], planes[-1] = 255, 255
+    for frame, columns in ((1, 2), (2, 4)):
+        for number, row, count in ((1, 0, columns), (2, 39, 5)):
+            planes[0, frame, row, :count], planes[number, frame, row, :count] = 0, 255
+    probabilities = planes[:3].permute(1, 0, 2, 3) / 255
+    observation = Observation(video, evidence=Evidence.from_planes(planes))
+
+    def counts(speck: float) -> list[list[int]]:
+        segmenter = Segmenter(observation, replace(ALONE, pool=PoolConfig(speck=speck)))
+        return [np.bincount(mask.ravel(), minlength=3)[1:].tolist() for mask in masks_of(segmenter.decide(iter(probabilities)))]
+
+    assert counts(0.01)[1:] == [[0, 5], [4, 5]]
+    assert counts(0)[1:] == [[2, 5], [4, 5]]
+    assert counts(0.5)[1:] == [[0, 0], [0, 0]]
