@@ -78,7 +78,8 @@ class Segmenter:
             probabilities = self._pooled(probabilities, evidence)
         elif flow is not None and self.config.smoothing.sweeps:
             probabilities = self._smoothed(probabilities, flow)
-        least = [self.config.pool.speck * area for area in self._least_areas()]
+        labelled = self.observation.video.labelled_frames
+        least = [] if evidence is None else [self.config.pool.speck * area for area in self._least_areas()]
         for frame, found in enumerate(probabilities):
             whole = self._labelled(frame, resized(found, size))  # probabilities, not masks: contours stay smooth
             classes = whole.max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
@@ -86,7 +87,8 @@ class Segmenter:
             expected = expected_similarity(whole, classes)
             if evidence is not None:
                 expected *= trust(found, evidence.confidence[frame].to(found.device) / 255)
-                if frame not in self.observation.fixed:  # what is expected stays: an object may as well be lost
+                # Labels stay, also mere points; and so does what is expected: an object may as well be lost.
+                if frame not in labelled:
                     classes = without_specks(whole, classes, least)
             yield Segmented(classes.to(torch.uint8).cpu().numpy(), expected, kept)
 
