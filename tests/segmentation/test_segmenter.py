@@ -336,3 +336,18 @@ def test_what_is_left_of_an_object_that_has_gone_is_dropped() -> None:
     assert counts(0.01)[1:] == [[0, 5], [4, 5]]
     assert counts(0)[1:] == [[2, 5], [4, 5]]
     assert counts(0.5)[1:] == [[0, 0], [0, 0]]
+
+
+def test_labelled_points_are_no_specks() -> None:
+    """Three points of an object that another frame shows whole, large."""
+    size = 40, 50
+    labels = torch.zeros(2, *size, dtype=torch.uint8)
+    labels[0, :20, :20], labels[1] = 1, VOID
+    labels[1, 5, 5:8] = 1
+    video = replace(blank(2, size, size, (0, 1)), masks=labels)
+    planes = torch.zeros(3, 2, *size, dtype=torch.uint8)
+    planes[0], planes[-1] = 255, 255
+    observation = Observation(video, evidence=Evidence.from_planes(planes))
+    segmenter = Segmenter(observation, replace(ALONE, pool=PoolConfig(speck=0.5)), keeps_labels=True)
+    _, mask = masks_of(segmenter.decide(iter(planes[:2].permute(1, 0, 2, 3) / 255)))
+    assert mask.sum() == mask[5, 5:8].sum() == 3
