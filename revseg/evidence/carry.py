@@ -5,7 +5,7 @@
               smoothed, that the camera seemed to move like an object; and with what they look like (``Looks``), learned from the
               labels, and from what is sure
     again     from frames of which the evidence is sure, if asked for, where a single frame is labelled (``PseudoLabels``)
-    smooth    so that neighbouring frames agree (``Smoothing``)
+    smooth    so that neighbouring frames agree (``Smoothing``), and objects that have gone are gone (``present``)
 
 Each stage is kept by the content of what it comes from (``EvidenceCache``), so that a later run computes what has changed: with
 one label more, the gaps beside it, and what is weighed and smoothed.
@@ -29,6 +29,7 @@ from revseg.evidence.flow import Flow
 from revseg.evidence.gaps import Gap, gaps_between
 from revseg.evidence.looks import asks_looks, looks_key
 from revseg.evidence.motion import motion, motion_key
+from revseg.evidence.presence import Sightings, cuts_in, presence_key, present, shares_of
 from revseg.evidence.pseudo_labels import PseudoLabels, asks_pseudo_labels, surest
 from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
 from revseg.evidence.sources import Labels
@@ -73,7 +74,7 @@ def carry(
     key = _key(carrier, gaps, config) if cache.keeps else ""
     back_key = digest(key, tuple(shares)) if cache.keeps else ""
     back = cache.get("returned", back_key)
-    all_key = digest(key, smoothing_key(flow, config.smoothing)) if cache.keeps else ""
+    all_key = digest(key, smoothing_key(flow, config.smoothing), presence_key(config.presence)) if cache.keeps else ""
     if back is not None and (kept := cache.get("evidence", all_key)) is not None:
         return _carried(torch.from_numpy(kept), torch.from_numpy(back))
     hops = {1, *(config.smoothing.hops if config.smoothing.sweeps else ())}
@@ -129,7 +130,7 @@ def _found(
     others = others_of(labelled)
 
     def smoothed() -> Iterator[Field]:
-        return _smoothed(planes, flow, config, labelled_frames=labelled.labelled_frames)
+        return _smoothed(planes, Smoothing(flow, config.smoothing, fixed=labelled.labelled_frames))
 
     planes = carrier.carried(gaps)
     moved = motion(flow, config=config.motion, cache=carrier.cache) if config.likelihood.enabled else None
@@ -137,7 +138,7 @@ def _found(
     returned = None if shares is None else _returned(carrier, planes, gaps, shares=shares, by_motion=by_motion)
     for frame, probabilities in each(flow, lambda frame: by_motion.weighed(planes[:, frame], frame), others):
         planes[:-1, frame] = probabilities
-    by_looks = None
+    by_looks = known = None
     if asks_looks(config.looks, labelled.labels):
         draft = draft_of(smoothed(), labelled, flow=flow, config=config.looks)
         if (following := by_motion.following(draft.ground)) is not None:
@@ -145,8 +146,10 @@ def _found(
             by_motion, draft = following, draft_of(smoothed(), labelled, flow=flow, config=config.looks)
         with phase("looks", total=len(others)) as bar:
             by_looks = ByLooks(labelled, planes, draft, flow=flow, config=config)
+            known = torch.zeros(flow.frames, carrier.classes)
             for frame, seen in each(flow, by_looks.seen, others):
-                planes[:-1, frame] = by_looks.weighed(planes[:-1, frame], seen)
+                said = by_looks.said(seen)
+                planes[:, frame], known[frame] = by_looks.weighed(planes[:, frame], said), by_looks.known(seen, said)
                 bar.advance(1)
         if returned is not None:
             _weigh_returned(returned, by_looks)
@@ -156,9 +159,22 @@ def _found(
         sure = {frame: flow.fields.from_bytes(planes[-1, frame]) ** 0.5 * probabilities for frame, probabilities in found.items()}
         again = Carrier(PseudoLabels(carrier.sources, sure), config=config.carry, cache=EvidenceCache(None))
         _hear(again, planes, by_motion=by_motion, by_looks=by_looks)
-    for frame, probabilities in enumerate(smoothed()):  # confidence stays what the way there and back gives
-        planes[:-1, frame] = flow.fields.to_bytes(probabilities)
+    _agree(planes, known, labelled=labelled, flow=flow, config=config)
     return planes, None if returned is None else returned.planes
+
+
+def _agree(planes: Tensor, known: Tensor | None, *, labelled: Sample, flow: Flow, config: EvidenceConfig) -> None:
+    """Makes probabilities agree in time and objects gone that are, in place; confidence stays. known: see ``Sightings``."""
+    smoothing = Smoothing(flow, config.smoothing, fixed=labelled.labelled_frames)
+    masks = torch.zeros(flow.frames, len(planes) - 1)
+    for frame, probabilities in enumerate(_smoothed(planes, smoothing)):
+        found = planes[:-1, frame] = flow.fields.to_bytes(probabilities)
+        masks[frame] = shares_of(found)
+    there = present(labelled, Sightings(masks, known, cuts_in(smoothing.agreed)), config.presence)
+    for frame, number in (~there).nonzero().tolist():
+        ground, gone = planes[0, frame], planes[number, frame]
+        ground += gone.clamp(max=255 - ground)  # rounded parts may be more than the whole
+        gone.zero_()
 
 
 def _hear(again: Carrier, planes: Tensor, *, by_motion: ByMotion, by_looks: ByLooks | None) -> None:
@@ -168,9 +184,10 @@ def _hear(again: Carrier, planes: Tensor, *, by_motion: ByMotion, by_looks: ByLo
     said = again.carried(gaps_between(again.sources.frames, flow.frames))
 
     def both(frame: int) -> Tensor:
-        probabilities = by_motion.weighed(said[:, frame], frame)
+        heard = torch.cat([by_motion.weighed(said[:, frame], frame), said[-1:, frame]])
         if by_looks is not None:
-            probabilities = by_looks.weighed(probabilities, by_looks.seen(frame))
+            heard = by_looks.weighed(heard, by_looks.said(by_looks.seen(frame)))
+        probabilities = heard[:-1]
         own, other = (fields.from_bytes(confidence) for confidence in (planes[-1, frame], said[-1, frame]))
         parts = (planes[:-1, frame], own), (probabilities, other * (1 - own**0.5))
         return again.summed([fields.from_bytes(values) * weight for values, weight in parts])
@@ -227,14 +244,15 @@ def _weigh_returned(returned: _Returned, by_looks: ByLooks) -> None:
     looks = by_looks.of_sure_frames()
     for row, index in returned.given:
         seen = by_looks.seen(by_looks.labelled.labelled_frames[row])
-        returned.planes[row, :-1, index] = by_looks.weighed(returned.planes[row, :-1, index], seen, looks)
+        returned.planes[row, :, index] = by_looks.weighed(returned.planes[row, :, index], by_looks.said(seen, looks))
 
 
-def _smoothed(planes: Tensor, flow: Flow, config: EvidenceConfig, labelled_frames: Sequence[int]) -> Iterator[Field]:
+def _smoothed(planes: Tensor, smoothing: Smoothing) -> Iterator[Field]:
     """The probabilities of every frame as they agree with those around; those of labelled frames stay."""
-    parts = (flow.fields.from_bytes(planes[:, frame]) for frame in range(flow.frames))
+    fields, frames = smoothing.flow.fields, smoothing.flow.frames
+    parts = (fields.from_bytes(planes[:, frame]) for frame in range(frames))
     given = (Given(part[:-1], part[-1]) for part in parts)
-    with phase("smoothing evidence", total=flow.frames) as bar:
-        for smoothed in Smoothing(flow, config.smoothing, fixed=labelled_frames)(given):
+    with phase("smoothing evidence", total=frames) as bar:
+        for smoothed in smoothing(given):
             yield smoothed
             bar.advance(1)

@@ -154,6 +154,8 @@ class LooksConfig:
 
     power: float = 0.75
     """Power of the looks where one frame is labelled; with L frames it is power / L. 0: they are not asked."""
+    trust: float = 0.1
+    """Confidence in the evidence where looks are sure of an object; less where they are less sure."""
     height: int = 240
     """Lines at which they are seen, at most."""
     frames: int = 8
@@ -169,6 +171,7 @@ class LooksConfig:
 
     def __post_init__(self) -> None:
         _between("looks.power", self.power, 0, most=inf)
+        _between("looks.trust", self.trust, 0, most=1)
         _whole("looks.height", self.height, least=1)
         _whole("looks.frames", self.frames, least=0)
         _between("looks.sure", self.sure, 0, most=1)
@@ -185,6 +188,20 @@ class PseudoLabelsConfig:
 
     def __post_init__(self) -> None:
         _whole("pseudo_labels.frames", self.frames, least=0)
+
+
+@dataclass(frozen=True)
+class PresenceConfig:
+    """When an object that labels show is taken for gone (``presence``)."""
+
+    speck: float = 0.01
+    """Its mask is a smaller share of the least area that labels show of it; 0: never so."""
+    found: float = 0.2
+    """Once lost it is found again where looks are sure of this share of that area; 0: wherever its mask is no speck."""
+
+    def __post_init__(self) -> None:
+        _between("presence.speck", self.speck, 0, most=1)
+        _between("presence.found", self.found, 0, most=inf)
 
 
 @dataclass(frozen=True)
@@ -237,14 +254,11 @@ class PoolConfig:
     """The network's share falls with (1 - what it cannot see)^detail; 0: not at all."""
     least: float = 1e-3
     """Least probability of both, so that neither can veto the other."""
-    speck: float = 0.01
-    """An object of a smaller share of its least labelled area is taken for gone, and its mask is empty; 0: none is."""
 
     def __post_init__(self) -> None:
         _between("pool.of_one_frame", self.of_one_frame, 0, most=1)
         _between("pool.detail", self.detail, 0, most=inf)
         _positive("pool.least", self.least)
-        _between("pool.speck", self.speck, 0, most=1)
 
 
 @dataclass(frozen=True)
@@ -263,6 +277,7 @@ class EvidenceConfig:
     looks: LooksConfig = field(default_factory=LooksConfig)
     pseudo_labels: PseudoLabelsConfig = field(default_factory=PseudoLabelsConfig)
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
+    presence: PresenceConfig = field(default_factory=PresenceConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
 

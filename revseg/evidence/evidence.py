@@ -59,6 +59,11 @@ class Evidence:
         """Returns the probabilities (classes, H, W) and the confidence (H, W) of a frame, 0 to 1."""
         return self.probabilities[:, number].float() / 255, self.confidence[number].float() / 255
 
+    def gone(self, number: int) -> list[int]:
+        """Returns the objects that are nowhere in a frame of which something is known."""
+        seen = self.probabilities[:, number].flatten(1).any(1).tolist()
+        return [] if not any(seen) else [number for number, anywhere in enumerate(seen) if number and not anywhere]
+
     def resized(self, size: tuple[int, int]) -> Evidence:
         """Returns the same at another size (h, w): means over areas."""
         if self.size == size:

@@ -1,6 +1,7 @@
 """What the classes look like in a video, learned on the video itself, and what that says of its frames.
 
     p_c(x) <- normalised( p_c(x) q_c(x)^w ),     w = power / L,     L: number of labelled frames
+    confidence(x) <- max( confidence(x), trust (1 - 2 q_0(x))+ ),     class 0: the ground
 
 q: a perceptron of two hidden layers, which sees the descriptor of a pixel (``descriptors``). A second one sees how it differs
 from what is behind it (``Background``) as well, and each has half of the power: where nothing stays behind an object, differences
@@ -22,7 +23,7 @@ from revseg.evidence.cache import digest
 from revseg.evidence.config import LooksConfig
 from revseg.labels.palette import VOID
 
-VERSION = 3
+VERSION = 4
 """Version of what this file, descriptors.py, draft.py and background.py make of the same frames, evidence and settings."""
 
 PIXELS = 24000
@@ -34,6 +35,8 @@ PART = 4096
 BATCH, RATE, DECAYS = 2048, 1e-2, (0.9, 0.999)
 CLIP = 6.0
 """No class is held for less likely than the likeliest by more, in logarithms."""
+SURE = 3.0
+"""By so much a class is likelier than all others, in logarithms, where looks are sure."""
 LEAST = 0.02
 """No probability of the evidence counts as less, so that looks are always heard."""
 
@@ -141,17 +144,27 @@ class Looks:
         return (logits - logits.max(0).values).clamp(min=-CLIP)
 
 
-def weigh(probabilities: Tensor, odds: Sequence[Tensor], power: float) -> Tensor:
-    """Returns probabilities (classes, H, W) of a frame, weighed with what classifiers say of it, (classes, h, w), to equal parts.
+def weigh(probabilities: Tensor, said: Tensor, power: float) -> Tensor:
+    """Returns probabilities (classes, H, W) of a frame, weighed with an opinion of it, logarithms (classes, H, W).
 
     Where all are 0, nothing is known, and they stay.
     """
-    if not odds:
-        return probabilities
-    mean = torch.stack(list(odds)).mean(0)
-    larger = F.interpolate(mean[None], probabilities.shape[1:], mode="bilinear", align_corners=False)[0]
-    weighed = probabilities.clamp(min=LEAST) * (power * larger).exp_()
+    weighed = probabilities.clamp(min=LEAST) * (power * said).exp_()
     return weighed * ((probabilities.sum(0) > 0) / weighed.sum(0))
+
+
+def objectness(said: Tensor) -> Tensor:
+    """Returns how sure an opinion (classes, H, W) is of an object, (H, W): (1 - 2 q_0)+, q_0 its probability of the ground."""
+    return (1 - 2 * said.softmax(0)[0]).clamp_(min=0)
+
+
+def surely(*said: Tensor) -> Tensor:
+    """Returns the share of a frame's pixels of which all opinions (classes, h, w) are sure to be of each class, (classes,): each
+    holds it for e^SURE times as likely as any other, at least."""
+    best = [opinion.topk(2, 0) for opinion in said]
+    classes = best[0].indices[0]
+    sure = torch.stack([(one.values[0] - one.values[1] > SURE) & (one.indices[0] == classes) for one in best]).all(0)
+    return classes[sure].bincount(minlength=len(said[0])).cpu() / classes.numel()
 
 
 def evenly(frames: Sequence[int], count: int) -> list[int]:

@@ -62,6 +62,8 @@ class Smoothing:
         self._current: dict[int, Field] = {}
         self._links: dict[tuple[int, int], _Link] = {}
         self._thin: dict[int, Places | None] = {}
+        self.agreed: dict[int, Field] = {}
+        """How far frames agree with the next one, in the mean: those that it has looked at."""
 
     def __call__(self, given: Iterable[Given]) -> Iterator[Field]:
         """The smoothed probabilities, in the order of the frames."""
@@ -95,7 +97,9 @@ class Smoothing:
             for here, away, displacement, ways in (frame, other, there, (to, fro)), (other, frame, back, (fro, to)):
                 if here not in self.fixed:  # those take no notice of their neighbours
                     held = None if self.flow.keeps(here, away) else displacement
-                    links[here, away] = _Link(self.flow.agreement(here, away, to=ways[0], fro=ways[1]), held)
+                    link = links[here, away] = _Link(self.flow.agreement(here, away, to=ways[0], fro=ways[1]), held)
+                    if other == frame + 1:
+                        self.agreed[frame] = link.agreement.mean()
         return links
 
     def _updated(self, frame: int) -> Field:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from revseg.evidence.ahead import map_ahead
@@ -18,7 +19,7 @@ from revseg.evidence.draft import Draft
 from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
 from revseg.evidence.likelihood import MotionLikelihood
-from revseg.evidence.looks import PIXELS, Examples, Looks, evenly, together, weigh
+from revseg.evidence.looks import PIXELS, Examples, Looks, evenly, objectness, surely, together, weigh
 from revseg.evidence.motion import of_frame, strays
 from revseg.labels.sample import Sample
 
@@ -96,6 +97,7 @@ class ByLooks:
             sure.draw(self.seen(frame), probabilities, PIXELS // len(draft.likely))
         self._sure = sure
         self.looks = self._learned(of_labels, sure)
+        self._of_labels = self._learned(of_labels)[0]
 
     def of_sure_frames(self) -> list[Looks]:
         """Returns what is learned of sure frames alone. Who has seen a labelled frame would know it better than any other."""
@@ -113,12 +115,31 @@ class ByLooks:
         make = partial(Looks, classes=classes, count=self._classes, config=self.config, device=self.flow.device)
         return [make(values[:, :numbers]) for numbers in sorted({NUMBERS, values.shape[1]})]
 
-    def weighed(self, probabilities: Tensor, seen: Tensor, looks: Sequence[Looks] | None = None) -> Tensor:
-        """Returns the probabilities of a frame that is seen so, (classes, H, W) uint8. looks: others than ``looks``."""
-        said = [one.odds(seen[..., : one.numbers]) for one in (self.looks if looks is None else looks)]
-        known = [odds for odds in said if odds is not None]
-        weighed = weigh(probabilities.to(self.flow.device).float() / 255, known, self.power)
-        return (255 * weighed).round_().to(torch.uint8)
+    def said(self, seen: Tensor, looks: Sequence[Looks] | None = None) -> Tensor | None:
+        """Returns what is said of a frame that is seen so, logarithms (classes, h, w); None: nothing.
+
+        looks: others than ``looks``.
+        """
+        odds = [one.odds(seen[..., : one.numbers]) for one in (self.looks if looks is None else looks)]
+        known = [one for one in odds if one is not None]
+        return torch.stack(known).mean(0) if known else None
+
+    def weighed(self, evidence: Tensor, said: Tensor | None) -> Tensor:
+        """Returns the evidence of a frame of which that is said, (classes + 1, H, W) uint8."""
+        if said is None:
+            return evidence
+        evidence = evidence.to(self.flow.device).float() / 255
+        larger = F.interpolate(said[None], evidence.shape[1:], mode="bilinear", align_corners=False)[0]
+        confidence = torch.maximum(evidence[-1:], self.config.trust * objectness(larger))
+        weighed = torch.cat([weigh(evidence[:-1], larger, self.power), confidence])
+        return weighed.mul_(255).round_().to(torch.uint8)
+
+    def known(self, seen: Tensor, said: Tensor | None) -> Tensor:
+        """Returns the share of a frame's pixels, (classes,), that are surely of each class, by what labels alone tell as well."""
+        of_labels = self._of_labels.odds(seen[..., : self._of_labels.numbers])
+        if said is None or of_labels is None:
+            return torch.zeros(self._classes)
+        return surely(said, of_labels)
 
 
 def draft_of(smoothed: Iterable[Field], labelled: Sample, *, flow: Flow, config: LooksConfig) -> Draft:

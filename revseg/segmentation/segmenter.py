@@ -1,7 +1,7 @@
 """From a network's probabilities to masks. The only place that knows this order:
 
 with evidence       refine, pool, decide        the evidence agrees in time already: to smooth once more wears thin things away;
-                                                what is left of an object that has gone is dropped
+                                                an object that the evidence has nowhere in a frame is not there
 without             smooth, decide
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from revseg import storage
 from revseg.evidence.config import EvidenceConfig
 from revseg.evidence.evidence import Evidence
-from revseg.evidence.expectation import expected_similarity, trust
+from revseg.evidence.expectation import ABSENT, expected_similarity, trust
 from revseg.evidence.flow import Flow
 from revseg.evidence.observation import Observation
 from revseg.evidence.smoothing import Given, Smoothing
@@ -79,7 +79,6 @@ class Segmenter:
         elif flow is not None and self.config.smoothing.sweeps:
             probabilities = self._smoothed(probabilities, flow)
         labelled = self.observation.video.labelled_frames
-        least = [] if evidence is None else [self.config.pool.speck * area for area in self._least_areas()]
         for frame, found in enumerate(probabilities):
             whole = self._labelled(frame, resized(found, size))  # probabilities, not masks: contours stay smooth
             classes = whole.max(0).indices  # argmax: the same, in twenty times the time (torch 2.14, CPU)
@@ -87,9 +86,9 @@ class Segmenter:
             expected = expected_similarity(whole, classes)
             if evidence is not None:
                 expected *= trust(found, evidence.confidence[frame].to(found.device) / 255)
-                # Labels stay, also mere points; and so does what is expected: an object may as well be lost.
-                if frame not in labelled:
-                    classes = without_specks(whole, classes, least)
+                if frame not in labelled and (gone := evidence.gone(frame)):
+                    classes = without(gone, whole, classes)
+                    expected = expected if classes.any() else ABSENT
             yield Segmented(classes.to(torch.uint8).cpu().numpy(), expected, kept)
 
     def _refined(self, net: RevSegNet, placements: int) -> Iterator[Tensor]:
@@ -124,17 +123,6 @@ class Segmenter:
         given = (Given(fields.field(resized(found, flow.size[::-1])), settings.confidence) for found in probabilities)
         return map(fields.tensor, Smoothing(flow, settings)(given))
 
-    def _least_areas(self) -> list[float]:
-        """The least share of a frame that each object takes where a whole frame shows it; 0 where none does."""
-        video = self.observation.video
-        shares: dict[int, float] = {}
-        for frame, mask in zip(video.labelled_frames, video.masks, strict=True):
-            if frame in video.whole_frames:
-                counts = mask.flatten().bincount(minlength=VOID + 1)[:VOID] / mask.numel()
-                for number in counts.nonzero()[:, 0].tolist():
-                    shares[number] = min(shares.get(number, 1.0), float(counts[number]))
-        return [shares.get(number, 0.0) for number in range(max(shares, default=0) + 1)]
-
     def _labelled(self, frame: int, found: Tensor) -> Tensor:
         """The same with the labels of the frame, where it has any."""
         labels = self._labels_of(frame, (found.shape[1], found.shape[2])) if self.keeps_labels else None
@@ -162,12 +150,8 @@ def _first_in_a_phase(found: Iterator[tuple[int, Tensor]], placements: int) -> I
     yield from found
 
 
-def without_specks(probabilities: Tensor, classes: Tensor, least: Sequence[float]) -> Tensor:
-    """Returns the classes (H, W) without objects of a lesser share of the pixels than their least, from (O, H, W)."""
-    shares = (classes.flatten().bincount(minlength=len(probabilities)) / classes.numel()).tolist()
-    gone = [number for number, (share, area) in enumerate(zip(shares, least, strict=False)) if number and 0 < share < area]
-    if not gone:
-        return classes
+def without(gone: Sequence[int], probabilities: Tensor, classes: Tensor) -> Tensor:
+    """Returns the classes (H, W) with the likeliest of the rest, of (O, H, W), in place of those that are gone."""
     where = torch.isin(classes, torch.tensor(gone, device=classes.device))
     rest = probabilities[:, where]
     rest[gone] = -1

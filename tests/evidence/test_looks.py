@@ -9,7 +9,7 @@ import torch
 
 from revseg.evidence.config import LooksConfig
 from revseg.evidence.descriptors import NUMBERS, descriptors
-from revseg.evidence.looks import Examples, Looks, asks_looks, evenly, together, weigh
+from revseg.evidence.looks import Examples, Looks, asks_looks, evenly, objectness, surely, together, weigh
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from tests.evidence.made import EVIDENCE, HEIGHT, SIDE, WIDTH, carried, moving, same, sample, texture
@@ -106,8 +106,8 @@ def test_a_classifier_tells_apart_what_it_has_seen() -> None:
     probabilities[:, 0] = 0
     odds = looks.odds(seen)
     assert odds is not None
-    weighed, weaker = (weigh(probabilities, [odds], power) for power in (0.5, 0.1))
-    assert torch.equal(weigh(probabilities, [odds, odds], 0.5), weighed)
+    said = odds.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    weighed, weaker = (weigh(probabilities, said, power) for power in (0.5, 0.1))
     assert torch.equal(weighed[:, 1:].max(0).indices, torch.tensor([0, 0, 1, 1, 2, 2]).expand(3, 6))
     assert (weighed[:, 0] == 0).all()
     assert (weighed[:, 1:].sum(0) - 1).abs().max() < 1e-5
@@ -145,6 +145,33 @@ def test_without_examples_nothing_is_said() -> None:
     nothing = Examples(config)
     nothing.draw(torch.rand(8, 8, NUMBERS), torch.full((2, 8, 8), 0.5), 100)  # nowhere sure
     looks = Looks(*together([nothing]), 2, config=config, device=torch.device("cpu"))
-    probabilities = torch.rand(2, 8, 8)
     assert looks.odds(torch.rand(8, 8, NUMBERS)) is None
-    assert torch.equal(weigh(probabilities, [], 0.5), probabilities)
+
+
+def test_the_surer_of_any_object_the_more_it_is_found() -> None:
+    """Which object it is does not matter; what is likelier ground is not found."""
+    q = torch.tensor([[0.9, 0.5, 0.4, 0.0], [0.1, 0.5, 0.3, 0.5], [0.0, 0.0, 0.3, 0.5]])[:, None]
+    assert objectness(q.log()).flatten().tolist() == pytest.approx([0, 0, 0.2, 1])
+
+
+def test_what_is_known_both_are_sure_of() -> None:
+    """By e^3 beside any other class, and of the same."""
+    one = torch.tensor([[0.0, -4, -4, -2, -9], [-4.0, 0, 0, 0, 0], [-9.0, -9, -2, -9, -9]])[:, None]
+    other = one.clone()
+    other[:, 0, 4] = torch.tensor([0.0, -9, -9])
+    assert surely(one).tolist() == pytest.approx([0.2, 0.4, 0])
+    assert surely(one, other).tolist() == pytest.approx([0.2, 0.2, 0])
+
+
+@pytest.mark.slow
+def test_what_looks_are_sure_of_can_be_trusted() -> None:
+    """After the return nothing is carried along that could be; and no ground is trusted for its looks."""
+    video, truth = coming_back(objects=2)
+    known, unknown = (
+        carried(video, 3, config=replace(SEEING, looks=replace(SEEING.looks, trust=trust))).evidence for trust in (0.1, 0.0)
+    )
+    objects = truth[BACK.start :] > 0
+    of_objects, of_none = ((one.confidence[BACK.start :][objects].float().mean()) for one in (known, unknown))
+    assert of_none < 3 < 15 < of_objects < 26
+    same_ground = known.confidence[BACK.start :] == unknown.confidence[BACK.start :]
+    assert same_ground[~objects].float().mean() > 0.9

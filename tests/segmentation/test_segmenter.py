@@ -13,7 +13,7 @@ from torch import Tensor
 from revseg import RevSegNet
 from revseg.evidence.config import EvidenceConfig, FlowConfig, PoolConfig, RefineConfig, SmoothingConfig
 from revseg.evidence.evidence import Evidence
-from revseg.evidence.expectation import expected_similarity, trust
+from revseg.evidence.expectation import ABSENT, expected_similarity, trust
 from revseg.evidence.flow import Flow
 from revseg.evidence.observation import Observation
 from revseg.evidence.smoothing import Given, Smoothing
@@ -315,31 +315,26 @@ def test_frames_with_a_few_labels_keep_these_and_the_network_says_the_rest(seein
     assert np.array_equal(masks_of(small)[2][labels != VOID], labels[labels != VOID])
 
 
-def test_what_is_left_of_an_object_that_has_gone_is_dropped() -> None:
-    """Of the first object 2 pixels of 400 that were labelled, of the second 5 of 100: a fiftieth is not a hundredth."""
-    size = 40, 50
+def test_an_object_that_the_evidence_has_nowhere_is_not_there() -> None:
+    """Whatever the network says; labels stay, and where nothing is known the network is asked."""
+    size = 12, 10
     labels = torch.zeros(1, *size, dtype=torch.uint8)
-    labels[0, :20, :20], labels[0, 30:, 40:] = 1, 2
-    video = replace(blank(3, size, size, (0,)), masks=labels)
-    planes = torch.zeros(4, 3, *size, dtype=torch.uint8)
-    planes[0], planes[-1] = 255, 255
-    for frame, columns in ((1, 2), (2, 4)):
-        for number, row, count in ((1, 0, columns), (2, 39, 5)):
-            planes[0, frame, row, :count], planes[number, frame, row, :count] = 0, 255
-    probabilities = planes[:3].permute(1, 0, 2, 3) / 255
+    labels[0, :6], labels[0, 8:] = 1, 2
+    video = replace(blank(5, size, size, (0,)), masks=labels)
+    planes = torch.zeros(4, 5, *size, dtype=torch.uint8)
+    planes[0, 2:], planes[-1] = 255, 255
+    planes[:, 3, 8:] = torch.tensor([55, 0, 200, 255])[:, None, None]
+    planes[:, 4] = 0
+    network = (labels == torch.arange(3)[:, None, None]).float().expand(5, 3, *size)
     observation = Observation(video, evidence=Evidence.from_planes(planes))
-
-    def counts(speck: float) -> list[list[int]]:
-        segmenter = Segmenter(observation, replace(ALONE, pool=PoolConfig(speck=speck)))
-        return [np.bincount(mask.ravel(), minlength=3)[1:].tolist() for mask in masks_of(segmenter.decide(iter(probabilities)))]
-
-    assert counts(0.01)[1:] == [[0, 5], [4, 5]]
-    assert counts(0)[1:] == [[2, 5], [4, 5]]
-    assert counts(0.5)[1:] == [[0, 0], [0, 0]]
+    found = list(Segmenter(observation, ALONE, label_count=9, keeps_labels=True).decide(iter(network)))
+    counts = [np.bincount(one.mask.ravel(), minlength=3)[1:].tolist() for one in found]
+    assert counts == [[60, 40], [60, 40], [0, 0], [0, 40], [60, 40]]
+    assert found[2].expected_J == ABSENT
 
 
-def test_labelled_points_are_no_specks() -> None:
-    """Three points of an object that another frame shows whole, large."""
+def test_labelled_points_stay() -> None:
+    """Three points of an object that the evidence has nowhere in that frame."""
     size = 40, 50
     labels = torch.zeros(2, *size, dtype=torch.uint8)
     labels[0, :20, :20], labels[1] = 1, VOID
@@ -347,7 +342,6 @@ def test_labelled_points_are_no_specks() -> None:
     video = replace(blank(2, size, size, (0, 1)), masks=labels)
     planes = torch.zeros(3, 2, *size, dtype=torch.uint8)
     planes[0], planes[-1] = 255, 255
-    observation = Observation(video, evidence=Evidence.from_planes(planes))
-    segmenter = Segmenter(observation, replace(ALONE, pool=PoolConfig(speck=0.5)), keeps_labels=True)
+    segmenter = Segmenter(Observation(video, evidence=Evidence.from_planes(planes)), ALONE, keeps_labels=True)
     _, mask = masks_of(segmenter.decide(iter(planes[:2].permute(1, 0, 2, 3) / 255)))
     assert mask.sum() == mask[5, 5:8].sum() == 3
