@@ -31,6 +31,7 @@ from revseg.evidence.looks import asks_looks, looks_key
 from revseg.evidence.motion import motion, motion_key
 from revseg.evidence.presence import Sightings, cuts_in, presence_key, present, shares_of
 from revseg.evidence.pseudo_labels import PseudoLabels, asks_pseudo_labels, surest
+from revseg.evidence.recognised import Recognised
 from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
 from revseg.evidence.sources import Labels
 from revseg.evidence.team import ALONE, Team
@@ -130,15 +131,15 @@ def _found(
     others = others_of(labelled)
 
     def smoothed() -> Iterator[Field]:
-        return _smoothed(planes, Smoothing(flow, config.smoothing, fixed=labelled.labelled_frames))
+        return _smoothed(planes, Smoothing(flow, config.smoothing, fixed=labelled.labelled_frames), recognised)
 
+    by_looks = recognised = None
     planes = carrier.carried(gaps)
     moved = motion(flow, config=config.motion, cache=carrier.cache) if config.likelihood.enabled else None
     by_motion = ByMotion(labelled, carrier.classes, flow=flow, config=config, moved=moved)
     returned = None if shares is None else _returned(carrier, planes, gaps, shares=shares, by_motion=by_motion)
     for frame, probabilities in each(flow, lambda frame: by_motion.weighed(planes[:, frame], frame), others):
         planes[:-1, frame] = probabilities
-    by_looks = known = None
     if asks_looks(config.looks, labelled.labels):
         draft = draft_of(smoothed(), labelled, flow=flow, config=config.looks)
         if (following := by_motion.following(draft.ground)) is not None:
@@ -146,10 +147,11 @@ def _found(
             by_motion, draft = following, draft_of(smoothed(), labelled, flow=flow, config=config.looks)
         with phase("looks", total=len(others)) as bar:
             by_looks = ByLooks(labelled, planes, draft, flow=flow, config=config)
-            known = torch.zeros(flow.frames, carrier.classes)
+            recognised = Recognised(flow.frames, carrier.classes, draft.size)
             for frame, seen in each(flow, by_looks.seen, others):
                 said = by_looks.said(seen)
-                planes[:, frame], known[frame] = by_looks.weighed(planes[:, frame], said), by_looks.known(seen, said)
+                planes[:-1, frame] = by_looks.weighed(planes[:-1, frame], said)
+                recognised.put(frame, said, known=by_looks.known(seen, said), trust=config.looks.trust)
                 bar.advance(1)
         if returned is not None:
             _weigh_returned(returned, by_looks)
@@ -159,17 +161,18 @@ def _found(
         sure = {frame: flow.fields.from_bytes(planes[-1, frame]) ** 0.5 * probabilities for frame, probabilities in found.items()}
         again = Carrier(PseudoLabels(carrier.sources, sure), config=config.carry, cache=EvidenceCache(None))
         _hear(again, planes, by_motion=by_motion, by_looks=by_looks)
-    _agree(planes, known, labelled=labelled, flow=flow, config=config)
+    _agree(planes, recognised, labelled=labelled, flow=flow, config=config)
     return planes, None if returned is None else returned.planes
 
 
-def _agree(planes: Tensor, known: Tensor | None, *, labelled: Sample, flow: Flow, config: EvidenceConfig) -> None:
-    """Makes probabilities agree in time and objects gone that are, in place; confidence stays. known: see ``Sightings``."""
+def _agree(planes: Tensor, recognised: Recognised | None, *, labelled: Sample, flow: Flow, config: EvidenceConfig) -> None:
+    """Makes probabilities agree in time and objects gone that are, in place; the confidence stays."""
     smoothing = Smoothing(flow, config.smoothing, fixed=labelled.labelled_frames)
     masks = torch.zeros(flow.frames, len(planes) - 1)
-    for frame, probabilities in enumerate(_smoothed(planes, smoothing)):
+    for frame, probabilities in enumerate(_smoothed(planes, smoothing, recognised)):
         found = planes[:-1, frame] = flow.fields.to_bytes(probabilities)
         masks[frame] = shares_of(found)
+    known = None if recognised is None else recognised.known
     there = present(labelled, Sightings(masks, known, cuts_in(smoothing.agreed)), config.presence)
     for frame, number in (~there).nonzero().tolist():
         ground, gone = planes[0, frame], planes[number, frame]
@@ -184,10 +187,9 @@ def _hear(again: Carrier, planes: Tensor, *, by_motion: ByMotion, by_looks: ByLo
     said = again.carried(gaps_between(again.sources.frames, flow.frames))
 
     def both(frame: int) -> Tensor:
-        heard = torch.cat([by_motion.weighed(said[:, frame], frame), said[-1:, frame]])
+        probabilities = by_motion.weighed(said[:, frame], frame)
         if by_looks is not None:
-            heard = by_looks.weighed(heard, by_looks.said(by_looks.seen(frame)))
-        probabilities = heard[:-1]
+            probabilities = by_looks.weighed(probabilities, by_looks.said(by_looks.seen(frame)))
         own, other = (fields.from_bytes(confidence) for confidence in (planes[-1, frame], said[-1, frame]))
         parts = (planes[:-1, frame], own), (probabilities, other * (1 - own**0.5))
         return again.summed([fields.from_bytes(values) * weight for values, weight in parts])
@@ -244,15 +246,20 @@ def _weigh_returned(returned: _Returned, by_looks: ByLooks) -> None:
     looks = by_looks.of_sure_frames()
     for row, index in returned.given:
         seen = by_looks.seen(by_looks.labelled.labelled_frames[row])
-        returned.planes[row, :, index] = by_looks.weighed(returned.planes[row, :, index], by_looks.said(seen, looks))
+        returned.planes[row, :-1, index] = by_looks.weighed(returned.planes[row, :-1, index], by_looks.said(seen, looks))
 
 
-def _smoothed(planes: Tensor, smoothing: Smoothing) -> Iterator[Field]:
+def _smoothed(planes: Tensor, smoothing: Smoothing, recognised: Recognised | None) -> Iterator[Field]:
     """The probabilities of every frame as they agree with those around; those of labelled frames stay."""
     fields, frames = smoothing.flow.fields, smoothing.flow.frames
-    parts = (fields.from_bytes(planes[:, frame]) for frame in range(frames))
-    given = (Given(part[:-1], part[-1]) for part in parts)
+
+    def given(frame: int) -> Given:
+        probabilities, confidence = planes[:-1, frame], planes[-1, frame]
+        if recognised is not None:
+            confidence = torch.maximum(confidence, recognised.trusted(frame, confidence))
+        return Given(fields.from_bytes(probabilities), fields.from_bytes(confidence))
+
     with phase("smoothing evidence", total=frames) as bar:
-        for smoothed in smoothing(given):
+        for smoothed in smoothing(map(given, range(frames))):
             yield smoothed
             bar.advance(1)

@@ -1,7 +1,9 @@
 """What the classes look like in a video, learned on the video itself, and what that says of its frames.
 
     p_c(x) <- normalised( p_c(x) q_c(x)^w ),     w = power / L,     L: number of labelled frames
-    confidence(x) <- max( confidence(x), trust (1 - 2 q_0(x))+ ),     class 0: the ground
+
+They are smoothed with a confidence of trust (1 - 2 q_0(x))+ at least, class 0 being the ground: where labels are lost on their
+way, what looks have found would be worn away.
 
 q: a perceptron of two hidden layers, which sees the descriptor of a pixel (``descriptors``). A second one sees how it differs
 from what is behind it (``Background``) as well, and each has half of the power: where nothing stays behind an object, differences
@@ -24,7 +26,7 @@ from revseg.evidence.config import LooksConfig
 from revseg.labels.palette import VOID
 
 VERSION = 4
-"""Version of what this file, descriptors.py, draft.py and background.py make of the same frames, evidence and settings."""
+"""Version of what this file, descriptors.py, draft.py, background.py, shadows.py and recognised.py make of the same."""
 
 PIXELS = 24000
 """Pixels that are drawn from all labelled frames together, and as many from all others."""
@@ -145,16 +147,17 @@ class Looks:
 
 
 def weigh(probabilities: Tensor, said: Tensor, power: float) -> Tensor:
-    """Returns probabilities (classes, H, W) of a frame, weighed with an opinion of it, logarithms (classes, H, W).
+    """Returns probabilities (classes, H, W) of a frame, weighed with an opinion of it, logarithms (classes, h, w).
 
     Where all are 0, nothing is known, and they stay.
     """
-    weighed = probabilities.clamp(min=LEAST) * (power * said).exp_()
+    larger = F.interpolate(said[None], probabilities.shape[1:], mode="bilinear", align_corners=False)[0]
+    weighed = probabilities.clamp(min=LEAST) * (power * larger).exp_()
     return weighed * ((probabilities.sum(0) > 0) / weighed.sum(0))
 
 
 def objectness(said: Tensor) -> Tensor:
-    """Returns how sure an opinion (classes, H, W) is of an object, (H, W): (1 - 2 q_0)+, q_0 its probability of the ground."""
+    """Returns how sure an opinion (classes, h, w) is of an object, (h, w): (1 - 2 q_0)+, q_0 its probability of the ground."""
     return (1 - 2 * said.softmax(0)[0]).clamp_(min=0)
 
 

@@ -92,7 +92,7 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
     if config.smoothing.sweeps:
         window = smoothing_bytes(pixels, sizes.frames, classes, config=config.smoothing, fixed=fixed, threads=threads)
         if asks_looks(sizes, config):
-            window += draft_bytes(sizes, config.looks)
+            window += draft_bytes(sizes, config.looks) + storage.held(recognised_bytes(sizes, config.looks))
         found["smoothing evidence"] = fields + moved + returned + window
     return found
 
@@ -134,7 +134,8 @@ def looks_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
     pictures = config.background * 3 * min(sizes.frames, PICTURES)
     classified = (4 * numbers + 12 * sizes.classes) * seen + 4 * sizes.classes * sizes.pixels
     weighing = max(classified, 24 * sizes.classes * sizes.pixels)
-    return draft_bytes(sizes, config) + (threads * seeing + pictures) * seen + weighing
+    kept = draft_bytes(sizes, config) + storage.held(recognised_bytes(sizes, config))
+    return kept + (threads * seeing + pictures) * seen + weighing
 
 
 def draft_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:
@@ -146,6 +147,11 @@ def draft_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:
 def ground_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:
     """Bytes of where the ground is in all frames."""
     return sizes.frames * math.ceil(seen_pixels(sizes, config) / 8)
+
+
+def recognised_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:
+    """Bytes of ``Recognised``: a byte for each pixel that is seen."""
+    return sizes.frames * seen_pixels(sizes, config)
 
 
 def flow_bytes(size: tuple[int, int], config: EvidenceConfig, threads: int) -> int:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from revseg.evidence.ahead import map_ahead
@@ -19,8 +18,9 @@ from revseg.evidence.draft import Draft
 from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
 from revseg.evidence.likelihood import MotionLikelihood
-from revseg.evidence.looks import PIXELS, Examples, Looks, evenly, objectness, surely, together, weigh
+from revseg.evidence.looks import PIXELS, Examples, Looks, evenly, surely, together, weigh
 from revseg.evidence.motion import of_frame, strays
+from revseg.evidence.shadows import shadows
 from revseg.labels.sample import Sample
 
 Found = TypeVar("Found")
@@ -89,15 +89,15 @@ class ByLooks:
             self._background = Background(
                 labelled.volume, draft.ground, flow=flow, height=config.looks.height, config=config.motion
             )
-        sure, of_labels = Examples(self.config), Examples(self.config)
+        of_labels, self._sure = Examples(self.config), Examples(self.config)
         known = evenly(labelled.labelled_frames, self.config.frames)
         for frame in known:
             of_labels.draw(self.seen(frame), planes[:-1, frame].cpu(), PIXELS // len(known))
+        self._of_labels = self._learned(of_labels)
         for frame, probabilities in draft.likely.items():
-            sure.draw(self.seen(frame), probabilities, PIXELS // len(draft.likely))
-        self._sure = sure
-        self.looks = self._learned(of_labels, sure)
-        self._of_labels = self._learned(of_labels)[0]
+            seen = self.seen(frame)
+            self._sure.draw(seen, self._without_shadows(probabilities, seen), PIXELS // len(draft.likely))
+        self.looks = self._learned(of_labels, self._sure)
 
     def of_sure_frames(self) -> list[Looks]:
         """Returns what is learned of sure frames alone. Who has seen a labelled frame would know it better than any other."""
@@ -110,7 +110,17 @@ class ByLooks:
             return described
         return torch.cat([described, self._background.differences(frame)], 2)
 
+    def _without_shadows(self, probabilities: Tensor, seen: Tensor) -> Tensor:
+        """Returns probabilities (classes, h, w) of a frame with ground where shadows are."""
+        said = self._of_labels[-1].odds(seen)
+        if self._background is None or said is None:
+            return probabilities
+        ground = torch.zeros_like(probabilities)
+        ground[0] = 1
+        return torch.where(shadows(seen[..., NUMBERS:], said.cpu()), ground, probabilities)
+
     def _learned(self, *examples: Examples) -> list[Looks]:
+        """Returns who sees descriptors alone, and, if there is more, who sees it all."""
         values, classes = together(examples)
         make = partial(Looks, classes=classes, count=self._classes, config=self.config, device=self.flow.device)
         return [make(values[:, :numbers]) for numbers in sorted({NUMBERS, values.shape[1]})]
@@ -124,19 +134,16 @@ class ByLooks:
         known = [one for one in odds if one is not None]
         return torch.stack(known).mean(0) if known else None
 
-    def weighed(self, evidence: Tensor, said: Tensor | None) -> Tensor:
-        """Returns the evidence of a frame of which that is said, (classes + 1, H, W) uint8."""
+    def weighed(self, probabilities: Tensor, said: Tensor | None) -> Tensor:
+        """Returns the probabilities of a frame of which that is said, (classes, H, W) uint8."""
         if said is None:
-            return evidence
-        evidence = evidence.to(self.flow.device).float() / 255
-        larger = F.interpolate(said[None], evidence.shape[1:], mode="bilinear", align_corners=False)[0]
-        confidence = torch.maximum(evidence[-1:], self.config.trust * objectness(larger))
-        weighed = torch.cat([weigh(evidence[:-1], larger, self.power), confidence])
+            return probabilities
+        weighed = weigh(probabilities.to(self.flow.device).float() / 255, said, self.power)
         return weighed.mul_(255).round_().to(torch.uint8)
 
     def known(self, seen: Tensor, said: Tensor | None) -> Tensor:
         """Returns the share of a frame's pixels, (classes,), that are surely of each class, by what labels alone tell as well."""
-        of_labels = self._of_labels.odds(seen[..., : self._of_labels.numbers])
+        of_labels = self._of_labels[0].odds(seen[..., :NUMBERS])
         if said is None or of_labels is None:
             return torch.zeros(self._classes)
         return surely(said, of_labels)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from revseg import storage
 from revseg.config import TrainConfig
-from revseg.evidence.memory import EvidenceSize, asks_looks, evidence_disk, evidence_phases, ground_bytes, moves
+from revseg.evidence.memory import EvidenceSize, asks_looks, evidence_disk, evidence_phases, ground_bytes, moves, recognised_bytes
 from revseg.forecast.outline import Outline, sees_evidence
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Forecast, forecast_prediction, forecast_training
@@ -198,7 +198,8 @@ def _carry(standing: _Standing, config: TrainConfig, outline: Outline, *, eviden
     standing.stay("evidence", evidence.held_bytes)
     on_disk = [evidence.returned_bytes]
     on_disk += [evidence.moved_bytes] if moves(evidence, config.evidence) else []
-    on_disk += [ground_bytes(evidence, config.evidence.looks)] if asks_looks(evidence, config.evidence) else []
+    if asks_looks(evidence, config.evidence):
+        on_disk += [ground_bytes(evidence, config.evidence.looks), recognised_bytes(evidence, config.evidence.looks)]
     beside = sum(size for size in on_disk if storage.on_disk(size))
     for phase, more in evidence_phases(evidence, config.evidence, threads).items():
         standing.reach(phase, more, *masks)

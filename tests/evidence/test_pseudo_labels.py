@@ -24,9 +24,8 @@ def test_what_looks_have_found_again_is_carried_along() -> None:
     they are sure flow leads on."""
     after = range(BACK.start, BACK.start + 8)
     video, truth = coming_back(objects=2, frames=after.stop)
-    blind = replace(SEEING, looks=replace(SEEING.looks, trust=0.0))
     how = PseudoLabelsConfig(), FRAMES
-    alone, again = (carried(video, 3, config=replace(blind, pseudo_labels=one)).evidence for one in how)
+    alone, again = (carried(video, 3, config=replace(SEEING, pseudo_labels=one)).evidence for one in how)
 
     def errors(evidence: torch.Tensor, number: int) -> float:
         found = evidence.max(0).indices == number

@@ -140,10 +140,10 @@ from pathlib import Path
 import torch
 from revseg.evidence.config import LooksConfig
 from revseg.evidence.descriptors import NUMBERS, descriptors
-from revseg.evidence.looks import Looks, weigh
+from revseg.evidence.looks import Looks, objectness, surely, weigh
 values, numbers = torch.rand(9, NUMBERS), torch.arange(9) % 2
 looks = Looks(values, numbers, 2, config=LooksConfig(steps=2), device=torch.device("cpu"))
-weigh(torch.rand(2, 8, 8), [looks.odds(descriptors(torch.zeros(3, 8, 8, dtype=torch.uint8), 8))], 0.5)
+weigh(torch.rand(2, 8, 8), looks.odds(descriptors(torch.zeros(3, 8, 8, dtype=torch.uint8), 8)), 0.5)
 frame, probabilities = torch.zeros(3, 480, 854, dtype=torch.uint8), torch.rand(2, 480, 854)
 def size_of(name):
     (found,) = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name + ":")]
@@ -151,7 +151,10 @@ def size_of(name):
 Path("/proc/self/clear_refs").write_text("5")  # VmHWM, which getrusage would begin with that of the parent, is VmRSS
 before = size_of("VmRSS")
 waiting, weighed = descriptors(frame, 480), descriptors(frame, 480)
-weigh(probabilities, [looks.odds(weighed)], 0.5)
+said = looks.odds(weighed)
+weigh(probabilities, said, 0.5)
+objectness(said)
+surely(said, looks.odds(weighed))
 print(size_of("VmHWM") - before)
 """
 
