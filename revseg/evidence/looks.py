@@ -1,6 +1,6 @@
 """What the classes look like in a video, learned on the video itself, and what that says of its frames.
 
-    p_c(x) <- normalised( p_c(x) q_c(x)^w ),     w = power / L,     L: number of labelled frames
+    p_c(x) <- normalised( p_c(x) q_c(x)^w ),     w = power / L^(1/4),     L: number of labelled frames
 
 They are smoothed with a confidence of trust (1 - 2 q_0(x))+ at least, class 0 being the ground: where labels are lost on their
 way, what looks have found would be worn away.
@@ -25,7 +25,7 @@ from revseg.evidence.cache import digest
 from revseg.evidence.config import LooksConfig
 from revseg.labels.palette import VOID
 
-VERSION = 4
+VERSION = 5
 """Version of what this file, descriptors.py, draft.py, background.py, shadows.py and recognised.py make of the same."""
 
 PIXELS = 24000

@@ -83,7 +83,7 @@ class ByLooks:
 
     def __init__(self, labelled: Sample, planes: Tensor, draft: Draft, *, flow: Flow, config: EvidenceConfig) -> None:
         self.labelled, self.flow, self.config = labelled, flow, config.looks
-        self.power = config.looks.power / len(labelled.labelled_frames)
+        self.power = config.looks.power * len(labelled.labelled_frames) ** -0.25
         self._classes, self._background = len(planes) - 1, None
         if config.looks.background:
             self._background = Background(
