@@ -150,7 +150,7 @@ def _found(
             recognised = Recognised(flow.frames, carrier.classes, draft.size)
             for frame, seen in each(flow, by_looks.seen, others):
                 said = by_looks.said(seen)
-                planes[:-1, frame] = by_looks.weighed(planes[:-1, frame], said)
+                planes[:-1, frame] = by_looks.weighed(planes[:, frame], said)
                 recognised.put(frame, said, known=by_looks.known(seen, said), trust=config.looks.trust)
                 bar.advance(1)
         if returned is not None:
@@ -189,7 +189,8 @@ def _hear(again: Carrier, planes: Tensor, *, by_motion: ByMotion, by_looks: ByLo
     def both(frame: int) -> Tensor:
         probabilities = by_motion.weighed(said[:, frame], frame)
         if by_looks is not None:
-            probabilities = by_looks.weighed(probabilities, by_looks.said(by_looks.seen(frame)))
+            heard = torch.cat([probabilities, said[-1:, frame]])
+            probabilities = by_looks.weighed(heard, by_looks.said(by_looks.seen(frame)))
         own, other = (fields.from_bytes(confidence) for confidence in (planes[-1, frame], said[-1, frame]))
         parts = (planes[:-1, frame], own), (probabilities, other * (1 - own**0.5))
         return again.summed([fields.from_bytes(values) * weight for values, weight in parts])
@@ -246,7 +247,7 @@ def _weigh_returned(returned: _Returned, by_looks: ByLooks) -> None:
     looks = by_looks.of_sure_frames()
     for row, index in returned.given:
         seen = by_looks.seen(by_looks.labelled.labelled_frames[row])
-        returned.planes[row, :-1, index] = by_looks.weighed(returned.planes[row, :-1, index], by_looks.said(seen, looks))
+        returned.planes[row, :-1, index] = by_looks.weighed(returned.planes[row, :, index], by_looks.said(seen, looks))
 
 
 def _smoothed(planes: Tensor, smoothing: Smoothing, recognised: Recognised | None) -> Iterator[Field]:

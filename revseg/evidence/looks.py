@@ -1,9 +1,10 @@
 """What the classes look like in a video, learned on the video itself, and what that says of its frames.
 
-    p_c(x) <- normalised( p_c(x) q_c(x)^w ),     w = power / L^(1/4),     L: number of labelled frames
+    p_c(x) <- normalised( p_c(x) q_c(x)^w ),     w = power (1 - c(x))^FADES,     c: the confidence in the evidence
 
-They are smoothed with a confidence of trust (1 - 2 q_0(x))+ at least, class 0 being the ground: where labels are lost on their
-way, what looks have found would be worn away.
+Where labels come there and back they know contours better than looks, which see fewer lines. What is weighed is smoothed with
+a confidence of trust (1 - 2 q_0(x))+ at least, class 0 being the ground: where labels are lost on their way, what looks have
+found would be worn away.
 
 q: a perceptron of two hidden layers, which sees the descriptor of a pixel (``descriptors``). A second one sees how it differs
 from what is behind it (``Background``) as well, and each has half of the power: where nothing stays behind an object, differences
@@ -25,7 +26,7 @@ from revseg.evidence.cache import digest
 from revseg.evidence.config import LooksConfig
 from revseg.labels.palette import VOID
 
-VERSION = 5
+VERSION = 6
 """Version of what this file, descriptors.py, draft.py, background.py, shadows.py and recognised.py make of the same."""
 
 PIXELS = 24000
@@ -39,6 +40,8 @@ CLIP = 6.0
 """No class is held for less likely than the likeliest by more, in logarithms."""
 SURE = 3.0
 """By so much a class is likelier than all others, in logarithms, where looks are sure."""
+FADES = 4
+"""Power with which looks count less where the evidence can be trusted."""
 LEAST = 0.02
 """No probability of the evidence counts as less, so that looks are always heard."""
 
@@ -146,13 +149,14 @@ class Looks:
         return (logits - logits.max(0).values).clamp(min=-CLIP)
 
 
-def weigh(probabilities: Tensor, said: Tensor, power: float) -> Tensor:
-    """Returns probabilities (classes, H, W) of a frame, weighed with an opinion of it, logarithms (classes, h, w).
+def weigh(evidence: Tensor, said: Tensor, power: float) -> Tensor:
+    """Returns the probabilities (classes, H, W) of a frame's evidence, (classes + 1, H, W), weighed with an opinion of it.
 
-    Where all are 0, nothing is known, and they stay.
+    said: the opinion, logarithms (classes, h, w). Where all probabilities are 0, nothing is known, and they stay.
     """
+    probabilities, confidence = evidence[:-1], evidence[-1]
     larger = F.interpolate(said[None], probabilities.shape[1:], mode="bilinear", align_corners=False)[0]
-    weighed = probabilities.clamp(min=LEAST) * (power * larger).exp_()
+    weighed = probabilities.clamp(min=LEAST) * larger.mul_(power * (1 - confidence) ** FADES).exp_()
     return weighed * ((probabilities.sum(0) > 0) / weighed.sum(0))
 
 

@@ -83,7 +83,6 @@ class ByLooks:
 
     def __init__(self, labelled: Sample, planes: Tensor, draft: Draft, *, flow: Flow, config: EvidenceConfig) -> None:
         self.labelled, self.flow, self.config = labelled, flow, config.looks
-        self.power = config.looks.power * len(labelled.labelled_frames) ** -0.25
         self._classes, self._background = len(planes) - 1, None
         if config.looks.background:
             self._background = Background(
@@ -134,11 +133,11 @@ class ByLooks:
         known = [one for one in odds if one is not None]
         return torch.stack(known).mean(0) if known else None
 
-    def weighed(self, probabilities: Tensor, said: Tensor | None) -> Tensor:
-        """Returns the probabilities of a frame of which that is said, (classes, H, W) uint8."""
+    def weighed(self, evidence: Tensor, said: Tensor | None) -> Tensor:
+        """Returns the probabilities of a frame of which that is said, (classes + 1, H, W) uint8 -> (classes, H, W) uint8."""
         if said is None:
-            return probabilities
-        weighed = weigh(probabilities.to(self.flow.device).float() / 255, said, self.power)
+            return evidence[:-1]
+        weighed = weigh(evidence.to(self.flow.device).float() / 255, said, self.config.power)
         return weighed.mul_(255).round_().to(torch.uint8)
 
     def known(self, seen: Tensor, said: Tensor | None) -> Tensor:

@@ -98,20 +98,21 @@ def test_only_what_is_sure_is_learned_from() -> None:
 
 
 def test_a_classifier_tells_apart_what_it_has_seen() -> None:
-    """And what nothing is known of stays unknown; the more power, the more it counts."""
+    """What nothing is known of stays unknown, and what is certain stays; the more power, the more it counts."""
     classes = torch.arange(600) % 3
     values = torch.randn(600, NUMBERS, generator=torch.Generator().manual_seed(0)) + 3 * classes[:, None]
     looks = Looks(values, classes, 3, config=LOOKS, device=torch.device("cpu"))
     seen = (3 * torch.arange(3.0))[None, :, None].expand(2, 3, NUMBERS)
-    probabilities = torch.full((3, 4, 6), 1 / 3)
-    probabilities[:, 0] = 0
+    evidence = torch.full((4, 5, 6), 1 / 3)
+    evidence[:-1, 0], evidence[-1], evidence[-1, 4] = 0, 0, 1
     odds = looks.odds(seen)
     assert odds is not None
-    weighed, weaker = (weigh(probabilities, odds, power) for power in (0.5, 0.1))
-    assert torch.equal(weighed[:, 1:].max(0).indices, torch.tensor([0, 0, 1, 1, 2, 2]).expand(3, 6))
+    weighed, weaker = (weigh(evidence, odds, power) for power in (0.5, 0.1))
+    assert torch.equal(weighed[:, 1:4].max(0).indices, torch.tensor([0, 0, 1, 1, 2, 2]).expand(3, 6))
     assert (weighed[:, 0] == 0).all()
+    assert (weighed[:, 4] - 1 / 3).abs().max() < 1e-5
     assert (weighed[:, 1:].sum(0) - 1).abs().max() < 1e-5
-    assert (weaker[:, 1:].max(0).values < weighed[:, 1:].max(0).values).all()
+    assert (weaker[:, 1:4].max(0).values < weighed[:, 1:4].max(0).values).all()
 
 
 def test_nothing_but_ground_has_no_looks() -> None:
