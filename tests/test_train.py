@@ -178,6 +178,7 @@ def test_killed_and_resumed_is_equal_bit_for_bit(when: str, video: Path, tmp_pat
 GROWING = [
     *("training.steps=14", "training.checkpoint_every=3", "training.optimizer.rate=0.15", "network.grid_bits=12"),
     "evidence.flow.least_height=384",
+    "network.convolution_dtype=float32",  # a trial for each dtype of the states would find another one on a busy machine
 ]
 """Settings of a training whose states leave +-8, the range of int16 on that grid, half-way."""
 
