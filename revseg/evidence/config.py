@@ -153,7 +153,7 @@ class LooksConfig:
     """How the evidence is weighed with what the classes look like in the video (``Looks``)."""
 
     power: float = 0.75
-    """Power of the looks where nothing else can be trusted (``looks.py``). 0: they are not asked."""
+    """Power of the looks where nothing else can be trusted (``looks``). 0: they are not asked."""
     trust: float = 0.1
     """Confidence in the evidence where looks are sure of an object; less where they are less sure."""
     height: int = 240

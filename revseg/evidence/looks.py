@@ -1,8 +1,9 @@
 """What the classes look like in a video, learned on the video itself, and what that says of its frames.
 
-    p_c(x) <- normalised( p_c(x) q_c(x)^w ),     w = power (1 - c(x))^FADES,     c: the confidence in the evidence
+    p_c(x) <- normalised( p_c(x) q_c(x)^w ),     w = power (1 - c(x))^(FADES (1 - 1/L)),     L: number of labelled frames
 
-Where labels come there and back they know contours better than looks, which see fewer lines. What is weighed is smoothed with
+c: the confidence in the evidence. Where labels come there and back they know contours better than looks, which see fewer lines;
+with one labelled frame, of which this is rare, looks count alike everywhere. What is weighed is smoothed with
 a confidence of trust (1 - 2 q_0(x))+ at least, class 0 being the ground: where labels are lost on their way, what looks have
 found would be worn away.
 
@@ -26,7 +27,7 @@ from revseg.evidence.cache import digest
 from revseg.evidence.config import LooksConfig
 from revseg.labels.palette import VOID
 
-VERSION = 6
+VERSION = 7
 """Version of what this file, descriptors.py, draft.py, background.py, shadows.py and recognised.py make of the same."""
 
 PIXELS = 24000
@@ -41,7 +42,7 @@ CLIP = 6.0
 SURE = 3.0
 """By so much a class is likelier than all others, in logarithms, where looks are sure."""
 FADES = 4
-"""Power with which looks count less where the evidence can be trusted."""
+"""Power with which looks count less where the evidence can be trusted, of many labelled frames."""
 LEAST = 0.02
 """No probability of the evidence counts as less, so that looks are always heard."""
 
@@ -149,14 +150,15 @@ class Looks:
         return (logits - logits.max(0).values).clamp(min=-CLIP)
 
 
-def weigh(evidence: Tensor, said: Tensor, power: float) -> Tensor:
+def weigh(evidence: Tensor, said: Tensor, power: float, fades: float) -> Tensor:
     """Returns the probabilities (classes, H, W) of a frame's evidence, (classes + 1, H, W), weighed with an opinion of it.
 
-    said: the opinion, logarithms (classes, h, w). Where all probabilities are 0, nothing is known, and they stay.
+    said: the opinion, logarithms (classes, h, w), which counts power (1 - confidence)^fades. Where all probabilities are 0,
+    nothing is known, and they stay.
     """
     probabilities, confidence = evidence[:-1], evidence[-1]
     larger = F.interpolate(said[None], probabilities.shape[1:], mode="bilinear", align_corners=False)[0]
-    weighed = probabilities.clamp(min=LEAST) * larger.mul_(power * (1 - confidence) ** FADES).exp_()
+    weighed = probabilities.clamp(min=LEAST) * larger.mul_(power * (1 - confidence) ** fades).exp_()
     return weighed * ((probabilities.sum(0) > 0) / weighed.sum(0))
 
 

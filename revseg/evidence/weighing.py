@@ -18,7 +18,7 @@ from revseg.evidence.draft import Draft
 from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
 from revseg.evidence.likelihood import MotionLikelihood
-from revseg.evidence.looks import PIXELS, Examples, Looks, evenly, surely, together, weigh
+from revseg.evidence.looks import FADES, PIXELS, Examples, Looks, evenly, surely, together, weigh
 from revseg.evidence.motion import of_frame, strays
 from revseg.evidence.shadows import shadows
 from revseg.labels.sample import Sample
@@ -83,6 +83,7 @@ class ByLooks:
 
     def __init__(self, labelled: Sample, planes: Tensor, draft: Draft, *, flow: Flow, config: EvidenceConfig) -> None:
         self.labelled, self.flow, self.config = labelled, flow, config.looks
+        self._fades = FADES * (1 - 1 / len(labelled.labelled_frames))
         self._classes, self._background = len(planes) - 1, None
         if config.looks.background:
             self._background = Background(
@@ -137,7 +138,7 @@ class ByLooks:
         """Returns the probabilities of a frame of which that is said, (classes + 1, H, W) uint8 -> (classes, H, W) uint8."""
         if said is None:
             return evidence[:-1]
-        weighed = weigh(evidence.to(self.flow.device).float() / 255, said, self.config.power)
+        weighed = weigh(evidence.to(self.flow.device).float() / 255, said, self.config.power, fades=self._fades)
         return weighed.mul_(255).round_().to(torch.uint8)
 
     def known(self, seen: Tensor, said: Tensor | None) -> Tensor:

@@ -107,7 +107,7 @@ def test_a_classifier_tells_apart_what_it_has_seen() -> None:
     evidence[:-1, 0], evidence[-1], evidence[-1, 4] = 0, 0, 1
     odds = looks.odds(seen)
     assert odds is not None
-    weighed, weaker = (weigh(evidence, odds, power) for power in (0.5, 0.1))
+    weighed, weaker = (weigh(evidence, odds, power, fades=4) for power in (0.5, 0.1))
     assert torch.equal(weighed[:, 1:4].max(0).indices, torch.tensor([0, 0, 1, 1, 2, 2]).expand(3, 6))
     assert (weighed[:, 0] == 0).all()
     assert (weighed[:, 4] - 1 / 3).abs().max() < 1e-5

@@ -143,8 +143,8 @@ from revseg.evidence.descriptors import NUMBERS, descriptors
 from revseg.evidence.looks import Looks, objectness, surely, weigh
 values, numbers = torch.rand(9, NUMBERS), torch.arange(9) % 2
 looks = Looks(values, numbers, 2, config=LooksConfig(steps=2), device=torch.device("cpu"))
-weigh(torch.rand(2, 8, 8), looks.odds(descriptors(torch.zeros(3, 8, 8, dtype=torch.uint8), 8)), 0.5)
-frame, probabilities = torch.zeros(3, 480, 854, dtype=torch.uint8), torch.rand(2, 480, 854)
+weigh(torch.rand(3, 8, 8), looks.odds(descriptors(torch.zeros(3, 8, 8, dtype=torch.uint8), 8)), 0.5, 4)
+frame, probabilities = torch.zeros(3, 480, 854, dtype=torch.uint8), torch.rand(3, 480, 854)
 def size_of(name):
     (found,) = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name + ":")]
     return int(found) << 10
@@ -152,7 +152,7 @@ Path("/proc/self/clear_refs").write_text("5")  # VmHWM, which getrusage would be
 before = size_of("VmRSS")
 waiting, weighed = descriptors(frame, 480), descriptors(frame, 480)
 said = looks.odds(weighed)
-weigh(probabilities, said, 0.5)
+weigh(probabilities, said, 0.5, 4)
 objectness(said)
 surely(said, looks.odds(weighed))
 print(size_of("VmHWM") - before)
