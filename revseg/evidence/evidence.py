@@ -62,7 +62,7 @@ class Evidence:
     def gone(self, number: int) -> list[int]:
         """Returns the objects that are nowhere in a frame of which something is known."""
         seen = self.probabilities[:, number].flatten(1).any(1).tolist()
-        return [] if not any(seen) else [number for number, anywhere in enumerate(seen) if number and not anywhere]
+        return [object_ for object_, anywhere in enumerate(seen) if object_ and not anywhere] if any(seen) else []
 
     def resized(self, size: tuple[int, int]) -> Evidence:
         """Returns the same at another size (h, w): means over areas."""

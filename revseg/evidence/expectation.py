@@ -27,8 +27,6 @@ def expected_similarity(probabilities: Tensor, classes: Tensor) -> float:
 
 TRUST = 0.05
 """Power of the confidence in evidence. Frames are ordered by J best from 0.02 to 0.1 (docs/notebook/one_label.md)."""
-
-
 ABSENT = 0.85
 """J to be expected where objects are held for gone (``present``): the share of such frames in which none is, measured on clips of
 objects that leave and return (docs/notebook/one_label.md)."""

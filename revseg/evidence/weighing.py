@@ -112,8 +112,7 @@ class ByLooks:
 
     def _without_shadows(self, probabilities: Tensor, seen: Tensor) -> Tensor:
         """Returns probabilities (classes, h, w) of a frame with ground where shadows are."""
-        said = self._of_labels[-1].odds(seen)
-        if self._background is None or said is None:
+        if self._background is None or (said := self._of_labels[-1].odds(seen)) is None:
             return probabilities
         ground = torch.zeros_like(probabilities)
         ground[0] = 1
