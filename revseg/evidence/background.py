@@ -9,8 +9,8 @@ the classes is for who sees it to learn (``Looks``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import cv2
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from revseg.evidence.camera import LEAST_POINTS, Displaced, Ground, Homography
 from revseg.evidence.config import MotionConfig
-from revseg.evidence.descriptors import picture_at
+from revseg.evidence.descriptors import WHOLE, Part, Picture
 from revseg.evidence.flow import Flow
 
 AT = (4, 8, 12, 17, 23, 30, 38)
@@ -33,36 +33,59 @@ FINE, WIDE = 1.5, 4.0
 DIFFERENCES = 7
 """How many numbers say how a pixel differs."""
 PICTURES = 2 * AT[-1] + 2
-"""Small pictures that are held: of the frames that show what is behind one, and a little more."""
+"""Frames that show what is behind one, and a little more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """How the camera moves before the ground of a video, and where that is seen."""
+
+    cameras: Sequence[Homography]
+    """From each frame to the next, in pixels of ``size``."""
+    size: tuple[int, int]
+    """(W, H)."""
+    ground: Ground
+
+    @classmethod
+    def of(cls, flow: Flow, ground: Ground, config: MotionConfig) -> Scene:
+        """Returns that of a video, the camera told from the ground."""
+        cameras = [_camera(flow, frame, config=config, ground=ground) for frame in range(flow.frames - 1)]
+        return cls(cameras, flow.size, ground)
+
+    def cameras_at(self, size: tuple[int, int]) -> list[Homography]:
+        """Returns the cameras in pixels of another size, (h, w)."""
+        scale = np.diag([size[1] / self.size[0], size[0] / self.size[1], 1])
+        return [scale @ camera @ np.linalg.inv(scale) for camera in self.cameras]
 
 
 class Background:
-    """volume: (C, T, H, W) uint8. ground: of its frames, at the size that they are seen at, of `height` lines at most."""
+    """What is behind the pixels of a video's pictures, all of a size (h, w)."""
 
-    def __init__(self, volume: Tensor, ground: Ground, *, flow: Flow, height: int, config: MotionConfig) -> None:
-        self.volume, self.ground, self.height = volume, ground, height
-        self._cameras = [_camera(flow, frame, config=config, ground=ground) for frame in range(flow.frames - 1)]
-        self._picture = lru_cache(PICTURES)(self._picture_of)
+    def __init__(self, pictures: Callable[[int], Picture], size: tuple[int, int], scene: Scene) -> None:
+        self._picture, self._size, self._ground = pictures, size, scene.ground
+        self._cameras = scene.cameras_at(size)
 
-    def differences(self, frame: int) -> Tensor:
-        """Returns how the pixels of a frame differ from what is behind them, (h, w, DIFFERENCES) float32.
+    def differences(self, frame: int, part: Part = WHOLE) -> Tensor:
+        """Returns how the pixels of a part of a frame differ from what is behind them, (h, w, DIFFERENCES) float32.
 
         By colour, by lightness, and its amount (CIE Lab), in finer surroundings and, after whether that is known at all, in wider
         ones. Where it is not, the former are 0.
         """
-        behind, known = self.behind(frame)
-        colour, lightness = _least_difference(self._picture(frame), behind)
+        behind, known = self.behind(frame, part)
+        colour, lightness = _least_difference(self._picture(frame)[part], behind)
         found = np.stack([colour, lightness, np.abs(lightness)], 2) * known[..., None]
         wide = cv2.GaussianBlur(found, (0, 0), WIDE)
         return torch.from_numpy(np.concatenate([found, known[..., None].astype(np.float32), wide], 2))
 
-    def behind(self, frame: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Returns what is behind the pixels of a frame, (h, w, 3), and where it is known; elsewhere it is what is before it."""
-        picture = self._picture(frame)
+    def behind(self, frame: int, part: Part = WHOLE) -> tuple[Picture, NDArray[np.bool_]]:
+        """Returns what is behind the pixels of a part of a frame, (h, w, 3), and where that is known; what is before it, else."""
+        picture = self._picture(frame)[part]
         lines, columns = picture.shape[:2]
+        corner = np.array([[1, 0, part[1].start or 0], [0, 1, part[0].start or 0], [0, 0, 1]], np.float64)
         flags = cv2.WARP_INVERSE_MAP
         shown, count = [], np.zeros((lines, columns), np.uint8)
-        for other, camera in self._others(frame):
+        for other, way in self._others(frame):
+            camera = way @ corner
             seen = cv2.warpPerspective(self._picture(other), camera, (columns, lines), flags=flags | cv2.INTER_LINEAR)
             free = cv2.warpPerspective(self._free(other), camera, (columns, lines), flags=flags | cv2.INTER_NEAREST)
             shown.append(cv2.bitwise_or(seen, cv2.merge(3 * [free - np.uint8(1)])))  # 255, white, where it is no ground
@@ -74,19 +97,19 @@ class Background:
         found = np.take_along_axis(_in_order(shown), middle[None, ..., None], 0)[0]
         return np.where(known[..., None], found, picture), known
 
-    def _picture_of(self, frame: int) -> NDArray[np.uint8]:
-        return picture_at(self.volume[:, frame], self.height)
-
     def _free(self, frame: int) -> NDArray[np.uint8]:
         """Ground of a frame that is not close to an object, 1 or 0."""
-        return cv2.erode(self.ground(frame), np.ones((2 * MARGIN + 1, 2 * MARGIN + 1)))
+        ground = self._ground(frame)
+        if ground.shape != self._size:
+            ground = cv2.resize(ground, self._size[::-1], interpolation=cv2.INTER_NEAREST)
+        return cv2.erode(ground, np.ones((2 * MARGIN + 1, 2 * MARGIN + 1)))
 
     def _others(self, frame: int) -> Iterator[tuple[int, Homography]]:
         """Frames before and after, and the way to them."""
         for sign in (1, -1):
             way, last = np.eye(3), frame
             for distance in AT:
-                if not 0 <= (other := frame + sign * distance) < self.volume.shape[1]:
+                if not 0 <= (other := frame + sign * distance) <= len(self._cameras):
                     break
                 for at in range(last, other, sign):
                     way = (self._cameras[at] if sign > 0 else np.linalg.inv(self._cameras[at - 1])) @ way
@@ -95,28 +118,25 @@ class Background:
 
 
 def _camera(flow: Flow, frame: int, *, config: MotionConfig, ground: Ground) -> Homography:
-    """From a frame to the next, told from the ground, in pixels of the size that this is told at."""
-    where = ground(frame)
+    """From a frame to the next, told from the ground, in pixels of the flow."""
     displaced = Displaced.on_grid(flow, flow.position(frame, frame + 1), config.spacing)
-    on_ground = displaced.on(where, flow.size)
-    found = (on_ground if len(on_ground.here) >= LEAST_POINTS else displaced).camera(config.tolerance)
-    scale = np.diag([where.shape[1] / flow.size[0], where.shape[0] / flow.size[1], 1])
-    return scale @ found @ np.linalg.inv(scale)
+    on_ground = displaced.on(ground(frame), flow.size)
+    return (on_ground if len(on_ground.here) >= LEAST_POINTS else displaced).camera(config.tolerance)
 
 
-def _least_difference(picture: NDArray[np.uint8], behind: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _least_difference(picture: Picture, behind: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """By colour, 0 or more, and lightness, (h, w) each; the least, where what is behind is shifted by a pixel at most."""
-    lab, other = (cv2.split(cv2.cvtColor(one.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)) for one in (picture, behind))
-    least, best = np.full(picture.shape[:2], np.inf, np.float32), [plane.copy() for plane in lab]
-    for shift in product((-1, 0, 1), repeat=2):
-        difference = [one - np.roll(another, shift, (0, 1)) for one, another in zip(lab, other, strict=True)]
-        lightness, green, blue = difference
-        amount = cv2.GaussianBlur(lightness**2 + green**2 + blue**2, (0, 0), FINE)
-        better = amount < least
-        for kept, found in zip((least, *best), (amount, *difference), strict=True):
-            np.copyto(kept, found, where=better)
-    lightness, green, blue = (cv2.GaussianBlur(one, (0, 0), FINE) for one in best)
-    return np.hypot(green, blue), lightness
+    lab, other = (cv2.cvtColor(one.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for one in (picture, behind))
+    around = cv2.copyMakeBorder(other, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    lines, columns = lab.shape[:2]
+    least, best = np.full((lines, columns), np.inf, np.float32), lab.copy()
+    for down, right in product(range(3), repeat=2):
+        difference = cv2.subtract(lab, around[down : down + lines, right : right + columns])
+        amount = cv2.GaussianBlur(cv2.transform(cv2.multiply(difference, difference), np.ones((1, 3))), (0, 0), FINE)
+        cv2.copyTo(difference, cv2.compare(amount, least, cv2.CMP_LT), best)
+        cv2.min(amount, least, dst=least)
+    lightness, green, blue = cv2.split(cv2.GaussianBlur(best, (0, 0), FINE))
+    return cv2.magnitude(green, blue), lightness
 
 
 def _in_order(values: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

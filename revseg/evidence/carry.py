@@ -148,10 +148,9 @@ def _found(
         with phase("looks", total=len(others)) as bar:
             by_looks = ByLooks(labelled, planes, draft, flow=flow, config=config)
             recognised = Recognised(flow.frames, carrier.classes, draft.size)
-            for frame, seen in each(flow, by_looks.seen, others):
-                said = by_looks.said(seen)
-                planes[:-1, frame] = by_looks.weighed(planes[:, frame], said)
-                recognised.put(frame, said, known=by_looks.known(seen, said), trust=config.looks.trust)
+            for told in by_looks.told(others, planes[-1]):
+                planes[:-1, told.frame] = by_looks.weighed(planes[:, told.frame], told.said)
+                recognised.put(told.frame, told.coarse, known=told.known, trust=config.looks.trust)
                 bar.advance(1)
         if returned is not None:
             _weigh_returned(returned, by_looks)

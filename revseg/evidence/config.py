@@ -158,6 +158,8 @@ class LooksConfig:
     """Confidence in the evidence where looks are sure of an object; less where they are less sure."""
     height: int = 240
     """Lines at which they are seen, at most."""
+    contour_height: int = 480
+    """Lines at which they are seen near contours, at most. No more than `height`: not anew."""
     frames: int = 8
     """How many frames without labels are learned from, where the evidence is sure."""
     sure: float = 0.8
@@ -173,6 +175,7 @@ class LooksConfig:
         _between("looks.power", self.power, 0, most=inf)
         _between("looks.trust", self.trust, 0, most=1)
         _whole("looks.height", self.height, least=1)
+        _whole("looks.contour_height", self.contour_height, least=1)
         _whole("looks.frames", self.frames, least=0)
         _between("looks.sure", self.sure, 0, most=1)
         _whole("looks.hidden", self.hidden, least=1)

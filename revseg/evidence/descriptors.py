@@ -6,6 +6,7 @@ The histogram counts directions without a sign, so that an object looks the same
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -13,20 +14,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from revseg.evidence.opencv import length
 from revseg.video.picture import picture_of
+
+Picture: TypeAlias = NDArray[np.uint8]
+"""(h, w, 3), RGB."""
+
+Part: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a picture."""
+
+WHOLE: Part = (slice(None), slice(None))
 
 COLOUR_SCALES, GRADIENT_SCALES = (2, 6), (3, 8)
 """Standard deviations of the surroundings, in pixels."""
+REACH = 24
+"""Pixels beyond which hardly anything of the surroundings is seen: three of the largest of them."""
 BINS = 6
 """Directions of a histogram."""
 NUMBERS = 3 * (1 + len(COLOUR_SCALES)) + BINS * len(GRADIENT_SCALES)
 """How many numbers describe a pixel."""
 
 
-def descriptors(frame: Tensor, height: int) -> Tensor:
-    """Returns the descriptors (h, w, NUMBERS) float32 of a frame (C, H, W) uint8, seen at so many lines at most."""
-    picture = picture_at(frame, height)
+def descriptors(picture: Picture) -> Tensor:
+    """Returns the descriptors (h, w, NUMBERS) float32 of a picture."""
     colours = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     gradients = _gradients(np.ascontiguousarray(colours[:, :, 0]))
     blurred = [cv2.GaussianBlur(colours, (0, 0), scale) for scale in COLOUR_SCALES]
@@ -34,13 +43,13 @@ def descriptors(frame: Tensor, height: int) -> Tensor:
     return torch.from_numpy(np.concatenate([colours, *blurred, *histograms], 2))
 
 
-def picture_at(frame: Tensor, height: int) -> NDArray[np.uint8]:
+def picture_at(frame: Tensor, height: int) -> Picture:
     """Returns the picture (h, w, 3) of a frame (C, H, W) uint8, of so many lines at most."""
     picture = picture_of(list(frame.numpy()))
     lines, columns = size_at(picture.shape[:2], height)
     if (lines, columns) == picture.shape[:2]:
         return picture
-    smaller: NDArray[np.uint8] = cv2.resize(picture, (columns, lines), interpolation=cv2.INTER_AREA)
+    smaller: Picture = cv2.resize(picture, (columns, lines), interpolation=cv2.INTER_AREA)
     return smaller
 
 
@@ -53,8 +62,12 @@ def size_at(size: Sequence[int], height: int) -> tuple[int, int]:
 def _gradients(light: NDArray[np.float32]) -> NDArray[np.float32]:
     """(h, w, BINS): the length of each pixel's gradient, shared by the two bins whose directions are nearest to its own."""
     across, down = cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1)
-    place = (np.arctan2(down, across) % np.pi) * np.float32(BINS / np.pi)
-    off = np.abs(place[..., None] - np.arange(BINS, dtype=np.float32))
-    nearness = (1 - np.minimum(off, BINS - off)).clip(min=0)
-    shared: NDArray[np.float32] = length(across, down)[..., None] * nearness
-    return shared
+    length, angle = cv2.cartToPolar(across, down)
+    place = angle * np.float32(BINS / np.pi)
+    place -= np.float32(BINS) * (place >= BINS)  # no sign
+    shared = []
+    for number in range(BINS):
+        off = cv2.absdiff(place, float(number))
+        nearness = cv2.max(1 - cv2.min(off, BINS - off), 0.0)
+        shared.append(cv2.multiply(length, nearness))
+    return cv2.merge(shared)

@@ -1,4 +1,4 @@
-"""What the smoothed evidence says before looks are asked, at the size they see a frame at."""
+"""What the smoothed evidence says before looks are asked, at the sizes they see a frame at."""
 
 from __future__ import annotations
 
@@ -15,20 +15,30 @@ from revseg.evidence.fields import Field, Fields
 
 
 class Draft:
-    """smoothed: the probabilities (classes, H, W) of every frame. kept: frames whose own are needed later. size: (h, w)."""
+    """smoothed: the probabilities (classes, H, W) of every frame. kept: frames whose own are needed later, at the finest size.
+
+    size, finest: (h, w).
+    """
 
     def __init__(
-        self, smoothed: Iterable[Field], kept: Collection[int], *, frames: int, size: tuple[int, int], fields: Fields
+        self,
+        smoothed: Iterable[Field],
+        kept: Collection[int],
+        *,
+        frames: int,
+        size: tuple[int, int],
+        finest: tuple[int, int],
+        fields: Fields,
     ) -> None:
         self.size = size
         self.likely: dict[int, Tensor] = {}
-        """frame -> (classes, h, w), on the CPU."""
+        """frame -> 255 times the probabilities, (classes, H, W) uint8, on the CPU."""
         height, width = size
         self._ground = storage.empty(frames, -(-height * width // 8))  # a bit a pixel: of all frames
         for frame, field in enumerate(smoothed):
             probabilities = fields.tensor(field)[None]
             if frame in kept:
-                self.likely[frame] = F.interpolate(probabilities, size, mode="area")[0].cpu()
+                self.likely[frame] = F.interpolate(255 * probabilities, finest, mode="area")[0].round().to(torch.uint8).cpu()
             ground = F.interpolate(probabilities[:, :1], size, mode="area")[0, 0] > 0.5
             self._ground[frame] = torch.from_numpy(np.packbits(ground.cpu().numpy()))
 

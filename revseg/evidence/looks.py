@@ -2,7 +2,7 @@
 
     p_c(x) <- normalised( p_c(x) q_c(x)^w ),     w = power (1 - c(x))^(FADES (1 - 1/L)),     L: number of labelled frames
 
-c: the confidence in the evidence. Where labels come there and back they know contours better than looks, which see fewer lines;
+c: the confidence in the evidence. Where labels come there and back they know contours better than looks;
 with one labelled frame, of which this is rare, looks count alike everywhere. What is weighed is smoothed with
 a confidence of trust (1 - 2 q_0(x))+ at least, class 0 being the ground: where labels are lost on their way, what looks have
 found would be worn away.
@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,8 +29,9 @@ from revseg.evidence.cache import digest
 from revseg.evidence.config import LooksConfig
 from revseg.labels.palette import VOID
 
-VERSION = 7
-"""Version of what this file, descriptors.py, draft.py, background.py, shadows.py and recognised.py make of the same."""
+VERSION = 8
+"""Version of what this file and those that see for it make of the same: descriptors.py, background.py, sight.py, draft.py,
+shadows.py, weighing.py and recognised.py."""
 
 PIXELS = 24000
 """Pixels that are drawn from all labelled frames together, and as many from all others."""
@@ -43,6 +46,8 @@ SURE = 3.0
 """By so much a class is likelier than all others, in logarithms, where looks are sure."""
 FADES = 4
 """Power with which looks count less where the evidence can be trusted, of many labelled frames."""
+HEARD = 0.1
+"""Where looks count less than this share of their power, they need not be sharp."""
 LEAST = 0.02
 """No probability of the evidence counts as less, so that looks are always heard."""
 
@@ -60,29 +65,29 @@ def asks_looks(config: LooksConfig, labels: Tensor) -> bool:
 class Examples:
     """Pixels whose class is known. seed: of what is drawn."""
 
-    def __init__(self, config: LooksConfig, *, seed: int = 0) -> None:
-        self.config = config
+    def __init__(self, *, seed: int = 0) -> None:
         self._random = torch.Generator().manual_seed(seed)
         self.parts: list[tuple[Tensor, Tensor]] = []
         """What is seen, (n, N), and the classes (n), of each draw."""
 
-    def draw(self, seen: Tensor, probabilities: Tensor, count: int) -> None:
-        """Draws so many pixels of a frame where its evidence is sure: half of objects, a quarter around them, the rest elsewhere.
+    def draw(self, seen: Tensor, probabilities: Tensor, count: int, *, sure: float) -> None:
+        """Draws so many pixels of a frame: half of objects, a quarter around them, the rest elsewhere.
 
-        seen: what is seen of its pixels, (h, w, N); probabilities: (classes, H, W), 0 to 1, on the CPU.
+        seen: what is seen of its pixels, (h, w, N); probabilities: 255 times, (classes, H, W) uint8, on the CPU; sure: what one
+        exceeds where pixels are drawn.
         """
         likely = F.interpolate(probabilities[None].float(), seen.shape[:2], mode="area")[0]
         surest, classes = likely.max(0)
-        sure = surest > self.config.sure
-        objects = (classes > 0)[None].float()
-        around = (F.max_pool2d(objects, 2 * AROUND + 1, stride=1, padding=AROUND)[0] > 0) & (classes == 0)
-        present = [number for number in range(1, len(likely)) if (sure & (classes == number)).any()]
+        chosen = surest > 255 * sure
+        square = np.ones((2 * AROUND + 1, 2 * AROUND + 1), np.uint8)
+        around = torch.from_numpy(cv2.dilate((classes > 0).to(torch.uint8).numpy(), square) > 0) & (classes == 0)
+        present = [number for number in range(1, len(likely)) if (chosen & (classes == number)).any()]
         places = [(classes == number, count // (2 * len(present))) for number in present]
         for where, wanted in [*places, (around, count // 4), (classes == 0, count // 4)]:
-            found = (where & sure).flatten().nonzero()[:, 0]
+            found = (where & chosen).flatten().nonzero()[:, 0]
             if len(found):
-                chosen = found[torch.randint(len(found), (wanted,), generator=self._random)]
-                self.parts.append((seen.flatten(0, 1)[chosen], classes.flatten()[chosen]))
+                drawn = found[torch.randint(len(found), (wanted,), generator=self._random)]
+                self.parts.append((seen.flatten(0, 1)[drawn], classes.flatten()[drawn]))
 
 
 def together(examples: Iterable[Examples]) -> tuple[Tensor, Tensor]:
@@ -139,14 +144,14 @@ class Looks:
 
     @torch.no_grad()
     def odds(self, seen: Tensor) -> Tensor | None:
-        """Returns the logarithm of how likely each class is beside the likeliest, (classes, h, w), of what is seen, (h, w, N).
+        """Returns the logarithm of how likely each class is beside the likeliest, (classes, ...), of what is seen, (..., N).
 
         None: it has learned nothing.
         """
         if not self._learned:
             return None
-        parts = [self._logits(self._scaled(part)) for part in seen.flatten(0, 1).split(PART)]
-        logits = torch.cat(parts).T.unflatten(1, seen.shape[:2])
+        parts = [self._logits(self._scaled(part)) for part in seen.flatten(0, -2).split(PART)]
+        logits = torch.cat(parts).T.unflatten(1, seen.shape[:-1])
         return (logits - logits.max(0).values).clamp(min=-CLIP)
 
 
@@ -158,8 +163,13 @@ def weigh(evidence: Tensor, said: Tensor, power: float, fades: float) -> Tensor:
     """
     probabilities, confidence = evidence[:-1], evidence[-1]
     larger = F.interpolate(said[None], probabilities.shape[1:], mode="bilinear", align_corners=False)[0]
-    weighed = probabilities.clamp(min=LEAST) * larger.mul_(power * (1 - confidence) ** fades).exp_()
+    weighed = probabilities.clamp(min=LEAST) * larger.mul_(power * weight_of(confidence, fades)).exp_()
     return weighed * ((probabilities.sum(0) > 0) / weighed.sum(0))
+
+
+def weight_of(confidence: Tensor, fades: float) -> Tensor:
+    """Returns the share of their power that looks have beside evidence of this confidence, 0 to 1."""
+    return (1 - confidence) ** fades
 
 
 def objectness(said: Tensor) -> Tensor:

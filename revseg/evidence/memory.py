@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from revseg import storage
 from revseg.evidence.background import DIFFERENCES, PICTURES
 from revseg.evidence.config import EvidenceConfig, LooksConfig, SmoothingConfig
-from revseg.evidence.descriptors import NUMBERS
+from revseg.evidence.descriptors import NUMBERS, REACH
 from revseg.evidence.flow import enlargement
 from revseg.evidence.gaps import Gap, gaps_between
+from revseg.evidence.sight import STRIP
 from revseg.evidence.store import HEADER, LARGEST_BYTES
 
 FLOW_BYTES = 45
@@ -23,6 +24,10 @@ DESCRIPTOR_BYTES = 8 * NUMBERS + 120
 """What the descriptors of a pixel take in the making, and as they wait (measured)."""
 BEHIND_BYTES = 4 * DIFFERENCES + 150
 """The same of how it differs from what is behind it (measured)."""
+FINE_BYTES = 230
+"""The same of all that is seen of a pixel, where looks see more lines (measured)."""
+NEAR_SHARE = 0.3
+"""Share of the pixels of a frame that are near contours (measured: 0.14 to 0.34)."""
 GAP_SHARE, MOTION_SHARE = 0.3, 0.6
 """What zip's least compression leaves of carried labels, and of motion (measured)."""
 
@@ -127,21 +132,37 @@ def seen_pixels(sizes: EvidenceSize, config: LooksConfig) -> int:
     return round(sizes.pixels * min(1, config.height / sizes.size[0]) ** 2)
 
 
+def finer_pixels(sizes: EvidenceSize, config: LooksConfig) -> int:
+    """Returns the pixels of a frame at the size that contours are seen at; 0: they are not seen anew."""
+    if config.contour_height <= min(config.height, sizes.size[0]) or config.height >= sizes.size[0]:
+        return 0
+    return round(sizes.pixels * min(1, config.contour_height / sizes.size[0]) ** 2)
+
+
 def looks_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
-    """Bytes of ``Looks``: frames that are being seen, and one that is weighed, as it is seen and at its size."""
+    """Bytes of ``Looks``: frames that are being seen, and one that is weighed, as it is seen and at its size; and contours."""
     seen, numbers = seen_pixels(sizes, config), NUMBERS + config.background * DIFFERENCES
     seeing = DESCRIPTOR_BYTES + config.background * BEHIND_BYTES
     pictures = config.background * 3 * min(sizes.frames, PICTURES)
     classified = (4 * numbers + 12 * sizes.classes) * seen + 4 * sizes.classes * sizes.pixels
     weighing = max(classified, 24 * sizes.classes * sizes.pixels)
     kept = draft_bytes(sizes, config) + storage.held(recognised_bytes(sizes, config))
-    return kept + (threads * seeing + pictures) * seen + weighing
+    return kept + (threads * seeing + pictures) * seen + weighing + _finer_bytes(sizes, config, threads)
+
+
+def _finer_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
+    """Bytes of a whole frame that is learned from, or of strips of frames, and of the pixels near contours that wait."""
+    pixels, numbers = finer_pixels(sizes, config), NUMBERS + config.background * DIFFERENCES
+    lines = min(config.contour_height, sizes.size[0])
+    strip = min(1, (STRIP + 2 * REACH) / lines)
+    told = FINE_BYTES * threads * strip + 4 * numbers * (threads + 1) * NEAR_SHARE + 8 * sizes.classes
+    return round(max(FINE_BYTES, told) * pixels)
 
 
 def draft_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:
     """Bytes of ``Draft``: the probabilities of some frames, and where the ground of all is, a bit a pixel."""
-    seen = seen_pixels(sizes, config)
-    return 4 * sizes.classes * min(config.frames, sizes.frames) * seen + storage.held(ground_bytes(sizes, config))
+    finest = max(seen_pixels(sizes, config), finer_pixels(sizes, config))
+    return sizes.classes * min(config.frames, sizes.frames) * finest + storage.held(ground_bytes(sizes, config))
 
 
 def ground_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from revseg.evidence.background import DIFFERENCES, Background
+from revseg.evidence.background import DIFFERENCES, Background, Scene
 from revseg.evidence.config import FlowConfig, MotionConfig
+from revseg.evidence.descriptors import picture_at, size_at
 from tests.evidence.made import flow_of, texture
 
 FRAMES, HEIGHT, WIDTH, SIDE = 26, 96, 144, 24
@@ -32,7 +33,8 @@ def scene(pan: int) -> tuple[torch.Tensor, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def background(volume: torch.Tensor, ground: Callable[[int], np.ndarray], height: int = HEIGHT) -> Background:
-    return Background(volume, ground, flow=flow_of(volume, FLOW), height=height, config=MotionConfig())
+    scene = Scene.of(flow_of(volume, FLOW), ground, MotionConfig())
+    return Background(lambda frame: picture_at(volume[:, frame], height), size_at(volume.shape[2:], height), scene)
 
 
 @pytest.mark.parametrize("pan", [0, 2])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from revseg.evidence.config import LooksConfig
-from revseg.evidence.descriptors import NUMBERS, descriptors
+from revseg.evidence.descriptors import NUMBERS, descriptors, picture_at
 from revseg.evidence.looks import Examples, Looks, asks_looks, evenly, objectness, surely, together, weigh
 from revseg.evidence.recognised import Recognised
 from revseg.labels.palette import VOID
@@ -90,8 +90,8 @@ def test_only_what_is_sure_is_learned_from() -> None:
     probabilities[:, :, 42:] = 0
     seen = torch.zeros(40, 60, NUMBERS)
     seen[..., 0] = torch.arange(40)[:, None]
-    examples = Examples(LOOKS)
-    examples.draw(seen, probabilities, 400)
+    examples = Examples()
+    examples.draw(seen, (255 * probabilities).to(torch.uint8), 400, sure=LOOKS.sure)
     values, classes = together([examples])
     assert classes.bincount().tolist() == [200, 100, 100]
     assert values[:, 0].min() >= 20
@@ -129,7 +129,7 @@ def test_nothing_but_ground_has_no_looks() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (12, 300), (48, 64)])
 def test_any_frame_has_descriptors(channels: int, size: tuple[int, int]) -> None:
     frame = torch.randint(256, (channels, *size), dtype=torch.uint8)
-    found = descriptors(frame, 24)
+    found = descriptors(picture_at(frame, 24))
     assert found.shape == (min(size[0], 24), size[1] if size[0] <= 24 else round(size[1] * 24 / size[0]), NUMBERS)
     assert found.isfinite().all()
 
@@ -143,8 +143,8 @@ def test_some_of_many_frames() -> None:
 
 def test_without_examples_nothing_is_said() -> None:
     config = LooksConfig()
-    nothing = Examples(config)
-    nothing.draw(torch.rand(8, 8, NUMBERS), torch.full((2, 8, 8), 0.5), 100)  # nowhere sure
+    nothing = Examples()
+    nothing.draw(torch.rand(8, 8, NUMBERS), torch.full((2, 8, 8), 127, dtype=torch.uint8), 100, sure=0.6)
     looks = Looks(*together([nothing]), 2, config=config, device=torch.device("cpu"))
     assert looks.odds(torch.rand(8, 8, NUMBERS)) is None
 

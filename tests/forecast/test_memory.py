@@ -7,6 +7,7 @@ import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ import torch
 from harness.settings import compose
 
 from revseg.config import TrainConfig
-from revseg.evidence.background import PICTURES, Background
+from revseg.evidence.background import PICTURES, Background, Scene
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.carrier import Carrier
 from revseg.evidence.config import EvidenceConfig, FlowConfig, LooksConfig, SmoothingConfig
+from revseg.evidence.descriptors import picture_at
 from revseg.evidence.gaps import gaps_between
 from revseg.evidence.memory import EvidenceSize, evidence_phases, flow_bytes, looks_bytes, smoothing_bytes
 from revseg.evidence.smoothing import Given, Smoothing
@@ -137,20 +139,21 @@ def test_carrying_holds_what_is_told(labelled: tuple[int, ...]) -> None:
 
 LOOKS = """
 from pathlib import Path
+import numpy as np
 import torch
 from revseg.evidence.config import LooksConfig
 from revseg.evidence.descriptors import NUMBERS, descriptors
 from revseg.evidence.looks import Looks, objectness, surely, weigh
 values, numbers = torch.rand(9, NUMBERS), torch.arange(9) % 2
 looks = Looks(values, numbers, 2, config=LooksConfig(steps=2), device=torch.device("cpu"))
-weigh(torch.rand(3, 8, 8), looks.odds(descriptors(torch.zeros(3, 8, 8, dtype=torch.uint8), 8)), 0.5, 4)
-frame, probabilities = torch.zeros(3, 480, 854, dtype=torch.uint8), torch.rand(3, 480, 854)
+weigh(torch.rand(3, 8, 8), looks.odds(descriptors(np.zeros((8, 8, 3), np.uint8))), 0.5, 4)
+frame, probabilities = np.zeros((480, 854, 3), np.uint8), torch.rand(3, 480, 854)
 def size_of(name):
     (found,) = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name + ":")]
     return int(found) << 10
 Path("/proc/self/clear_refs").write_text("5")  # VmHWM, which getrusage would begin with that of the parent, is VmRSS
 before = size_of("VmRSS")
-waiting, weighed = descriptors(frame, 480), descriptors(frame, 480)
+waiting, weighed = descriptors(frame), descriptors(frame)
 said = looks.odds(weighed)
 weigh(probabilities, said, 0.5, 4)
 objectness(said)
@@ -176,7 +179,8 @@ def test_what_is_behind_takes_what_is_told() -> None:
     volume = torch.zeros(3, frames, *size, dtype=torch.uint8)
     flow = flow_of(volume, FlowConfig(finest_scale=2, least_height=size[0]))
     ground = np.ones(size, np.uint8)
-    background = Background(volume, lambda frame: ground, flow=flow, height=size[0], config=EVIDENCE.motion)
+    pictures = lru_cache(PICTURES)(lambda frame: picture_at(volume[:, frame], size[0]))
+    background = Background(pictures, size, Scene.of(flow, lambda frame: ground, EVIDENCE.motion))
     held = peak_of(lambda: [background.differences(frame).sum() for frame in range(frames)])
     sizes = EvidenceSize(frames, size, 2, labelled_frames=(0,))
     told = looks_bytes(sizes, LooksConfig(), 1) - looks_bytes(sizes, LooksConfig(background=False), 1)
@@ -185,7 +189,9 @@ def test_what_is_behind_takes_what_is_told() -> None:
 
 def test_looks_of_small_frames_take_little() -> None:
     sizes = EvidenceSize(10, (480, 854), 2, labelled_frames=(0,))
-    assert looks_bytes(sizes, LooksConfig(), 1) < looks_bytes(sizes, LooksConfig(height=480), 1) / 2
+    coarse = LooksConfig(contour_height=240)
+    assert looks_bytes(sizes, coarse, 1) < looks_bytes(sizes, LooksConfig(height=480), 1) / 2
+    assert looks_bytes(sizes, coarse, 1) < looks_bytes(sizes, LooksConfig(), 1)
     blind = replace(EVIDENCE, looks=LooksConfig(power=0))
     assert "looks" not in evidence_phases(sizes, blind, 1)
     assert "looks" in evidence_phases(sizes, replace(blind, looks=LooksConfig()), 1)

@@ -1,0 +1,76 @@
+"""What is seen of a video's pixels at so many lines: of a frame, of a part of it, or of some of its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from revseg.evidence.background import DIFFERENCES, Background, Scene
+from revseg.evidence.descriptors import NUMBERS, REACH, WHOLE, Part, Picture, descriptors, picture_at, size_at
+
+Pixels = NDArray[np.bool_]
+"""(h, w): some of a frame's."""
+
+STRIP = 96
+"""Lines of a frame that are seen at a time, where some of its pixels are asked for."""
+NEAR = 20
+"""Pixels from a contour within which a pixel is near it."""
+
+
+class Sight:
+    """volume: (C, T, H, W) uint8, seen at `height` lines at most. scene: where what is behind a pixel is seen; None: it is not.
+    held: pictures that are held, not made again."""
+
+    def __init__(self, volume: Tensor, height: int, *, scene: Scene | None, held: int = 0) -> None:
+        self.volume, self.height, self.size = volume, height, size_at(volume.shape[2:], height)
+        self._picture = lru_cache(held)(self._picture_of)
+        self._background = None if scene is None else Background(self._picture, self.size, scene)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers are seen of a pixel."""
+        return NUMBERS + (0 if self._background is None else DIFFERENCES)
+
+    def seen(self, frame: int, part: Part = WHOLE) -> Tensor:
+        """Returns what is seen of a part of a frame, (h, w, numbers): descriptors, and how it differs from what is behind."""
+        described = descriptors(np.ascontiguousarray(self._picture(frame)[part]))
+        if self._background is None:
+            return described
+        return torch.cat([described, self._background.differences(frame, part)], 2)
+
+    def some(self, frame: int, pixels: Pixels) -> Tensor:
+        """Returns what is seen of some pixels, (n, numbers), in the order of rows. Far from them nothing is looked at."""
+        found = torch.empty(int(pixels.sum()), self.numbers)
+        number = pixels.cumsum().reshape(pixels.shape) - 1
+        for part, inner in _parts(pixels):
+            found[torch.from_numpy(number[part][inner])] = self.seen(frame, part)[torch.from_numpy(inner)]
+        return found
+
+    def _picture_of(self, frame: int) -> Picture:
+        return picture_at(self.volume[:, frame], self.height)
+
+
+def near_contours(classes: NDArray[np.uint8]) -> Pixels:
+    """Returns the pixels (h, w) within ``NEAR`` of which the class changes."""
+    square = np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)
+    near: Pixels = cv2.dilate(classes, square) != cv2.erode(classes, square)
+    return near
+
+
+def _parts(pixels: Pixels) -> Iterator[tuple[Part, Pixels]]:
+    """Yields the parts of a frame that the pixels lie in, with their surroundings, and which of each are among them."""
+    for top in range(0, len(pixels), STRIP):
+        columns = np.flatnonzero(pixels[top : top + STRIP].any(0))
+        first = max(0, top - REACH)
+        own = slice(top - first, top - first + STRIP)
+        for run in np.split(columns, np.flatnonzero(np.diff(columns) > 2 * REACH) + 1) if len(columns) else ():
+            part = slice(first, top + STRIP + REACH), slice(max(0, run[0] - REACH), run[-1] + 1 + REACH)
+            inner = np.zeros_like(pixels[part])
+            inner[own] = pixels[part][own]
+            yield part, inner
