@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 
 from revseg import storage
+from revseg.evidence.by_looks import ByLooks, draft_of
+from revseg.evidence.by_motion import ByMotion
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.carrier import Carrier
 from revseg.evidence.config import EvidenceConfig
@@ -35,7 +37,6 @@ from revseg.evidence.recognised import Recognised
 from revseg.evidence.smoothing import Given, Smoothing, smoothing_key
 from revseg.evidence.sources import Labels
 from revseg.evidence.team import ALONE, Team
-from revseg.evidence.weighing import ByLooks, ByMotion, draft_of, each, others_of
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
 from revseg.runs.phases import phase
@@ -128,7 +129,7 @@ def _found(
 ) -> tuple[Tensor, Tensor | None]:
     """Returns the evidence, and what comes back to labelled frames from these shares of the way; None: it is known."""
     labelled, flow = carrier.sources.labelled, carrier.flow
-    others = others_of(labelled)
+    others = labelled.unlabelled_frames
 
     def smoothed() -> Iterator[Field]:
         return _smoothed(planes, Smoothing(flow, config.smoothing, fixed=labelled.labelled_frames), recognised)
@@ -138,7 +139,7 @@ def _found(
     moved = motion(flow, config=config.motion, cache=carrier.cache) if config.likelihood.enabled else None
     by_motion = ByMotion(labelled, carrier.classes, flow=flow, config=config, moved=moved)
     returned = None if shares is None else _returned(carrier, planes, gaps, shares=shares, by_motion=by_motion)
-    for frame, probabilities in each(flow, lambda frame: by_motion.weighed(planes[:, frame], frame), others):
+    for frame, probabilities in flow.each(lambda frame: by_motion.weighed(planes[:, frame], frame), others):
         planes[:-1, frame] = probabilities
     if asks_looks(config.looks, labelled.labels):
         draft = draft_of(smoothed(), labelled, flow=flow, config=config.looks)
@@ -194,9 +195,9 @@ def _hear(again: Carrier, planes: Tensor, *, by_motion: ByMotion, by_looks: ByLo
         parts = (planes[:-1, frame], own), (probabilities, other * (1 - own**0.5))
         return again.summed([fields.from_bytes(values) * weight for values, weight in parts])
 
-    others = others_of(again.sources.labelled)
+    others = again.sources.labelled.unlabelled_frames
     with phase("looks", total=len(others)) as bar:
-        for frame, evidence in each(flow, both, others):
+        for frame, evidence in flow.each(both, others):
             planes[:, frame] = evidence
             bar.advance(1)
 
@@ -205,8 +206,8 @@ def _weigh_anew(
     planes: Tensor, returned: _Returned | None, others: Sequence[int], *, by_motion: ByMotion, before: ByMotion
 ) -> None:
     """Weighs in place, with how pixels move, what another has weighed."""
-    for frame, probabilities in each(
-        by_motion.flow, lambda frame: by_motion.weighed_anew(planes[:-1, frame], frame, before), others
+    for frame, probabilities in by_motion.flow.each(
+        lambda frame: by_motion.weighed_anew(planes[:-1, frame], frame, before), others
     ):
         planes[:-1, frame] = probabilities
     if returned is not None:

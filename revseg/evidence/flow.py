@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import groupby
+from typing import TypeVar
 
 import cv2
 import torch
@@ -33,6 +34,8 @@ from revseg.evidence.opencv import OpenCVFields
 from revseg.evidence.store import FlowRecords, FlowStore, HeldRecords
 from revseg.evidence.tensors import TensorFields
 from revseg.runs.phases import phase
+
+Found = TypeVar("Found")
 
 VERSION = 3
 """Version of the flow; another one whenever this package finds another flow for the same settings."""
@@ -132,6 +135,10 @@ class Flow:
                 # of both on 2 cores, a smoothing switched threads two million times and took 1.7 times as long.
                 cv2.setNumThreads(max(1, torch.get_num_threads() // self.threads))
             return self._pool
+
+    def each(self, of: Callable[[int], Found], frames: Sequence[int]) -> Iterator[tuple[int, Found]]:
+        """Yields frames, and what is computed of each: several at a time, in the pool."""
+        yield from zip(frames, map_ahead(self.pool, of, frames, ahead=self.threads), strict=True)
 
     @property
     def _records(self) -> FlowRecords | HeldRecords:

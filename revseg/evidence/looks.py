@@ -31,7 +31,7 @@ from revseg.labels.palette import VOID
 
 VERSION = 8
 """Version of what this file and those that see for it make of the same: descriptors.py, background.py, sight.py, draft.py,
-shadows.py, weighing.py and recognised.py."""
+shadows.py, by_looks.py and recognised.py."""
 
 PIXELS = 24000
 """Pixels that are drawn from all labelled frames together, and as many from all others."""

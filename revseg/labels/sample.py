@@ -74,6 +74,11 @@ class Sample:
         return tuple(frame for frame, mask in zip(self.labelled_frames, self.masks, strict=True) if _is_whole(mask))
 
     @property
+    def unlabelled_frames(self) -> tuple[int, ...]:
+        """The frames without labels, in order."""
+        return tuple(sorted({*range(self.frames)}.difference(self.labelled_frames)))
+
+    @property
     def frames(self) -> int:
         """T."""
         return self.volume.shape[1]

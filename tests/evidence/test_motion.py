@@ -10,11 +10,11 @@ import torch
 
 from revseg.evaluation.measures import region_similarity
 from revseg.evidence import motion as module
+from revseg.evidence.by_motion import ByMotion
 from revseg.evidence.cache import EvidenceCache
 from revseg.evidence.config import EvidenceConfig, FlowConfig, MotionConfig
 from revseg.evidence.flow import Flow
 from revseg.evidence.motion import motion_evidence
-from revseg.evidence.weighing import ByMotion
 from revseg.labels.dataset import DavisDataset
 from revseg.video.reading import Reading
 from tests.evidence.made import flow_of, sample, texture

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from revseg.evidence import weighing
+from revseg.evidence import by_looks
+from revseg.evidence.by_looks import ByLooks, draft_of
 from revseg.evidence.shadows import shadows
-from revseg.evidence.weighing import ByLooks, draft_of
 from tests.evidence.made import HEIGHT, WIDTH, flow_of, sample, texture
 from tests.evidence.test_looks import SEEING
 
@@ -29,7 +29,7 @@ def test_what_a_shadow_is() -> None:
 def test_looks_do_not_learn_that_a_shadow_is_the_object(seen: bool, monkeypatch) -> None:
     """A square runs over the ground, and below it a darker piece of this one. Labels have the square alone, evidence has both."""
     if not seen:
-        monkeypatch.setattr(weighing, "shadows", lambda differences, said: torch.zeros(differences.shape[:2], dtype=torch.bool))
+        monkeypatch.setattr(by_looks, "shadows", lambda differences, said: torch.zeros(differences.shape[:2], dtype=torch.bool))
     ground = (texture(0, HEIGHT, WIDTH) // 4 + np.array([120, 110, 100])).astype(np.uint8)
     volume, truth = np.repeat(ground[None], FRAMES, 0), np.zeros((FRAMES, HEIGHT, WIDTH), np.uint8)
     shade = np.zeros(truth.shape, bool)

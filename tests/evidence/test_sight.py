@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from revseg.evidence.background import DIFFERENCES, Scene
+from revseg.evidence.by_looks import ByLooks, draft_of
 from revseg.evidence.config import FlowConfig, LooksConfig, MotionConfig
 from revseg.evidence.descriptors import NUMBERS
 from revseg.evidence.sight import NEAR, Sight, near_contours
-from revseg.evidence.weighing import ByLooks, draft_of
 from revseg.labels.sample import Sample
 from tests.evidence.made import EVIDENCE, flow_of, sample, texture
 

@@ -27,6 +27,11 @@ def test_sizes(sample):
     assert (sample.frames, sample.height, sample.width) == (9, 4, 6)
 
 
+def test_frames_without_labels(sample):
+    assert sample.unlabelled_frames == (1, 2, 3, 5, 6, 7)
+    assert sample.select([]).unlabelled_frames == tuple(range(9))
+
+
 def test_labels_are_the_masks_at_the_size_of_the_volume(sample):
     assert sample.labels.dtype == torch.uint8
     assert sample.labels.shape == (3, 4, 6)
