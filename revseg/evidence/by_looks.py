@@ -1,0 +1,158 @@
+"""What is carried to a frame, weighed with what its pixels look like, in the large and near contours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from revseg.evidence.ahead import map_ahead
+from revseg.evidence.background import PICTURES, Scene
+from revseg.evidence.config import EvidenceConfig, LooksConfig
+from revseg.evidence.descriptors import NUMBERS, size_at
+from revseg.evidence.draft import Draft
+from revseg.evidence.fields import Field
+from revseg.evidence.flow import Flow
+from revseg.evidence.looks import FADES, HEARD, PIXELS, Examples, Looks, evenly, surely, together, weigh, weight_of
+from revseg.evidence.shadows import shadows
+from revseg.evidence.sight import Pixels, Sight, near_contours
+from revseg.labels.sample import Sample
+
+
+class Told(NamedTuple):
+    """What looks say of a frame."""
+
+    frame: int
+    said: Tensor | None
+    """Logarithms (classes, h, w), as weighing needs them: finer near contours; None: nothing."""
+    coarse: Tensor | None
+    """The same at the size of the draft, from what is seen in the large alone."""
+    known: Tensor
+    """The share of its pixels, (classes,), that are surely of each class, by what labels alone tell as well."""
+
+
+class ByLooks:
+    """Weighs probabilities with what pixels look like (``Looks``), as two classifiers say to equal parts: one sees how a pixel
+    differs from what is behind it, the other does not. Without ``background`` the latter is asked alone. Near the contours of
+    what they say two others are asked instead, who see more lines: the same looks in finer surroundings.
+
+    planes: evidence of all frames, (classes + 1, T, H, W) uint8; draft: what it says once it agrees in time (``draft_of``).
+    """
+
+    def __init__(self, labelled: Sample, planes: Tensor, draft: Draft, *, flow: Flow, config: EvidenceConfig) -> None:
+        self.labelled, self.flow, self.config = labelled, flow, config.looks
+        self._fades, self._classes = FADES * (1 - 1 / len(labelled.labelled_frames)), len(planes) - 1
+        volume, looks = labelled.volume, config.looks
+        scene = Scene.of(flow, draft.ground, config.motion) if looks.background else None
+        self._sight = Sight(volume, looks.height, scene=scene, held=PICTURES)
+        sees_more = looks.contour_height > self._sight.size[0] < volume.shape[2]
+        self._finer_sight = Sight(volume, looks.contour_height, scene=scene) if sees_more else None
+        labels = {frame: planes[:-1, frame].cpu() for frame in evenly(labelled.labelled_frames, looks.frames)}
+        of_labels, self._sure = Examples(), Examples()
+        _draw(of_labels, self._sight, labels)
+        self._of_labels = self._learned(of_labels)
+        likely = {frame: self._without_shadows(found, frame) for frame, found in draft.likely.items()}
+        _draw(self._sure, self._sight, likely, sure=looks.sure)
+        self.looks = self._learned(of_labels, self._sure)
+        if self._finer_sight is not None:
+            finer = Examples()
+            _draw(finer, self._finer_sight, labels)
+            _draw(finer, self._finer_sight, likely, sure=looks.sure)
+            self._finer = self._learned(finer)
+
+    def of_sure_frames(self) -> list[Looks]:
+        """Returns what is learned of sure frames alone. Who has seen a labelled frame would know it better than any other."""
+        return self._learned(self._sure)
+
+    def seen(self, frame: int) -> Tensor:
+        """Returns what is seen of a frame's pixels in the large, (h, w, N)."""
+        return self._sight.seen(frame)
+
+    def _without_shadows(self, probabilities: Tensor, frame: int) -> Tensor:
+        """Returns probabilities (classes, H, W) uint8 of a frame with ground where shadows are."""
+        if not self.config.background or (said := self._of_labels[-1].odds(seen := self.seen(frame))) is None:
+            return probabilities
+        ground = torch.zeros_like(probabilities)
+        ground[0] = 255
+        found = shadows(seen[..., NUMBERS:], said.cpu())[None, None].float()
+        return torch.where(F.interpolate(found, probabilities.shape[1:])[0, 0] > 0, ground, probabilities)
+
+    def _learned(self, *examples: Examples) -> list[Looks]:
+        """Returns who sees descriptors alone, and, if there is more, who sees it all."""
+        values, classes = together(examples)
+        make = partial(Looks, classes=classes, count=self._classes, config=self.config, device=self.flow.device)
+        return [make(values[:, :numbers]) for numbers in sorted({NUMBERS, values.shape[1]})]
+
+    def told(self, frames: Sequence[int], confidence: Tensor) -> Iterator[Told]:
+        """Yields what is said of frames, a few of them in the making. confidence: in the evidence, (T, H, W) uint8."""
+        coarse = (self._coarsely(frame, seen) for frame, seen in self.flow.each(self.seen, frames))
+        if self._finer_sight is None:
+            yield from coarse
+            return
+        near_contours = partial(self._near_contours, confidence=confidence)
+        for told, near, seen in map_ahead(self.flow.pool, near_contours, coarse, ahead=self.flow.threads):
+            yield told._replace(said=self._sharpened(told.coarse, near, seen))
+
+    def _coarsely(self, frame: int, seen: Tensor) -> Told:
+        said = self.said(seen)
+        of_labels = self._of_labels[0].odds(seen[..., :NUMBERS])
+        known = torch.zeros(self._classes) if said is None or of_labels is None else surely(said, of_labels)
+        return Told(frame, said, coarse=said, known=known)
+
+    def _near_contours(self, told: Told, confidence: Tensor) -> tuple[Told, Pixels, Tensor]:
+        """Returns the same, the pixels near contours where looks are heard, and what is finely seen of these."""
+        sight = self._finer_sight
+        assert sight is not None
+        near = np.zeros(sight.size, bool)
+        if told.coarse is not None:
+            counts = weight_of(confidence[None, told.frame].float() / 255, self._fades)
+            heard = _larger(counts, sight.size)[0] > HEARD
+            near = near_contours(_larger(told.coarse, sight.size).argmax(0).to(torch.uint8).cpu().numpy()) & heard.cpu().numpy()
+        return told, near, sight.some(told.frame, near)
+
+    def _sharpened(self, said: Tensor | None, near: Pixels, seen: Tensor) -> Tensor | None:
+        """Returns what is said, (classes, H, W), by who sees finely near contours."""
+        if said is None or not near.any() or (finely := self.said(seen, self._finer)) is None:
+            return said
+        larger = _larger(said, near.shape)
+        larger[:, torch.from_numpy(near)] = finely
+        return larger
+
+    def said(self, seen: Tensor, looks: Sequence[Looks] | None = None) -> Tensor | None:
+        """Returns what is said of pixels that are seen so, (..., N), logarithms (classes, ...); None: nothing.
+
+        looks: others than ``looks``.
+        """
+        odds = [one.odds(seen[..., : one.numbers]) for one in (self.looks if looks is None else looks)]
+        known = [one for one in odds if one is not None]
+        return torch.stack(known).mean(0) if known else None
+
+    def weighed(self, evidence: Tensor, said: Tensor | None) -> Tensor:
+        """Returns the probabilities of a frame of which that is said, (classes + 1, H, W) uint8 -> (classes, H, W) uint8."""
+        if said is None:
+            return evidence[:-1]
+        weighed = weigh(evidence.to(self.flow.device).float() / 255, said, self.config.power, fades=self._fades)
+        return weighed.mul_(255).round_().to(torch.uint8)
+
+
+def _draw(examples: Examples, sight: Sight, likely: Mapping[int, Tensor], sure: float = 0) -> None:
+    """likely: 255 times the probabilities of some frames, (classes, H, W) uint8. sure: 0 where the class of most is known."""
+    for frame, probabilities in likely.items():
+        examples.draw(sight.seen(frame), probabilities, PIXELS // len(likely), sure=sure)
+
+
+def _larger(said: Tensor, size: Sequence[int]) -> Tensor:
+    return F.interpolate(said[None], tuple(size), mode="bilinear", align_corners=False)[0]
+
+
+def draft_of(smoothed: Iterable[Field], labelled: Sample, *, flow: Flow, config: LooksConfig) -> Draft:
+    """Returns what looks learn of the frames without labels. smoothed: probabilities of every frame as they agree in time."""
+    heights = config.height, max(config.height, config.contour_height)
+    size, finest = (size_at(labelled.volume.shape[2:], height) for height in heights)
+    kept = evenly(labelled.unlabelled_frames, config.frames)
+    return Draft(smoothed, kept, frames=flow.frames, size=size, finest=finest, fields=flow.fields)
