@@ -56,8 +56,11 @@ class ByLooks:
         of_labels, self._sure = Examples(), Examples()
         _draw(of_labels, self._sight, labels)
         self._of_labels = self._learned(of_labels)
-        likely = {frame: self._without_shadows(found, frame) for frame, found in draft.likely.items()}
-        _draw(self._sure, self._sight, likely, sure=looks.sure)
+        likely = {}
+        for frame, found in draft.likely.items():
+            seen = self.seen(frame)
+            likely[frame] = self._without_shadows(found, seen)
+            self._sure.draw(seen, likely[frame], PIXELS // len(draft.likely), sure=looks.sure)
         self.looks = self._learned(of_labels, self._sure)
         if self._finer_sight is not None:
             finer = Examples()
@@ -73,9 +76,9 @@ class ByLooks:
         """Returns what is seen of a frame's pixels in the large, (h, w, N)."""
         return self._sight.seen(frame)
 
-    def _without_shadows(self, probabilities: Tensor, frame: int) -> Tensor:
-        """Returns probabilities (classes, H, W) uint8 of a frame with ground where shadows are."""
-        if not self.config.background or (said := self._of_labels[-1].odds(seen := self.seen(frame))) is None:
+    def _without_shadows(self, probabilities: Tensor, seen: Tensor) -> Tensor:
+        """Returns probabilities (classes, H, W) uint8 of a frame that is seen so, with ground where shadows are."""
+        if not self.config.background or (said := self._of_labels[-1].odds(seen)) is None:
             return probabilities
         ground = torch.zeros_like(probabilities)
         ground[0] = 255
