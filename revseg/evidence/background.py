@@ -11,17 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.evidence.camera import LEAST_POINTS, Displaced, Ground, Homography
 from revseg.evidence.config import MotionConfig
-from revseg.evidence.descriptors import WHOLE, Part, Picture
+from revseg.evidence.descriptors import WHOLE, Part, Picture, Pixels, side_by_side
 from revseg.evidence.flow import Flow
 
 AT = (4, 8, 12, 17, 23, 30, 38)
@@ -65,8 +65,9 @@ class Background:
         self._picture, self._size, self._ground = pictures, size, scene.ground
         self._cameras = scene.cameras_at(size)
 
-    def differences(self, frame: int, part: Part = WHOLE) -> Tensor:
-        """Returns how the pixels of a part of a frame differ from what is behind them, (h, w, DIFFERENCES) float32.
+    def differences(self, frame: int, part: Part = WHOLE, pixels: Pixels | None = None) -> Tensor:
+        """Returns how the pixels of a part of a frame differ from what is behind them, (h, w, DIFFERENCES) float32, or some of
+        them, (n, DIFFERENCES).
 
         By colour, by lightness, and its amount (CIE Lab), in finer surroundings and, after whether that is known at all, in wider
         ones. Where it is not, the former are 0.
@@ -75,7 +76,7 @@ class Background:
         colour, lightness = _least_difference(self._picture(frame)[part], behind)
         found = np.stack([colour, lightness, np.abs(lightness)], 2) * known[..., None]
         wide = cv2.GaussianBlur(found, (0, 0), WIDE)
-        return torch.from_numpy(np.concatenate([found, known[..., None].astype(np.float32), wide], 2))
+        return side_by_side([found, known[..., None].astype(np.float32), wide], pixels)
 
     def behind(self, frame: int, part: Part = WHOLE) -> tuple[Picture, NDArray[np.bool_]]:
         """Returns what is behind the pixels of a part of a frame, (h, w, 3), and where that is known; what is before it, else."""
@@ -140,10 +141,26 @@ def _least_difference(picture: Picture, behind: Picture) -> tuple[NDArray[np.flo
 
 
 def _in_order(values: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Sorts arrays, element by element: by odd-even transposition, whole arrays at a time, which is fast in 8 bits."""
+    """Sorts arrays, element by element: whole arrays at a time, which is fast in 8 bits."""
     ordered = list(values)
-    for turn in range(len(ordered)):
-        for one in range(turn % 2, len(ordered) - 1, 2):
-            lower, upper = ordered[one], ordered[one + 1]
-            ordered[one], ordered[one + 1] = np.minimum(lower, upper), np.maximum(lower, upper)
+    for one, other in _comparisons(len(ordered)):
+        lower, upper = ordered[one], ordered[other]
+        ordered[one], ordered[other] = np.minimum(lower, upper), np.maximum(lower, upper)
     return np.stack(ordered)
+
+
+@cache
+def _comparisons(count: int) -> list[tuple[int, int]]:
+    """Which of so many values are compared, in order, to sort them: Batcher's merge exchange (Knuth, "The art of computer
+    programming", volume 3, 5.2.2, algorithm M)."""
+    found, most = [], 1 << max(0, (count - 1).bit_length() - 1)
+    step = most
+    while step:
+        apart, rest, distance = most, 0, step
+        while True:
+            found += [(low, low + distance) for low in range(count - distance) if low & step == rest]
+            if apart == step:
+                break
+            distance, apart, rest = apart - step, apart >> 1, step
+        step >>= 1
+    return found

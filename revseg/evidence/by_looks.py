@@ -14,13 +14,13 @@ from torch import Tensor
 from revseg.evidence.ahead import map_ahead
 from revseg.evidence.background import PICTURES, Scene
 from revseg.evidence.config import EvidenceConfig, LooksConfig
-from revseg.evidence.descriptors import NUMBERS, size_at
+from revseg.evidence.descriptors import NUMBERS, Pixels, size_at
 from revseg.evidence.draft import Draft
 from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
 from revseg.evidence.looks import FADES, HEARD, PIXELS, Examples, Looks, evenly, surely, together, weigh, weight_of
 from revseg.evidence.shadows import shadows
-from revseg.evidence.sight import Pixels, Sight, near_contours
+from revseg.evidence.sight import Sight, near_contours
 from revseg.labels.sample import Sample
 
 

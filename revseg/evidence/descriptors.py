@@ -24,6 +24,9 @@ Part: TypeAlias = tuple[slice, slice]
 
 WHOLE: Part = (slice(None), slice(None))
 
+Pixels: TypeAlias = NDArray[np.bool_]
+"""(h, w): some of a frame's."""
+
 COLOUR_SCALES, GRADIENT_SCALES = (2, 6), (3, 8)
 """Standard deviations of the surroundings, in pixels."""
 REACH = 24
@@ -34,13 +37,18 @@ NUMBERS = 3 * (1 + len(COLOUR_SCALES)) + BINS * len(GRADIENT_SCALES)
 """How many numbers describe a pixel."""
 
 
-def descriptors(picture: Picture) -> Tensor:
-    """Returns the descriptors (h, w, NUMBERS) float32 of a picture."""
+def descriptors(picture: Picture, pixels: Pixels | None = None) -> Tensor:
+    """Returns the descriptors (h, w, NUMBERS) float32 of a picture, or those of some pixels, (n, NUMBERS)."""
     colours = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     gradients = _gradients(np.ascontiguousarray(colours[:, :, 0]))
     blurred = [cv2.GaussianBlur(colours, (0, 0), scale) for scale in COLOUR_SCALES]
     histograms = [np.sqrt(cv2.GaussianBlur(gradients, (0, 0), scale)) for scale in GRADIENT_SCALES]
-    return torch.from_numpy(np.concatenate([colours, *blurred, *histograms], 2))
+    return side_by_side([colours, *blurred, *histograms], pixels)
+
+
+def side_by_side(layers: Sequence[NDArray[np.float32]], pixels: Pixels | None) -> Tensor:
+    """Returns numbers (h, w, n) of each pixel as one tensor (h, w, N), or those of some pixels, (m, N), in the order of rows."""
+    return torch.from_numpy(np.concatenate(layers if pixels is None else [layer[pixels] for layer in layers], -1))
 
 
 def picture_at(frame: Tensor, height: int) -> Picture:

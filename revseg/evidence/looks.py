@@ -107,20 +107,19 @@ class Looks:
         self.device, self.numbers, self._learned = device, values.shape[1], len(values) > 0
         if not self._learned:
             return
-        self._shift, self._scale = values.mean(0).to(device), 1 / values.std(0).clamp(min=1e-3).to(device)
+        shift, scale = values.mean(0).to(device), 1 / values.std(0).clamp(min=1e-3).to(device)
         self._random = torch.Generator().manual_seed(0)
         widths = values.shape[1], config.hidden, config.hidden, count
         self._layers = [part for sizes in pairwise(widths) for part in self._layer(*sizes)]
         with torch.enable_grad():
-            self._learn(self._scaled(values), classes.to(device), config.steps)
+            self._learn((values.to(device) - shift) * scale, classes.to(device), config.steps)
+        weight, bias = (part.detach_() for part in self._layers[:2])
+        bias -= weight.mul_(scale) @ shift  # from here on it sees values as they are
 
     def _layer(self, inputs: int, outputs: int) -> list[Tensor]:
         """Weights and bias, from a generator of their own: what a training draws stays as it is."""
         drawn = [2 * torch.rand(shape, generator=self._random) - 1 for shape in ((outputs, inputs), (outputs,))]
         return [(part * inputs**-0.5).to(self.device).requires_grad_() for part in drawn]
-
-    def _scaled(self, values: Tensor) -> Tensor:
-        return (values.to(self.device) - self._shift) * self._scale
 
     def _logits(self, values: Tensor) -> Tensor:
         first, first_bias, second, second_bias, last, last_bias = self._layers
@@ -150,7 +149,7 @@ class Looks:
         """
         if not self._learned:
             return None
-        parts = [self._logits(self._scaled(part)) for part in seen.flatten(0, -2).split(PART)]
+        parts = [self._logits(part.to(self.device)) for part in seen.flatten(0, -2).split(PART)]
         logits = torch.cat(parts).T.unflatten(1, seen.shape[:-1])
         return (logits - logits.max(0).values).clamp(min=-CLIP)
 

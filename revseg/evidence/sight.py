@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.evidence.background import DIFFERENCES, Background, Scene
-from revseg.evidence.descriptors import NUMBERS, REACH, WHOLE, Part, Picture, descriptors, picture_at, size_at
-
-Pixels = NDArray[np.bool_]
-"""(h, w): some of a frame's."""
+from revseg.evidence.descriptors import NUMBERS, REACH, WHOLE, Part, Picture, Pixels, descriptors, picture_at, size_at
 
 STRIP = 96
 """Lines of a frame that are seen at a time, where some of its pixels are asked for."""
@@ -37,19 +34,22 @@ class Sight:
         """How many numbers are seen of a pixel."""
         return NUMBERS + (0 if self._background is None else DIFFERENCES)
 
-    def seen(self, frame: int, part: Part = WHOLE) -> Tensor:
-        """Returns what is seen of a part of a frame, (h, w, numbers): descriptors, and how it differs from what is behind."""
-        described = descriptors(np.ascontiguousarray(self._picture(frame)[part]))
+    def seen(self, frame: int, part: Part = WHOLE, pixels: Pixels | None = None) -> Tensor:
+        """Returns what is seen of a part of a frame, (h, w, numbers): descriptors, and how it differs from what is behind.
+
+        pixels: of that part, (h, w), of which alone it is told, (n, numbers).
+        """
+        described = descriptors(np.ascontiguousarray(self._picture(frame)[part]), pixels)
         if self._background is None:
             return described
-        return torch.cat([described, self._background.differences(frame, part)], 2)
+        return torch.cat([described, self._background.differences(frame, part, pixels)], -1)
 
     def some(self, frame: int, pixels: Pixels) -> Tensor:
         """Returns what is seen of some pixels, (n, numbers), in the order of rows. Far from them nothing is looked at."""
         found = torch.empty(int(pixels.sum()), self.numbers)
         number = pixels.cumsum().reshape(pixels.shape) - 1
         for part, inner in _parts(pixels):
-            found[torch.from_numpy(number[part][inner])] = self.seen(frame, part)[torch.from_numpy(inner)]
+            found[torch.from_numpy(number[part][inner])] = self.seen(frame, part, inner)
         return found
 
     def _picture_of(self, frame: int) -> Picture:
