@@ -97,8 +97,8 @@ class ByLooks:
         if self._finer_sight is None:
             yield from coarse
             return
-        near_contours = partial(self._near_contours, confidence=confidence)
-        for told, near, seen in map_ahead(self.flow.pool, near_contours, coarse, ahead=self.flow.threads):
+        finely = partial(self._finely_seen, confidence=confidence)
+        for told, near, seen in map_ahead(self.flow.pool, finely, coarse, ahead=self.flow.threads):
             yield told._replace(said=self._sharpened(told.coarse, near, seen))
 
     def _coarsely(self, frame: int, seen: Tensor) -> Told:
@@ -107,7 +107,7 @@ class ByLooks:
         known = torch.zeros(self._classes) if said is None or of_labels is None else surely(said, of_labels)
         return Told(frame, said, coarse=said, known=known)
 
-    def _near_contours(self, told: Told, confidence: Tensor) -> tuple[Told, Pixels, Tensor]:
+    def _finely_seen(self, told: Told, confidence: Tensor) -> tuple[Told, Pixels, Tensor]:
         """Returns the same, the pixels near contours where looks are heard, and what is finely seen of these."""
         sight = self._finer_sight
         assert sight is not None
