@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 
 import cv2
@@ -64,6 +64,7 @@ class Background:
     def __init__(self, pictures: Callable[[int], Picture], size: tuple[int, int], scene: Scene) -> None:
         self._picture, self._size, self._ground = pictures, size, scene.ground
         self._cameras = scene.cameras_at(size)
+        self._free = lru_cache(PICTURES)(self._free_of)  # each is asked for by many frames, and by each part of a frame
 
     def differences(self, frame: int, part: Part = WHOLE, pixels: Pixels | None = None) -> Tensor:
         """Returns how the pixels of a part of a frame differ from what is behind them, (h, w, DIFFERENCES) float32, or some of
@@ -98,7 +99,7 @@ class Background:
         found = np.take_along_axis(_in_order(shown), middle[None, ..., None], 0)[0]
         return np.where(known[..., None], found, picture), known
 
-    def _free(self, frame: int) -> NDArray[np.uint8]:
+    def _free_of(self, frame: int) -> NDArray[np.uint8]:
         """Ground of a frame that is not close to an object, 1 or 0."""
         ground = self._ground(frame)
         if ground.shape != self._size:

@@ -143,7 +143,7 @@ def looks_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
     """Bytes of ``Looks``: frames that are being seen, and one that is weighed, as it is seen and at its size; and contours."""
     seen, numbers = seen_pixels(sizes, config), NUMBERS + config.background * DIFFERENCES
     seeing = DESCRIPTOR_BYTES + config.background * BEHIND_BYTES
-    pictures = config.background * 3 * min(sizes.frames, PICTURES)
+    pictures = config.background * 4 * min(sizes.frames, PICTURES)  # and where they are free
     classified = (4 * numbers + 12 * sizes.classes) * seen + 4 * sizes.classes * sizes.pixels
     weighing = max(classified, 24 * sizes.classes * sizes.pixels)
     kept = draft_bytes(sizes, config) + storage.held(recognised_bytes(sizes, config))
@@ -156,7 +156,8 @@ def _finer_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
     lines = min(config.contour_height, sizes.size[0])
     strip = min(1, (STRIP + 2 * REACH) / lines)
     told = FINE_BYTES * threads * strip + 4 * numbers * (threads + 1) * NEAR_SHARE + 8 * sizes.classes
-    return round(max(FINE_BYTES, told) * pixels)
+    free = config.background * min(sizes.frames, PICTURES)
+    return round((free + max(FINE_BYTES, told)) * pixels)
 
 
 def draft_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:
