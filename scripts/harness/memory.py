@@ -3,8 +3,10 @@
 CPU:  the process's peak resident size (VmHWM, reset through clear_refs) above its resident size before; Linux only.
 CUDA: torch.cuda.max_memory_allocated above memory_allocated before, and max_memory_reserved likewise.
 
-live: what a step needs, rather than what a user has to have: malloc hands every large freed piece back at once. Left alone, glibc
-keeps up to 32 MB of each, and the peak tells how allocations fragment its heap (plain autograd: three times its live memory).
+live: what a step needs, rather than what a user has to have: malloc hands every freed piece of 64 KB or more back at once. Left
+alone, glibc keeps up to 32 MB of each, and the peak tells how allocations fragment its heap (plain autograd: three times its live
+memory). Where pieces of up to 1 MB stay on the heap, its fragments still move the peak of a small step by up to a tenth, from one
+run of a program to the next, with the random addresses and hashes of the process.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from revseg.device import free_memory
 
 STATUS = Path("/proc/self/status")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+LIVE, GLIBC = 1 << 16, 32 << 20  # largest freed piece that malloc keeps: none worth counting; where glibc's own adjustment ends
 
 
 class Footprint:
@@ -34,7 +37,7 @@ class Footprint:
             self.before, self.reserved_before = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
         elif STATUS.exists():
             if live:
-                _keep_freed_memory(1 << 20)
+                _keep_freed_memory(LIVE)
             Path("/proc/self/clear_refs").write_text("5")  # VmHWM <- VmRSS
             self.before = _size_of("VmRSS")
 
@@ -49,7 +52,7 @@ class Footprint:
         """Returns bytes above what was in use before, at the end; None where it cannot be told."""
         peak = self.so_far()
         if self.live and self.device.type != "cuda" and peak is not None:
-            _keep_freed_memory(32 << 20)  # where glibc's own adjustment ends: what timed passes run with
+            _keep_freed_memory(GLIBC)  # what timed passes run with
         return peak
 
     def reserved(self) -> int | None:
