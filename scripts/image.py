@@ -2,6 +2,7 @@
 
     python scripts/image.py FOLDER               makes the image in a folder that is not there yet, 8 GB
     python scripts/image.py FOLDER COMMAND ...   runs a command in it, such as: revseg-train experiment=demo training.steps=2
+    python scripts/image.py --here FOLDER ...    the same, half a gigabyte: this Python's packages are found there, not downloaded
 
 Python is Debian's, not that of the image. The machine's apt and pip say where packages come from. What Docker itself does is not
 tried: layers, GPUs, --init and --user.
@@ -16,6 +17,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from harness import ROOT
@@ -24,22 +26,32 @@ from harness.dockerfile import instructions
 PACKAGES = "ca-certificates,python3,python3-pip,python3-venv"
 BEGINNING = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "PIP_BREAK_SYSTEM_PACKAGES": "1"}
 """Debian keeps pip from its own packages; the image has none."""
+NO_DEBIAN = "no empty Debian can be made on this machine"
+HERE = "/mnt"
+"""Where the packages of this Python are found, if they are."""
 
 
 class Image:
-    """A folder that becomes the root of the image, line by line."""
+    """A folder that becomes the root of the image, line by line. packages: a folder of installed ones that is read there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, packages: Path | None) -> None:
         self.folder, self.environment, self.place, self.user = folder, dict(BEGINNING), "/", "root"
+        self.mounts = {Path("/", name): f"/{name}" for name in ("proc", "sys", "dev")}
+        if packages is not None:
+            self.mounts[packages] = HERE
 
     def start(self) -> None:
         """Makes an empty Debian of the machine's own release."""
         release = re.search(r"VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text())
         if release is None:
             sys.exit("image: this machine is no Debian")
-        command = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", release[1], str(self.folder), *sources()]
-        subprocess.run(command, check=True)
-        (self.folder / "usr/local/bin/python").symlink_to("/usr/bin/python3")
+        options = ["--variant=minbase", f"--include={PACKAGES}", '--aptopt=Acquire::Retries "3"']
+        if subprocess.run(["mmdebstrap", *options, release[1], str(self.folder), *sources()], check=False).returncode:
+            sys.exit(f"image: {NO_DEBIAN}")
+        self.inside("/usr/local/bin/python").symlink_to("/usr/bin/python3")
+        if HERE in self.mounts.values():
+            for folder in self.inside("/usr/local/lib").glob("python3*/dist-packages"):
+                (folder / "here.pth").write_text(f"{HERE}\n")
 
     def line(self, instruction: str, rest: str) -> None:
         """Does what a line says."""
@@ -72,10 +84,13 @@ class Image:
         print(f"+ {shlex.join(command)}", flush=True)
         self.inside(self.place).mkdir(parents=True, exist_ok=True)  # as Docker does, where a line has removed it
         inside = f"cd {shlex.quote(self.place)} && exec {shlex.join(command)}"
-        mounts = "".join(f"mount --rbind /{name} {shlex.quote(str(self.folder))}/{name} && " for name in ("proc", "sys", "dev"))
+        mounts = [["mount", "--rbind", str(source), str(self.inside(place))] for source, place in self.mounts.items()]
+        if HERE in self.mounts.values():
+            mounts.append(["mount", "-o", "remount,bind,ro", str(self.inside(HERE))])
         chroot = shlex.join(["chroot", f"--userspec={self.user}", str(self.folder), "sh", "-c", inside])
-        line = ["unshare", "--mount", "sh", "-c", f"{mounts}exec {chroot}"]  # the mounts are of this command alone
-        found = subprocess.run(line, env=self.environment | of_pip(), check=False)
+        line = " && ".join([*map(shlex.join, mounts), f"exec {chroot}"])
+        alone = ["unshare", "--mount", "sh", "-c", line]  # the mounts are of this command alone
+        found = subprocess.run(alone, env=self.environment | of_pip(), check=False)
         if found.returncode:
             sys.exit(f"image: {shlex.join(command)} ended with status {found.returncode}")
 
@@ -99,12 +114,14 @@ def of_pip() -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--here", action="store_true", help="this Python's packages are found there; it is Debian's version")
     parser.add_argument("folder", type=Path)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args()
     if os.geteuid() or shutil.which("mmdebstrap") is None:
         sys.exit("image: needs root, and the package mmdebstrap")
-    image, made = Image(given.folder.absolute()), given.folder.exists()
+    packages = Path(sysconfig.get_path("purelib")) if given.here else None
+    image, made = Image(given.folder.absolute(), packages), given.folder.exists()
     if not made:
         image.start()
         shutil.copy("/etc/resolv.conf", image.folder / "etc")  # the machine's own way to packages

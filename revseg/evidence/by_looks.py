@@ -16,9 +16,10 @@ from revseg.evidence.background import PICTURES, Scene
 from revseg.evidence.config import EvidenceConfig, LooksConfig
 from revseg.evidence.descriptors import NUMBERS, Pixels, size_at
 from revseg.evidence.draft import Draft
+from revseg.evidence.ensemble import Ensemble
 from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
-from revseg.evidence.looks import FADES, HEARD, PIXELS, Examples, Looks, evenly, surely, together, weigh, weight_of
+from revseg.evidence.looks import FADES, HEARD, PIXELS, Examples, evenly, surely, weigh, weight_of
 from revseg.evidence.shadows import shadows
 from revseg.evidence.sight import Sight, near_contours
 from revseg.labels.sample import Sample
@@ -37,9 +38,8 @@ class Told(NamedTuple):
 
 
 class ByLooks:
-    """Weighs probabilities with what pixels look like (``Looks``), as two classifiers say to equal parts: one sees how a pixel
-    differs from what is behind it, the other does not. Without ``background`` the latter is asked alone. Near the contours of
-    what they say two others are asked instead, who see more lines: the same looks in finer surroundings.
+    """Weighs probabilities with what pixels look like, as an ``Ensemble`` says. Near the contours of what it says another one is
+    asked instead, which sees more lines: the same looks in finer surroundings.
 
     planes: evidence of all frames, (classes + 1, T, H, W) uint8; draft: what it says once it agrees in time (``draft_of``).
     """
@@ -50,25 +50,25 @@ class ByLooks:
         volume, looks = labelled.volume, config.looks
         scene = Scene.of(flow, draft.ground, config.motion) if looks.background else None
         self._sight = Sight(volume, looks.height, scene=scene, held=PICTURES)
-        sees_more = looks.contour_height > self._sight.size[0] < volume.shape[2]
-        self._finer_sight = Sight(volume, looks.contour_height, scene=scene) if sees_more else None
+        sees_anew = looks.sees_contours_anew(volume.shape[2])
+        self._finer_sight = Sight(volume, looks.contour_height, scene=scene) if sees_anew else None
         labels = {frame: planes[:-1, frame].cpu() for frame in evenly(labelled.labelled_frames, looks.frames)}
         of_labels, self._sure = Examples(), Examples()
         _draw(of_labels, self._sight, labels)
-        self._of_labels = self._learned(of_labels)
+        self._by_labels = self._learned(of_labels)
         likely = {}
         for frame, found in draft.likely.items():
             seen = self.seen(frame)
             likely[frame] = self._without_shadows(found, seen)
             self._sure.draw(seen, likely[frame], PIXELS // len(draft.likely), sure=looks.sure)
-        self.looks = self._learned(of_labels, self._sure)
+        self.ensemble = self._learned(of_labels, self._sure)
         if self._finer_sight is not None:
             finer = Examples()
             _draw(finer, self._finer_sight, labels)
             _draw(finer, self._finer_sight, likely, sure=looks.sure)
             self._finer = self._learned(finer)
 
-    def of_sure_frames(self) -> list[Looks]:
+    def of_sure_frames(self) -> Ensemble:
         """Returns what is learned of sure frames alone. Who has seen a labelled frame would know it better than any other."""
         return self._learned(self._sure)
 
@@ -78,18 +78,15 @@ class ByLooks:
 
     def _without_shadows(self, probabilities: Tensor, seen: Tensor) -> Tensor:
         """Returns probabilities (classes, H, W) uint8 of a frame that is seen so, with ground where shadows are."""
-        if not self.config.background or (said := self._of_labels[-1].odds(seen)) is None:
+        if not self.config.background or (said := self._by_labels.members[-1].odds(seen)) is None:
             return probabilities
         ground = torch.zeros_like(probabilities)
         ground[0] = 255
         found = shadows(seen[..., NUMBERS:], said.cpu())[None, None].float()
         return torch.where(F.interpolate(found, probabilities.shape[1:])[0, 0] > 0, ground, probabilities)
 
-    def _learned(self, *examples: Examples) -> list[Looks]:
-        """Returns who sees descriptors alone, and, if there is more, who sees it all."""
-        values, classes = together(examples)
-        make = partial(Looks, classes=classes, count=self._classes, config=self.config, device=self.flow.device)
-        return [make(values[:, :numbers]) for numbers in sorted({NUMBERS, values.shape[1]})]
+    def _learned(self, *examples: Examples) -> Ensemble:
+        return Ensemble(*examples, classes=self._classes, config=self.config, device=self.flow.device)
 
     def told(self, frames: Sequence[int], confidence: Tensor) -> Iterator[Told]:
         """Yields what is said of frames, a few of them in the making. confidence: in the evidence, (T, H, W) uint8."""
@@ -102,9 +99,9 @@ class ByLooks:
             yield told._replace(said=self._sharpened(told.coarse, near, seen))
 
     def _coarsely(self, frame: int, seen: Tensor) -> Told:
-        said = self.said(seen)
-        of_labels = self._of_labels[0].odds(seen[..., :NUMBERS])
-        known = torch.zeros(self._classes) if said is None or of_labels is None else surely(said, of_labels)
+        said = self.ensemble.odds(seen)
+        by_labels = self._by_labels.members[0].odds(seen[..., :NUMBERS])
+        known = torch.zeros(self._classes) if said is None or by_labels is None else surely(said, by_labels)
         return Told(frame, said, coarse=said, known=known)
 
     def _finely_seen(self, told: Told, confidence: Tensor) -> tuple[Told, Pixels, Tensor]:
@@ -120,20 +117,11 @@ class ByLooks:
 
     def _sharpened(self, said: Tensor | None, near: Pixels, seen: Tensor) -> Tensor | None:
         """Returns what is said, (classes, H, W), by who sees finely near contours."""
-        if said is None or not near.any() or (finely := self.said(seen, self._finer)) is None:
+        if said is None or not near.any() or (finely := self._finer.odds(seen)) is None:
             return said
         larger = _larger(said, near.shape)
         larger[:, torch.from_numpy(near)] = finely
         return larger
-
-    def said(self, seen: Tensor, looks: Sequence[Looks] | None = None) -> Tensor | None:
-        """Returns what is said of pixels that are seen so, (..., N), logarithms (classes, ...); None: nothing.
-
-        looks: others than ``looks``.
-        """
-        odds = [one.odds(seen[..., : one.numbers]) for one in (self.looks if looks is None else looks)]
-        known = [one for one in odds if one is not None]
-        return torch.stack(known).mean(0) if known else None
 
     def weighed(self, evidence: Tensor, said: Tensor | None) -> Tensor:
         """Returns the probabilities of a frame of which that is said, (classes + 1, H, W) uint8 -> (classes, H, W) uint8."""

@@ -190,7 +190,7 @@ def _hear(again: Carrier, planes: Tensor, *, by_motion: ByMotion, by_looks: ByLo
         probabilities = by_motion.weighed(said[:, frame], frame)
         if by_looks is not None:
             heard = torch.cat([probabilities, said[-1:, frame]])
-            probabilities = by_looks.weighed(heard, by_looks.said(by_looks.seen(frame)))
+            probabilities = by_looks.weighed(heard, by_looks.ensemble.odds(by_looks.seen(frame)))
         own, other = (fields.from_bytes(confidence) for confidence in (planes[-1, frame], said[-1, frame]))
         parts = (planes[:-1, frame], own), (probabilities, other * (1 - own**0.5))
         return again.summed([fields.from_bytes(values) * weight for values, weight in parts])
@@ -244,10 +244,10 @@ def _returned(carrier: Carrier, planes: Tensor, gaps: Sequence[Gap], shares: Seq
 
 def _weigh_returned(returned: _Returned, by_looks: ByLooks) -> None:
     """In place, what comes back to labelled frames."""
-    looks = by_looks.of_sure_frames()
+    ensemble = by_looks.of_sure_frames()
     for row, index in returned.given:
         seen = by_looks.seen(by_looks.labelled.labelled_frames[row])
-        returned.planes[row, :-1, index] = by_looks.weighed(returned.planes[row, :, index], by_looks.said(seen, looks))
+        returned.planes[row, :-1, index] = by_looks.weighed(returned.planes[row, :, index], ensemble.odds(seen))
 
 
 def _smoothed(planes: Tensor, smoothing: Smoothing, recognised: Recognised | None) -> Iterator[Field]:

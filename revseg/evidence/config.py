@@ -181,6 +181,10 @@ class LooksConfig:
         _whole("looks.hidden", self.hidden, least=1)
         _whole("looks.steps", self.steps, least=1)
 
+    def sees_contours_anew(self, lines: int) -> bool:
+        """Whether contours of frames of so many lines are seen in more of them than the rest."""
+        return self.height < min(lines, self.contour_height)
+
 
 @dataclass(frozen=True)
 class PseudoLabelsConfig:

@@ -8,10 +8,10 @@ a confidence of trust (1 - 2 q_0(x))+ at least, class 0 being the ground: where 
 found would be worn away.
 
 q: a perceptron of two hidden layers, which sees the descriptor of a pixel (``descriptors``). A second one sees how it differs
-from what is behind it (``Background``) as well, and each has half of the power: where nothing stays behind an object, differences
-mislead. They learn from pixels of labelled frames, and of others where the evidence is sure. Flow loses what is covered, turns or
-moves too fast, and motion takes shadows for an object; looks know neither, and find again what comes back. All that is drawn is
-drawn from seeds of its own: the same video and labels have the same evidence.
+from what is behind it (``Background``) as well, and each has half of the power (``Ensemble``). They learn from pixels of
+labelled frames, and of others where the evidence is sure. Flow loses what is covered, turns or moves too fast, and motion takes
+shadows for an object; looks know neither, and find again what comes back. All that is drawn is drawn from seeds of its own: the
+same video and labels have the same evidence.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from revseg.labels.palette import VOID
 
 VERSION = 8
 """Version of what this file and those that see for it make of the same: descriptors.py, background.py, sight.py, draft.py,
-shadows.py, by_looks.py and recognised.py."""
+shadows.py, ensemble.py, by_looks.py and recognised.py."""
 
 PIXELS = 24000
 """Pixels that are drawn from all labelled frames together, and as many from all others."""

@@ -134,7 +134,7 @@ def seen_pixels(sizes: EvidenceSize, config: LooksConfig) -> int:
 
 def finer_pixels(sizes: EvidenceSize, config: LooksConfig) -> int:
     """Returns the pixels of a frame at the size that contours are seen at; 0: they are not seen anew."""
-    if config.contour_height <= min(config.height, sizes.size[0]) or config.height >= sizes.size[0]:
+    if not config.sees_contours_anew(sizes.size[0]):
         return 0
     return round(sizes.pixels * min(1, config.contour_height / sizes.size[0]) ** 2)
 

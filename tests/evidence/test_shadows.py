@@ -46,7 +46,7 @@ def test_looks_do_not_learn_that_a_shadow_is_the_object(seen: bool, monkeypatch)
     draft = draft_of((flow.fields.field(torch.stack([~one, one]).float()) for one in both), video, flow=flow, config=SEEING.looks)
     planes = torch.from_numpy(np.stack([truth != 1, truth == 1, truth >= 0])).to(torch.uint8) * 255
     looks = ByLooks(video, planes, draft, flow=flow, config=SEEING)
-    said = looks.said(looks.seen(7))
+    said = looks.ensemble.odds(looks.seen(7))
     assert said is not None
     found = (said.argmax(0) == 1).numpy()
     assert found[truth[7] == 1].mean() > 0.9
