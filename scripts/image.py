@@ -27,8 +27,8 @@ PACKAGES = "ca-certificates,python3,python3-pip,python3-venv"
 BEGINNING = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "PIP_BREAK_SYSTEM_PACKAGES": "1"}
 """Debian keeps pip from its own packages; the image has none."""
 NO_DEBIAN = "no empty Debian can be made on this machine"
-HERE = "/mnt"
-"""Where the packages of this Python are found, if they are."""
+HERE, LINKS = "/mnt", "/opt/here"
+"""Where the packages of this Python are, if they are, and where Python and pip find all but revseg, which the lines install."""
 
 
 class Image:
@@ -37,6 +37,7 @@ class Image:
     def __init__(self, folder: Path, packages: Path | None) -> None:
         self.folder, self.environment, self.place, self.user = folder, dict(BEGINNING), "/", "root"
         self.mounts = {Path("/", name): f"/{name}" for name in ("proc", "sys", "dev")}
+        self.packages = packages
         if packages is not None:
             self.mounts[packages] = HERE
 
@@ -49,9 +50,17 @@ class Image:
         if subprocess.run(["mmdebstrap", *options, release[1], str(self.folder), *sources()], check=False).returncode:
             sys.exit(f"image: {NO_DEBIAN}")
         self.inside("/usr/local/bin/python").symlink_to("/usr/bin/python3")
-        if HERE in self.mounts.values():
-            for folder in self.inside("/usr/local/lib").glob("python3*/dist-packages"):
-                (folder / "here.pth").write_text(f"{HERE}\n")
+        if self.packages is not None:
+            self.lend(self.packages)
+
+    def lend(self, packages: Path) -> None:
+        """Lets Python and pip find installed packages; one that a line installs is left out, or pip would remove it here."""
+        self.inside(LINKS).mkdir()
+        for path in packages.iterdir():
+            if not path.name.startswith("revseg"):
+                (self.inside(LINKS) / path.name).symlink_to(f"{HERE}/{path.name}")
+        for folder in self.inside("/usr/local/lib").glob("python3*/dist-packages"):
+            (folder / "here.pth").write_text(f"{LINKS}\n")
 
     def line(self, instruction: str, rest: str) -> None:
         """Does what a line says."""
@@ -85,7 +94,7 @@ class Image:
         self.inside(self.place).mkdir(parents=True, exist_ok=True)  # as Docker does, where a line has removed it
         inside = f"cd {shlex.quote(self.place)} && exec {shlex.join(command)}"
         mounts = [["mount", "--rbind", str(source), str(self.inside(place))] for source, place in self.mounts.items()]
-        if HERE in self.mounts.values():
+        if self.packages is not None:
             mounts.append(["mount", "-o", "remount,bind,ro", str(self.inside(HERE))])
         chroot = shlex.join(["chroot", f"--userspec={self.user}", str(self.folder), "sh", "-c", inside])
         line = " && ".join([*map(shlex.join, mounts), f"exec {chroot}"])

@@ -55,12 +55,13 @@ def test_its_lines_run_in_their_order(made: tuple[Path, str]) -> None:
     ]  # fmt: skip
 
 
-def test_the_demo_trains_as_the_user_of_the_image(made: tuple[Path, str]) -> None:
+def test_the_demo_trains_as_the_user_of_the_image(made: tuple[Path, str], tmp_path: Path) -> None:
     folder, _ = made
     image(folder, "revseg-train", "experiment=demo", "training.steps=2", "run_dir=runs/demo")
     written = folder / "segment/runs/demo/metrics.json"
     assert written.stat().st_uid == 1000
     assert not list((folder / "mnt").iterdir())  # the packages of this machine were lent, not kept
+    subprocess.run([sys.executable, "-c", "import revseg.cli"], cwd=tmp_path, check=True)  # nor removed
 
 
 def test_its_compiler_compiles_what_triton_asks_of_it(made: tuple[Path, str]) -> None:
