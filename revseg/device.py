@@ -11,6 +11,11 @@ import torch
 
 from revseg.container import free_in_container
 
+THREADS_BESIDE = 8
+"""Threads that a run starts beside those that compute: decoding ahead, gradients, writing, those of the encoder, TensorBoard."""
+UNLIMITED_STACK = 2 << 20
+"""What glibc gives a thread where stacks have no limit."""
+
 
 def choose_device(name: str) -> torch.device:
     """Returns the device of this name; auto: the GPU if there is one, else the CPU."""
@@ -43,7 +48,10 @@ def _available() -> int:
 
 
 def _limits_leave() -> int | None:
-    """Bytes that limits of this process leave, of its address space (`ulimit -v`) and of its data (`ulimit -d`); None without."""
+    """Bytes that limits of this process leave, of its address space (`ulimit -v`) and of its data (`ulimit -d`); None without.
+
+    Both count stacks of threads whole, of which hardly a page is written to: those that a run is about to start are set aside.
+    """
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return None
@@ -51,8 +59,15 @@ def _limits_leave() -> int | None:
     limits = (
         (resource.getrlimit(kind)[0], int(pages[place])) for kind, place in ((resource.RLIMIT_AS, 0), (resource.RLIMIT_DATA, 5))
     )
-    left = [max(0, limit - used * resource.getpagesize()) for limit, used in limits if limit != resource.RLIM_INFINITY]
+    stacks = stacks_of_run()
+    left = [max(0, limit - used * resource.getpagesize() - stacks) for limit, used in limits if limit != resource.RLIM_INFINITY]
     return min(left, default=None)
+
+
+def stacks_of_run() -> int:
+    """Bytes of the stacks of the threads that a run starts."""
+    size = resource.getrlimit(resource.RLIMIT_STACK)[0]
+    return (torch.get_num_threads() + THREADS_BESIDE) * (UNLIMITED_STACK if size == resource.RLIM_INFINITY else size)
 
 
 def held_memory() -> int:

@@ -161,6 +161,8 @@ def within_a_limit(more: int, root: Path) -> None:
     _, told = limited("plan", "data.max_frames=8")
     frames = int(re.search(r"^ +here +>? ?(\d+)", told, re.MULTILINE)[1])  # type: ignore[index]
     print(f"{more >> 20} MB: revseg-plan names {frames} frames of 240 lines as the most", flush=True)
+    if not frames:
+        sys.exit("check_run_forecast: give more megabytes")
     for count in (frames, 3 * frames):
         status, text = limited("train", f"data.max_frames={count}", "training.steps=2", f"run_dir={folder / str(count)}")
         last = [line for line in text.splitlines() if line.startswith("revseg: ")]

@@ -23,8 +23,15 @@ TOLD = (
 )
 """What may be the fault of a setting, a file or the machine, and not of the program."""
 
-OUT_OF_MEMORY = ("DefaultCPUAllocator", "Insufficient memory", "can't start new thread", "bad_alloc", "Cannot allocate memory")
-"""What PyTorch, OpenCV, Python and others say where the computer's memory is at its end."""
+OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "could not create a primitive",
+    "Insufficient memory",
+    "can't start new thread",
+    "bad_alloc",
+    "Cannot allocate memory",
+)
+"""What PyTorch, oneDNN, OpenCV, Python and others say where the computer's memory is at its end."""
 
 
 def sentence(error: BaseException, overrides: list[str]) -> str | None:
