@@ -2,9 +2,11 @@
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -142,3 +144,30 @@ def test_full_disk(tmp_path):
     sentence = f"cannot write {path}: File too large; free space there or choose another output folder"
     assert run.stdout.splitlines() == [sentence, sentence]
     assert os.listdir(tmp_path) == []
+
+
+WITHOUT_THREADS = """
+import resource, sys
+from pathlib import Path
+import av, numpy as np
+from revseg.runs.atomic import writing
+path = Path(sys.argv[1])
+frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))
+used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, (used + (4 << 20),) * 2)
+try:
+    with writing(path), av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", options={"threads": "8"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.mux(stream.encode(frame))
+except MemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="sizes are read from Linux's /proc")
+def test_an_encoder_without_memory_for_its_threads_is_no_full_disk(tmp_path: Path) -> None:
+    path = tmp_path / "overlay.mp4"
+    done = subprocess.run([sys.executable, "-c", WITHOUT_THREADS, path], capture_output=True, text=True, check=True)
+    reasons = "Resource temporarily unavailable|Cannot allocate memory"
+    assert re.match(f"cannot write {re.escape(str(path))}: ({reasons})", done.stdout), done.stdout
