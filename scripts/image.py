@@ -36,10 +36,11 @@ class Image:
 
     def __init__(self, folder: Path, packages: Path | None) -> None:
         self.folder, self.environment, self.place, self.user = folder, dict(BEGINNING), "/", "root"
-        self.mounts = {Path("/", name): f"/{name}" for name in ("proc", "sys", "dev")}
         self.packages = packages
+        self.mounts = [["mount", "--rbind", name, str(self.inside(name))] for name in ("/proc", "/sys", "/dev")]
         if packages is not None:
-            self.mounts[packages] = HERE
+            here = str(self.inside(HERE))
+            self.mounts += [["mount", "--bind", str(packages), here], ["mount", "-o", "remount,bind,ro", here]]
 
     def start(self) -> None:
         """Makes an empty Debian of the machine's own release."""
@@ -54,7 +55,7 @@ class Image:
             self.lend(self.packages)
 
     def lend(self, packages: Path) -> None:
-        """Lets Python and pip find installed packages; one that a line installs is left out, or pip would remove it here."""
+        """Lets Python and pip find installed packages; revseg is left out, or pip would remove it from there first."""
         self.inside(LINKS).mkdir()
         for path in packages.iterdir():
             if not path.name.startswith("revseg"):
@@ -93,11 +94,8 @@ class Image:
         print(f"+ {shlex.join(command)}", flush=True)
         self.inside(self.place).mkdir(parents=True, exist_ok=True)  # as Docker does, where a line has removed it
         inside = f"cd {shlex.quote(self.place)} && exec {shlex.join(command)}"
-        mounts = [["mount", "--rbind", str(source), str(self.inside(place))] for source, place in self.mounts.items()]
-        if self.packages is not None:
-            mounts.append(["mount", "-o", "remount,bind,ro", str(self.inside(HERE))])
         chroot = shlex.join(["chroot", f"--userspec={self.user}", str(self.folder), "sh", "-c", inside])
-        line = " && ".join([*map(shlex.join, mounts), f"exec {chroot}"])
+        line = " && ".join([*map(shlex.join, self.mounts), f"exec {chroot}"])
         alone = ["unshare", "--mount", "sh", "-c", line]  # the mounts are of this command alone
         found = subprocess.run(alone, env=self.environment | of_pip(), check=False)
         if found.returncode:

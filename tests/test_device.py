@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from revseg.device import free_memory, held_memory, stacks_of_run
+from revseg.device import THREADS_BESIDE, free_memory, held_memory, stacks_of_run
 
 CPU = torch.device("cpu")
 
@@ -19,13 +19,18 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="s
 LIMITS = {"address space": (resource.RLIMIT_AS, 0), "data": (resource.RLIMIT_DATA, 5)}
 
 
+def taken(kind: str) -> int:
+    """Bytes that a limit counts."""
+    _, place = LIMITS[kind]
+    return int(Path("/proc/self/statm").read_text().split()[place]) * resource.getpagesize()
+
+
 @contextmanager
 def limited(more: int, kind: str = "address space") -> Iterator[None]:
     """Limits this process to so many bytes beside what it has."""
-    limit, place = LIMITS[kind]
+    limit, _ = LIMITS[kind]
     soft, hard = resource.getrlimit(limit)
-    now = int(Path("/proc/self/statm").read_text().split()[place]) * resource.getpagesize()
-    resource.setrlimit(limit, (now + more, hard))
+    resource.setrlimit(limit, (taken(kind) + more, hard))
     try:
         yield
     finally:
@@ -40,24 +45,26 @@ def test_a_limit_of_the_process_counts(kind: str) -> None:
     assert free_memory(CPU) > 300 << 20
 
 
-def test_stacks_of_threads_count_against_limits() -> None:
-    """All of them: one that sleeps takes what is set aside for it."""
-    started, ended = threading.Barrier(5), threading.Event()
+def test_what_a_limit_leaves_is_there_when_threads_have_started() -> None:
+    """Limits count the stack of each whole, though it sleeps."""
+    started, ended = threading.Barrier(THREADS_BESIDE + 1), threading.Event()
 
     def wait() -> None:
         started.wait()
         ended.wait()
 
-    before = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
-    threads = [threading.Thread(target=wait) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    started.wait()
-    after = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
-    ended.set()
-    for thread in threads:
-        thread.join()
+    threads = [threading.Thread(target=wait) for _ in range(THREADS_BESIDE)]
+    with limited(300 << 20, "data"):
+        limit, before, named = resource.getrlimit(resource.RLIMIT_DATA)[0], taken("data"), free_memory(CPU)
+        for thread in threads:
+            thread.start()
+        started.wait()
+        after = taken("data")
+        ended.set()
+        for thread in threads:
+            thread.join()
     assert after - before <= stacks_of_run()
+    assert limit - after >= named
 
 
 def test_held_memory_follows_what_is_written_to() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 from hydra.errors import HydraException
@@ -48,7 +49,8 @@ def sentence(error: BaseException, overrides: list[str]) -> str | None:
         return None
     if isinstance(error, OSError) and error.strerror:
         # It prints as "[Errno 2] No such file or directory: 'x'"; turned round, the file comes first.
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        told = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return _without_memory(told) if error.errno == errno.ENOMEM else told
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -81,5 +83,8 @@ def _out_of_memory(error: BaseException) -> str | None:
     on_gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
     if not (isinstance(error, MemoryError) or on_gpu or any(words in str(error) for words in OUT_OF_MEMORY)):
         return None
-    first = " ".join(str(error).split(". ")[0].split())
-    return f"out of memory{f': {first}' if first else ''}; lower data.height, data.max_frames, network.channels or network.rank"
+    return _without_memory(" ".join(str(error).split(". ")[0].split()))
+
+
+def _without_memory(told: str) -> str:
+    return f"out of memory{f': {told}' if told else ''}; lower data.height, data.max_frames, network.channels or network.rank"

@@ -39,8 +39,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def writing(path: Path) -> Iterator[Path]:
     """The path, to be written to in the block: for a folder that is made aside, and put on the disk as a whole (``sync_files``).
 
-    Raises OSError in one sentence when it cannot be written or the disk is full, or the folder of its run was removed meanwhile,
-    and MemoryError where memory has no room for the encoder or its threads.
+    Raises OSError in one sentence when it cannot be written or the disk is full, or the folder of its run was removed meanwhile;
+    with errno ENOMEM where memory has no room for an encoder or its threads.
     """
     try:
         lock.check_not_removed(path)
@@ -49,7 +49,7 @@ def writing(path: Path) -> Iterator[Path]:
         if error.errno is None:  # one of our sentences already
             raise
         if error.errno in (errno.EAGAIN, errno.ENOMEM):
-            raise MemoryError(f"cannot write {path}: {error.strerror}") from error
+            raise OSError(errno.ENOMEM, f"cannot write {path}: {os.strerror(errno.ENOMEM)}") from error
         if isinstance(error, FileNotFoundError):
             lock.check_not_removed(path)
         reason = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror

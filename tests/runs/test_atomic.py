@@ -150,6 +150,7 @@ WITHOUT_THREADS = """
 import resource, sys
 from pathlib import Path
 import av, numpy as np
+from revseg.cli.sentences import sentence
 from revseg.runs.atomic import writing
 path = Path(sys.argv[1])
 frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))
@@ -160,8 +161,9 @@ try:
         stream = container.add_stream("libx264", options={"threads": "8"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         container.mux(stream.encode(frame))
-except MemoryError as error:
-    print(error)
+except OSError as error:
+    print(error.strerror)
+    print(sentence(error, []))
 """
 
 
@@ -171,3 +173,4 @@ def test_an_encoder_without_memory_for_its_threads_is_no_full_disk(tmp_path: Pat
     done = subprocess.run([sys.executable, "-c", WITHOUT_THREADS, path], capture_output=True, text=True, check=True)
     reasons = "Resource temporarily unavailable|Cannot allocate memory"
     assert re.match(f"cannot write {re.escape(str(path))}: ({reasons})", done.stdout), done.stdout
+    assert done.stdout.splitlines()[1].startswith("out of memory: ")

@@ -13,14 +13,20 @@ from image import NO_DEBIAN
 
 from tests.scripts.conftest import SCRIPTS
 
-PYTHON = "import sys; print(sys.version_info[:2])"
+PYTHON = Path("/usr/bin/python3")
+VERSION = "import sys; print(sys.version_info[:2])"
 
 
 def can_make_one() -> bool:
     """Whether this machine is root with all that it takes, and Debian has this Python."""
-    if os.geteuid() or shutil.which("mmdebstrap") is None or subprocess.call(["unshare", "--mount", "true"]):
+    if (
+        os.geteuid()
+        or shutil.which("mmdebstrap") is None
+        or not PYTHON.exists()
+        or subprocess.call(["unshare", "--mount", "true"])
+    ):
         return False
-    python = subprocess.run(["/usr/bin/python3", "-c", PYTHON], capture_output=True, text=True)
+    python = subprocess.run([PYTHON, "-c", VERSION], capture_output=True, text=True)
     return python.stdout.strip() == str(sys.version_info[:2])
 
 
@@ -43,8 +49,10 @@ def image(folder: Path, *command: str) -> str:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """The image, and what was said while it was made."""
     folder = tmp_path_factory.mktemp("image") / "root"
-    yield folder, image(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder, image(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_its_lines_run_in_their_order(made: tuple[Path, str]) -> None:
