@@ -14,28 +14,32 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class _Version:
+class Version:
     """Names of one version's files."""
 
     limit: str
     usage: str
-    reclaimable: str
-    """Entry of memory.stat: files in memory that the kernel drops before it refuses anything."""
+    files: tuple[str, str]
+    """Entries of memory.stat: pages of files, which the kernel drops before it refuses anything."""
+    mapped: str
+    """Entry of those among them that a process has mapped, and counts as its own (``held_memory``)."""
 
 
-VERSION_1 = _Version("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-VERSION_2 = _Version("memory.max", "memory.current", "inactive_file")
+VERSION_1 = Version(
+    "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"), "total_mapped_file"
+)
+VERSION_2 = Version("memory.max", "memory.current", ("inactive_file", "active_file"), "file_mapped")
 
 
 def free_in_container(root: Path = Path("/")) -> int | None:
     """Returns the bytes that the groups of this process leave; None where none of them has a limit. root: where /proc and /sys
     lie."""
-    left = [free for version, folder in _groups(root) if (free := _left(version, folder)) is not None]
+    left = [free for version, folder in memory_groups(root) if (free := _left(version, folder)) is not None]
     return min(left, default=None)
 
 
-def _groups(root: Path) -> Iterator[tuple[_Version, Path]]:
-    """Yields the memory groups that this process is in, from its own one up."""
+def memory_groups(root: Path = Path("/")) -> Iterator[tuple[Version, Path]]:
+    """Yields the memory groups that this process is in, version and folder, from its own one up."""
     for line in _lines(root / "proc/self/cgroup"):
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -69,14 +73,15 @@ def _mounts(root: Path, kind: str, option: str | None) -> Iterator[tuple[str, Pa
             yield fields[3], root / fields[4].lstrip("/")
 
 
-def _left(version: _Version, folder: Path) -> int | None:
+def _left(version: Version, folder: Path) -> int | None:
     """Returns the bytes that a group leaves; None where it has no limit."""
     limit, usage = (_number(folder / name) for name in (version.limit, version.usage))
     # Version 1 says 2^63, rounded down to a page, where there is none.
     if limit is None or usage is None or limit >= 1 << 60:
         return None
     stat = dict(line.split()[:2] for line in _lines(folder / "memory.stat") if len(line.split()) == 2)
-    return max(0, limit - usage + int(stat.get(version.reclaimable, 0)))
+    files = sum(int(stat.get(name, 0)) for name in version.files)
+    return max(0, limit - usage + max(0, files - int(stat.get(version.mapped, 0))))
 
 
 def _number(path: Path) -> int | None:

@@ -19,7 +19,7 @@ import torch
 from revseg.cli.main import plan as main
 from revseg.config import TrainConfig
 from revseg.device import choose_device, free_memory, held_memory
-from revseg.forecast.fits import HIGHEST, LONGEST, most
+from revseg.forecast.fits import HIGHEST, LONGEST, most, smallest, smallest_network
 from revseg.forecast.memory import RunForecast, forecast_run
 from revseg.forecast.outline import Outline, outline_of
 from revseg.forecast.sharing import enough_shards
@@ -32,6 +32,8 @@ from revseg.training.budget import ARRANGEMENT, arrange
 
 MOST_PROCESSES = 64
 """That parallel.volume=auto is planned for."""
+MARGIN = 1.1
+"""By how much a run may take more than its forecast (docs/results/forecast.md): what is named as the most trains even so."""
 CARDS_GB = (8, 12, 16, 24, 48, 80, 140)
 # What a GPU's driver, context and allocator take of a card, measured nowhere: a margin.
 CARD_OVERHEAD = 1 << 30
@@ -57,7 +59,7 @@ def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
     print_step(found.network)
     if config.task == "one_video":
         print_times(Times.of(device), work_of(config, outline, network, step=found.network), loaded)
-    print_largest(config, outline, network, device=device, held=held, limit=limit)
+    print_largest(config, outline, device, held=held, limit=limit)
 
 
 def arranged(config: TrainConfig, outline: Outline, device: torch.device, *, held: int) -> NetworkConfig:
@@ -145,17 +147,18 @@ def print_times(times: Times, work: dict[str, float], loaded: float) -> None:
         print(f"{phase:24}{expected:>10.1f} s")
 
 
-def print_largest(
-    config: TrainConfig, outline: Outline, network: NetworkConfig, device: torch.device, *, held: int, limit: int
-) -> None:
-    """Prints the most frames at this size, and the most lines (data.height) of these frames."""
+def print_largest(config: TrainConfig, outline: Outline, device: torch.device, *, held: int, limit: int) -> None:
+    """Prints the most frames at this size, and the most lines (data.height) of these frames, in the smallest arrangement.
+
+    A training takes the fastest arrangement that fits (``revseg.network.fit``), so this is what trains at all.
+    """
     print(f"\n{'memory':>14}{'most frames':>13}{'or data.height':>16}")
     memory = free_memory(device)
 
     def fits(count: int, height: int | None) -> bool:
         changed = replace(config, data=replace(config.data, height=height))
-        found = forecast(changed, outline.with_frames(count), network, device=device, held=held)
-        return found.peak <= limit and found.device_peak <= memory
+        found = smallest(changed, outline.with_frames(count), device, held=held)
+        return MARGIN * found.peak <= limit and MARGIN * found.device_peak <= memory
 
     frames = most(lambda count: fits(count, config.data.height), LONGEST)
     height = most(lambda lines: fits(outline.footage.frames, lines), HIGHEST)
@@ -164,11 +167,12 @@ def print_largest(
     @cache  # all cards are asked for the same first sizes
     def needed(count: int, height: int | None) -> int:
         longer = outline.with_frames(count)
-        size = longer.seen_size(replace(config.data, height=height))
-        return forecast_training(network, size, labelled_frames=longer.trained_frames(config)).total
+        changed = replace(config, data=replace(config.data, height=height))
+        network = smallest_network(changed, longer, "cuda")
+        return forecast_training(network, longer.seen_size(changed.data), labelled_frames=longer.trained_frames(changed)).total
 
     for card in CARDS_GB:
-        room = card * 10**9 - CARD_OVERHEAD
+        room = (card * 10**9 - CARD_OVERHEAD) / MARGIN
         frames = most(lambda count: needed(count, config.data.height) <= room, LONGEST)  # noqa: B023 (called at once)
         height = most(lambda lines: needed(outline.footage.frames, lines) <= room, HIGHEST)  # noqa: B023
         print(f"{f'{card} GB card':>14}{number(frames, LONGEST):>13}{number(height, HIGHEST):>16}")

@@ -1,15 +1,11 @@
 """Is the forecast of a whole run right? Peak memory of real trainings, a process each, beside what they say as they begin.
 
     python scripts/check_run_forecast.py --root DAVIS [--cases 0,3]
-    python scripts/check_run_forecast.py --root DAVIS --limit 300
 
 Takes the first frames of sequences of DAVIS-2016, with their labels, or with three objects made of each by cutting it in three.
 Every case is a `revseg-train` as a user would start it, with two steps instead of 60, which need the same memory. Measured: the
 largest resident size of the process (Linux), and of the process that decodes for it. Cases that are done are kept in
 runs/check_run_forecast.
-
---limit: in processes that are given so many megabytes (RLIMIT_DATA) beside their libraries, asks revseg-plan for the most frames
-of a video without evidence, trains on as many, and on three times as many, which must be refused. Prints what came of it.
 """
 
 from __future__ import annotations
@@ -17,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -71,12 +66,8 @@ def main() -> None:
     parser = arguments.parser(__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder DAVIS, where JPEGImages and Annotations lie")
     parser.add_argument("--cases", type=arguments.numbers, default=list(range(len(CASES))), help="which (default: all)")
-    parser.add_argument("--limit", type=int, help="megabytes: tries the most frames that are named within them instead")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "forecast.md", help="page")
     given = parser.parse_args()
-    if given.limit is not None:
-        within_a_limit(given.limit << 20, given.root)
-        return
     found = facts("cpu", torch.get_num_threads())
     results = Results(ROOT / "runs" / "check_run_forecast", found)
     for number in given.cases:
@@ -128,46 +119,6 @@ def train(case: Case, root: Path, folder: Path, *more: str) -> list[str]:
     data = [f"data.video={frames}", f"data.masks={masks}", f"data.encoding={encoding}", f"data.labelled_frames={case.labelled}"]
     size = [f"data.height={case.height}", f"data.max_frames={case.frames}"]
     return [sys.executable, "-m", "revseg.train", *data, *size, f"run_dir={folder / case.key}", "device=cpu", *more]
-
-
-LIMITED = """
-import json, resource, sys
-from pathlib import Path
-import cv2, revseg.plan, revseg.train
-from revseg.cli import main
-from revseg.device import held_memory
-before, pages = held_memory(), int(Path("/proc/self/statm").read_text().split()[5])
-resource.setrlimit(resource.RLIMIT_DATA, (pages * resource.getpagesize() + int(sys.argv[2]),) * 2)
-command, sys.argv = sys.argv[1], [f"revseg-{sys.argv[1]}", *sys.argv[3:]]
-try:
-    getattr(main, command)()
-finally:
-    print("taken", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
-"""
-
-
-def within_a_limit(more: int, root: Path) -> None:
-    """Tries what revseg-plan names in processes of limited memory."""
-    folder = ROOT / "runs" / "check_run_forecast" / "limit"
-    shutil.rmtree(folder, ignore_errors=True)
-    data = [f"data.video={root}/JPEGImages/480p/dance-twirl", f"data.masks={root}/Annotations/480p/dance-twirl"]
-    given = [*data, "data.encoding=davis2016", "data.labelled_frames=2", "data.height=240", "evidence=none", "device=cpu"]
-
-    def limited(command: str, *words: str) -> tuple[int, str]:
-        program = [sys.executable, "-c", LIMITED, command, str(more), *given, *words]
-        done = subprocess.run(program, env=environment(), capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout + done.stderr
-
-    _, told = limited("plan", "data.max_frames=8")
-    frames = int(re.search(r"^ +here +>? ?(\d+)", told, re.MULTILINE)[1])  # type: ignore[index]
-    print(f"{more >> 20} MB: revseg-plan names {frames} frames of 240 lines as the most", flush=True)
-    if not frames:
-        sys.exit("check_run_forecast: give more megabytes")
-    for count in (frames, 3 * frames):
-        status, text = limited("train", f"data.max_frames={count}", "training.steps=2", f"run_dir={folder / str(count)}")
-        last = [line for line in text.splitlines() if line.startswith("revseg: ")]
-        taken = int(re.search(r"^taken (-?\d+)", text, re.MULTILINE)[1]) >> 20  # type: ignore[index]
-        print(f"{count} frames: status {status}, {taken} MB taken {' '.join(last)}", flush=True)
 
 
 def in_parts(masks: Path, folder: Path, count: int) -> Path:

@@ -19,13 +19,13 @@ def write(path: Path, text: object) -> None:
 def version_2(folder: Path, limit: object, usage: int, reclaimable: int = 0) -> None:
     write(folder / "memory.max", limit)
     write(folder / "memory.current", usage)
-    write(folder / "memory.stat", f"anon 1\ninactive_file {reclaimable}")
+    write(folder / "memory.stat", f"anon 1\ninactive_file {reclaimable}\nactive_file 9\nfile_mapped 9")
 
 
 def version_1(folder: Path, limit: int, usage: int, reclaimable: int = 0) -> None:
     write(folder / "memory.limit_in_bytes", limit)
     write(folder / "memory.usage_in_bytes", usage)
-    write(folder / "memory.stat", f"inactive_file 7\ntotal_inactive_file {reclaimable}")
+    write(folder / "memory.stat", f"inactive_file 7\ntotal_inactive_file 0\ntotal_active_file {reclaimable}")
 
 
 def mounted(root: Path, groups: str, mounts: str) -> None:

@@ -14,6 +14,7 @@ from revseg.config import TrainConfig
 from revseg.device import free_memory, held_memory
 from revseg.forecast.memory import RunForecast, forecast_run
 from revseg.forecast.outline import Outline
+from revseg.network.config import NetworkConfig
 from revseg.network.fit import arrangements, fewer_frames, lower_height, more_processes, shard_counts, shorter_window
 from revseg.network.memory import slab_budget
 from revseg.network.plan import padded_size
@@ -53,10 +54,15 @@ def _needed(found: RunForecast) -> dict[str, int]:
 
 def smallest(config: TrainConfig, outline: Outline, device: torch.device, *, held: int) -> RunForecast:
     """Returns the forecast with the smallest arrangement of the network that a training may take by itself."""
+    network = smallest_network(config, outline, device.type)
+    return forecast_run(config, outline, network, device=device.type, held=held, threads=torch.get_num_threads())
+
+
+def smallest_network(config: TrainConfig, outline: Outline, device: str) -> NetworkConfig:
+    """Returns the smallest arrangement of the network that a training may take by itself. device: its type."""
     network = outline.network(config)
-    smaller = arrangements(network, slab_budget(network, outline.seen_size(config.data), device.type))[-1]
-    threads = torch.get_num_threads()
-    return forecast_run(config, outline, replace(smaller, keep_hidden=False), device=device.type, held=held, threads=threads)
+    smaller = arrangements(network, slab_budget(network, outline.seen_size(config.data), device))[-1]
+    return replace(smaller, keep_hidden=False)
 
 
 def _sentence(config: TrainConfig, outline: Outline, what: str, *, limit: int, fits: Fits) -> str:

@@ -143,12 +143,15 @@ def forecast_run(
     summed = summed_bytes(network, size, config.placements, window=config.data.window)
     on_host = [inputs, masks, summed] if on_cpu else [inputs, masks]
     passing = forecast_prediction(network, seen, device=device, shards=shards)
-    standing.reach("inference", passing.total - passing.input if on_cpu else 0, *on_host)
+    pass_on_heap = passing.total - passing.input + (PARTS_OF_A_STEP - 1) * passing.slab if on_cpu else 0
+    standing.reach("inference", pass_on_heap, *on_host)
     deciding = deciding_bytes(
         evidence, config.evidence, footage.native_pixels, pooled=carries and bool(evidence.labelled_frames), threads=threads
     )
     writing = writing_bytes(footage.native_size, frames, classes=outline.classes, config=config.output)
-    standing.reach("segmenting", deciding + writing, *on_host)  # what is decided is written meanwhile
+    # What is decided is written meanwhile; of a single pass the last state is still there, and frames in the making.
+    passed = passing.total - passing.input if on_cpu and not summed else 0
+    standing.reach("segmenting", deciding + writing + passed, *on_host)
     standing.reach("writing", writing, masks)
     return RunForecast(
         host=standing.phases,

@@ -31,10 +31,11 @@ def fit_memory(
         forecast = forecast_training(candidate, size, **settings)  # type: ignore[arg-type]
         if forecast.total <= budget:
             return candidate, forecast
+    remedies = ", or ".join(_remedies(candidate, size, budget, settings=settings))
     raise ValueError(
         f"training {size[0]} frames of {size[2]} x {size[1]} needs {forecast.total / 1e9:.2f} GB in its smallest arrangement, "
-        f"{forecast.floor / 1e9:.2f} GB of them states and adjoints, but {budget / 1e9:.2f} GB may be used "
-        f"(training.memory_budget); set {', or '.join(_remedies(candidate, size, budget, settings=settings))}"
+        f"{forecast.floor / 1e9:.2f} GB of them states and adjoints, but {max(0, budget) / 1e9:.2f} GB may be used "
+        f"(training.memory_budget); {f'set {remedies}' if remedies else 'it takes more memory'}"
     )
 
 

@@ -133,6 +133,7 @@ class Phase:
             if self._bar is not None:
                 self._bar.close()
         self._log(self._ending(seconds, failed=kind is not None))
+        release_freed()  # one inside another hands back what its surroundings need in other pieces
         self.ended = True
         self._show()
 

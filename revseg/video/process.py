@@ -247,10 +247,11 @@ class _Server:
             socket.send_fds(self._control, [b"video"], [channel.fileno(), memory], NO_SIGNAL)
 
     def close(self) -> None:
-        """Ends it and its workers."""
+        """Ends it and its workers. Who presses Ctrl-C meanwhile, at the end of all, does not wait for that."""
         self._control.close()
         if self.owner == os.getpid():
-            self.process.wait()
+            with suppress(KeyboardInterrupt):
+                self.process.wait()
 
 
 _running: _Server | None = None

@@ -93,6 +93,14 @@ def test_without_evidence_nothing_is_carried(config: TrainConfig) -> None:
     assert forecast(plain, outline()).peak < forecast(config, outline()).peak
 
 
+def test_of_a_single_pass_the_state_stays_while_masks_are_made() -> None:
+    one, two = (compose(["evidence=none", f"placements={count}"]) for count in (1, 2))
+    found, summed = forecast(one, outline()), forecast(two, outline())
+    _, height, width = outline().network_size(one.data)
+    total = 2 * 2 * 40 * height * width  # of two classes in float16
+    assert found.host["segmenting"] - summed.host["segmenting"] > found.network.slab - total
+
+
 def peak_of(work: Callable[[], object]) -> int:
     """Peak bytes of NumPy's arrays during some work."""
     tracemalloc.start()

@@ -59,3 +59,8 @@ def test_it_says_what_helps_and_what_that_costs():
     assert remedies[-1].startswith("data.window=")  # the last resort
     with pytest.raises(ValueError, match=r"arithmetic=exact \(half the states"):
         fit_memory(NetworkConfig(arithmetic="float"), SIZE, 300_000_000, device="cpu")
+
+
+def test_where_no_setting_helps_it_says_so():
+    with pytest.raises(ValueError, match=r"but 0\.00 GB may be used \(training\.memory_budget\); it takes more memory$"):
+        fit_memory(NetworkConfig(channels=1), SIZE, -1, device="cpu")

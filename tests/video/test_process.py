@@ -131,6 +131,31 @@ def test_all_end_with_the_process_that_decodes(noisy: Path) -> None:
     assert gone(server)
 
 
+@pytest.mark.slow
+@linux
+def test_who_interrupts_the_very_end_does_not_wait(noisy: Path) -> None:
+    """The server is stopped, so that the process waits for it as it exits."""
+    program = (
+        "import os, signal, sys; from revseg.video import process; from revseg.video.read import probe\n"
+        "probe(sys.argv[1]); server = process._server().process.pid; os.kill(server, signal.SIGSTOP); print(server, flush=True)"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", program, str(noisy)], stdout=pipe, stderr=pipe, text=True) as ending:
+        assert ending.stdout is not None
+        assert ending.stderr is not None
+        server = int(ending.stdout.readline())
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                ending.wait(1)
+            ending.send_signal(signal.SIGINT)
+            assert ending.wait(10) == 0
+            assert ending.stderr.read() == ""
+        finally:
+            os.kill(server, signal.SIGCONT)
+            ending.kill()
+    assert gone(server)
+
+
 def test_the_server_loads_no_pytorch() -> None:
     """It is to be there at once."""
     program = "import sys, revseg.video.worker; print([name for name in ('torch', 'cv2', 'hydra') if name in sys.modules])"

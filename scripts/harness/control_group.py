@@ -1,0 +1,72 @@
+"""A control group of Linux that limits memory, as that of a container does: a real limit, under which the kernel ends what takes
+more. Both versions, where this user may make one (root of a container or a machine; in version 2, where groups are handed on)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from revseg.container import VERSION_1, VERSION_2, memory_groups
+
+
+class ControlGroup:
+    """A group inside this process's own one."""
+
+    def __init__(self, folder: Path, *, peak: str, events: str) -> None:
+        self.folder, self._peak, self._events = folder, peak, events
+
+    def enter(self) -> None:
+        """Moves the process that calls, and all that it starts, into the group: for ``preexec_fn``."""
+        (self.folder / "cgroup.procs").write_text(str(os.getpid()))
+
+    @property
+    def peak(self) -> int:
+        """Most bytes so far, files that the kernel could drop included."""
+        return int((self.folder / self._peak).read_text())
+
+    @property
+    def killed(self) -> int:
+        """How many of its processes the kernel has ended for want of memory."""
+        lines = (line.split() for line in (self.folder / self._events).read_text().splitlines())
+        return next((int(words[1]) for words in lines if words[0] == "oom_kill"), 0)
+
+
+@contextmanager
+def control_group(memory: int) -> Iterator[ControlGroup]:
+    """Makes a group of so many bytes, without swap, and removes it at the end. Raises OSError where that cannot be done."""
+    found = next(iter(memory_groups()), None)
+    if found is None:
+        raise OSError("there are no control groups of memory here")
+    version, parent = found
+    folder = parent / f"revseg-{os.getpid()}"
+    folder.mkdir()
+    try:
+        (folder / version.limit).write_text(str(memory))
+        swap, most = {VERSION_1: ("memory.memsw.limit_in_bytes", str(memory)), VERSION_2: ("memory.swap.max", "0")}[version]
+        if (folder / swap).exists():
+            (folder / swap).write_text(most)
+        old = version is VERSION_1
+        yield ControlGroup(
+            folder,
+            peak="memory.max_usage_in_bytes" if old else "memory.peak",
+            events="memory.oom_control" if old else "memory.events",
+        )
+    finally:
+        _remove(folder)
+
+
+def _remove(folder: Path, seconds: float = 10) -> None:
+    """Removes a group. What the kernel has just ended stays in it for a moment."""
+    last = time.monotonic() + seconds
+    while True:
+        try:
+            folder.rmdir()
+        except OSError:
+            if time.monotonic() > last:
+                raise
+            time.sleep(0.05)
+        else:
+            return
