@@ -104,12 +104,13 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
 
 def with_pseudo_labels(sizes: EvidenceSize, config: EvidenceConfig) -> EvidenceSize | None:
     """Returns the same with the frames that are carried along once more, in the middles of stretches; None: there are none."""
-    count = config.pseudo_labels.frames
-    others = [frame for frame in range(sizes.frames) if frame not in sizes.labelled_frames]
-    if len(sizes.labelled_frames) != 1 or not others or not count:
+    count, others = config.pseudo_labels.frames, sizes.frames - 1
+    if not count or not others or len(sizes.labelled_frames) != 1:
         return None
-    middles = (others[(2 * index + 1) * len(others) // (2 * count)] for index in range(count))
-    return replace(sizes, labelled_frames=tuple(sorted({*sizes.labelled_frames, *middles})))
+    (own,) = sizes.labelled_frames
+    places = ((2 * index + 1) * others // (2 * count) for index in range(count))  # among the others
+    middles = (place + (place >= own) for place in places)
+    return replace(sizes, labelled_frames=tuple(sorted({own, *middles})))
 
 
 def _waiting(sizes: EvidenceSize) -> int:

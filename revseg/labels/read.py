@@ -218,7 +218,7 @@ def _table(files: list[Path], conventions: Conventions) -> Table | None:
 def _known(labelled: Labelled, files: list[str], path: Path, *, source: Path) -> Labelled:
     """Without the masks that are unknown throughout. Tells what is seldom meant. files: that each mask is of."""
     masks = labelled.masks
-    known = [row for row, mask in enumerate(masks) if (mask != VOID).any()]
+    known = [row for row, mask in enumerate(masks) if mask.min() < VOID]  # the greatest there is
     if not known:
         raise ValueError(f"the masks in {path} are 255, void, throughout: label some pixels of {source}")
     if void := [name for row, name in enumerate(files) if row not in known]:

@@ -14,14 +14,15 @@ from revseg.video.names import tell_once
 
 def tell_suspicion(masks: Tensor, place: Path, names: Sequence[str] = ()) -> None:
     """Warns where labels (L, H, W) say one thing all over. names: of the masks, where each is a file."""
-    values = [set(mask.flatten().bincount().nonzero().flatten().tolist()) for mask in masks]
+    counts = [mask.flatten().bincount(minlength=VOID + 1) for mask in masks]
+    values = [set(count.nonzero().flatten().tolist()) for count in counts]
     known = set().union(*values) - {VOID}
     if len(known) == 1:
         (value,) = known
         what = f"object {value}" if value else "background"
         tell_once(f"the labels in {place} show {what} and nothing else: check data.encoding, and that masks show the object")
         return
-    whole = [2 * int((mask == VOID).sum()) < mask.numel() for mask in masks]  # else a few pixels are labelled
+    whole = [2 * int(count[VOID]) < count.sum() for count in counts]  # else a few pixels are labelled
     if unclear := [name for name, found, most in zip(names, values, whole, strict=False) if found == {0, VOID} and most]:
         tell_once(
             f"{place}: {some(unclear)} 0 and 255 alone, background and don't care: check that 255 does not mean the object there"
