@@ -130,10 +130,13 @@ class Flow:
         """Its threads; OpenCV lets go of Python's lock."""
         with self._lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.threads, "flow")
                 # Every call of OpenCV would wake as many threads of its own as there are cores, of the whole process's: with 16
-                # of both on 2 cores, a smoothing switched threads two million times and took 1.7 times as long.
-                cv2.setNumThreads(max(1, torch.get_num_threads() // self.threads))
+                # of both on 2 cores, a smoothing switched threads two million times and took 1.7 times as long. Those of PyTorch
+                # stay as long as the pool does: OpenMP then counts more threads than cores, and puts all to sleep after each
+                # parallel loop, those of a training that follows too, whose steps took 2.5 times as long.
+                own = max(1, torch.get_num_threads() // self.threads)
+                cv2.setNumThreads(own)
+                self._pool = ThreadPoolExecutor(self.threads, "flow", torch.set_num_threads, (own,))
             return self._pool
 
     def each(self, of: Callable[[int], Found], frames: Sequence[int]) -> Iterator[tuple[int, Found]]:
