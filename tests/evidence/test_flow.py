@@ -1,5 +1,7 @@
 """Flow finds where pixels have gone, and says how far it can be trusted."""
 
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -200,3 +202,29 @@ def test_lengths_are_the_same_wherever_an_array_lies() -> None:
         found.add(length(*there).tobytes())
     assert len(found) == 1
     assert np.allclose(length(*vectors), np.hypot(*vectors))
+
+
+THREADS = """
+import os, torch
+from revseg.evidence.config import FlowConfig
+from revseg.evidence.flow import Flow
+from revseg.evidence.store import FlowStore
+
+torch.set_num_threads(4)
+large = torch.zeros(1 << 20)
+large.add_(1)  # wakes the threads of PyTorch
+flow = Flow(torch.zeros(3, 2, 64, 96, dtype=torch.uint8), FlowConfig(), store=FlowStore(None, keep=False))
+before = len(os.listdir("/proc/self/task"))
+list(flow.pool.map(lambda _: large.add(1).sum(), range(100)))
+print(flow.threads, len(os.listdir("/proc/self/task")) - before, torch.get_num_threads())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_threads_of_the_pool_wake_none_of_their_own() -> None:
+    """They stay as long as the flow does: more threads of OpenMP than cores slow all down, a training that follows too."""
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True)
+    pool, more, left = map(int, done.stdout.split())
+    assert pool == left == 4
+    assert more == 4
