@@ -39,13 +39,13 @@ def test_importing_changes_nothing() -> None:
 
 
 def test_a_library_leaves_threads_as_they_are() -> None:
-    assert int(spins("import revseg; revseg.RevSegNet")) > 1000
+    assert int(spins("import revseg; revseg.RevSegNet")) > 5000
 
 
 def test_those_of_a_command_wait_for_a_short_while() -> None:
-    assert spins(SLEEP_EARLY) == "1000"
+    assert spins(SLEEP_EARLY) == "5000"
 
 
 def test_who_chose_otherwise_keeps_it() -> None:
     assert spins(SLEEP_EARLY, GOMP_SPINCOUNT="5") == "5"
-    assert int(spins(SLEEP_EARLY, OMP_WAIT_POLICY="active")) > 1000
+    assert int(spins(SLEEP_EARLY, OMP_WAIT_POLICY="active")) > 5000

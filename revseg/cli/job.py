@@ -21,6 +21,9 @@ from revseg.cli.settings import instance, updated
 from revseg.cli.words import names_in
 from revseg.runs.interruption import Interrupted
 
+SPINS = "5000"
+"""How often a thread of libgomp looks whether the others are done before it sleeps."""
+
 
 class Stopped(SystemExit):
     """A job ended with an error that its command tells in one sentence.
@@ -94,8 +97,9 @@ def _from_here(path: Path) -> Path:
 def sleep_early() -> None:
     """Lets the threads of libgomp sleep soon; it reads this as PyTorch is imported.
 
-    How often a thread looks whether the others are done before it sleeps: by itself 300,000 times, unless its own process has
-    more threads than there are cores. It does not see what else runs there.
+    By itself a thread looks 300,000 times before, unless its own process has more threads than there are cores: it does not see
+    what else runs there. With 1,000 a training that is alone takes 1.5 times
+    as long, with 5,000 no longer (docs/results/quality.md).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

@@ -21,4 +21,4 @@ if str(ROOT) not in sys.path:  # so that the checkout need not be installed; imp
 
 # As the commands of revseg do before PyTorch is imported: threads that wait give their core to who needs it.
 if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")

@@ -48,7 +48,7 @@ def line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capture
     """Types a command line in an empty folder: line("train", "training.steps=3")."""
     monkeypatch.chdir(tmp_path)
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
-        monkeypatch.setenv(name, "1000" if name == "GOMP_SPINCOUNT" else "passive")
+        monkeypatch.setenv(name, "5000" if name == "GOMP_SPINCOUNT" else "passive")
     commands: dict[str, Command] = {"train": small.TRAIN, "predict": small.PREDICT, "plan": main.PLAN, "evaluate": main.EVALUATE}
 
     def typed(name: str, *arguments: str) -> Seen:

@@ -167,7 +167,7 @@ def test_interrupted(tmp_path: Path) -> None:
 def test_threads_sleep_early_unless_told_otherwise(tmp_path: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     code = "import sys; sys.argv[1:] = ['a']; from revseg.cli import main; from tests.cli import small; main.start(small.PREDICT)"
-    for chosen, expected in (({}, '"1000"'), ({"OMP_WAIT_POLICY": "active"}, "null")):
+    for chosen, expected in (({}, '"5000"'), ({"OMP_WAIT_POLICY": "active"}, "null")):
         environment = clean | {"PYTHONPATH": str(ROOT)} | chosen
         run = subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
