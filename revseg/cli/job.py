@@ -98,8 +98,8 @@ def sleep_early() -> None:
     """Lets the threads of libgomp sleep soon; it reads this as PyTorch is imported.
 
     By itself a thread looks 300,000 times before, unless its own process has more threads than there are cores: it does not see
-    what else runs there. With 1,000 a training that is alone takes 1.5 times
-    as long, with 5,000 no longer (docs/results/quality.md).
+    what else runs there. With 1,000 a training that is alone takes a quarter longer, with 5,000 no longer
+    (docs/results/quality.md).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
