@@ -26,9 +26,12 @@ class Version:
 
 
 VERSION_1 = Version(
-    "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"), "total_mapped_file"
+    limit="memory.limit_in_bytes",
+    usage="memory.usage_in_bytes",
+    files=("total_inactive_file", "total_active_file"),
+    mapped="total_mapped_file",
 )
-VERSION_2 = Version("memory.max", "memory.current", ("inactive_file", "active_file"), "file_mapped")
+VERSION_2 = Version(limit="memory.max", usage="memory.current", files=("inactive_file", "active_file"), mapped="file_mapped")
 
 
 def free_in_container(root: Path = Path("/")) -> int | None:

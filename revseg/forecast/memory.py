@@ -134,8 +134,7 @@ def forecast_run(
     own = (seen_frames(network, seen[0], config.parallel.shards), *size[1:])
     items = (max(1, config.training.ahead) + 1) * [item_bytes(network, own)]
     making = max(1, config.training.ahead) * augmenting_bytes(network, own, device)
-    retained = (PARTS_OF_A_STEP - 1) * step.slab + (HELD_OF_HIDDEN - 1) * step.hidden
-    on_heap = step.total - step.input + retained if on_cpu else 0
+    on_heap = step.total - step.input + _gaps(step) if on_cpu else 0
     standing.reach("training", making + on_heap, *items, pinned=not on_cpu)
     training = step.total - (step.input if config.training.input == "host" else 0)
     inputs, masks = item_bytes(network, size), frames * pixels
@@ -143,15 +142,14 @@ def forecast_run(
     summed = summed_bytes(network, size, config.placements, window=config.data.window)
     on_host = [inputs, masks, summed] if on_cpu else [inputs, masks]
     passing = forecast_prediction(network, seen, device=device, shards=shards)
-    pass_on_heap = passing.total - passing.input + (PARTS_OF_A_STEP - 1) * passing.slab if on_cpu else 0
-    standing.reach("inference", pass_on_heap, *on_host)
+    own_pass = passing.total - passing.input if on_cpu else 0
+    standing.reach("inference", own_pass + (_gaps(passing) if on_cpu else 0), *on_host)
     deciding = deciding_bytes(
         evidence, config.evidence, footage.native_pixels, pooled=carries and bool(evidence.labelled_frames), threads=threads
     )
     writing = writing_bytes(footage.native_size, frames, classes=outline.classes, config=config.output)
-    # What is decided is written meanwhile; of a single pass the last state is still there, and frames in the making.
-    passed = passing.total - passing.input if on_cpu and not summed else 0
-    standing.reach("segmenting", deciding + writing + passed, *on_host)
+    # What is decided is written meanwhile; of a single pass the last state is still there.
+    standing.reach("segmenting", deciding + writing + (0 if summed else own_pass), *on_host)
     standing.reach("writing", writing, masks)
     return RunForecast(
         host=standing.phases,
@@ -161,6 +159,11 @@ def forecast_run(
         | _disk(config, [outline, *outline.beside], flows=flows, carries=carries, weights=step.weights),
         network=step,
     )
+
+
+def _gaps(step: Forecast) -> int:
+    """Bytes that the heap holds beside a step, or a pass: pieces that are freed and fit nothing that follows."""
+    return (PARTS_OF_A_STEP - 1) * step.slab + (HELD_OF_HIDDEN - 1) * step.hidden
 
 
 def _read(standing: _Standing, config: TrainConfig, outline: Outline) -> None:
