@@ -26,7 +26,7 @@ from torch import Tensor
 
 from revseg import storage
 from revseg.device import free_memory
-from revseg.evidence.ahead import map_ahead
+from revseg.evidence.ahead import map_ahead, use_threads
 from revseg.evidence.cache import digest
 from revseg.evidence.config import FlowConfig
 from revseg.evidence.fields import Displacement, Field, Fields, Pair
@@ -136,7 +136,7 @@ class Flow:
                 # parallel loop, those of a training that follows too, whose steps took 2.5 times as long.
                 own = max(1, torch.get_num_threads() // self.threads)
                 cv2.setNumThreads(own)
-                self._pool = ThreadPoolExecutor(self.threads, "flow", torch.set_num_threads, (own,))
+                self._pool = ThreadPoolExecutor(self.threads, "flow", use_threads, (own,))
             return self._pool
 
     def each(self, of: Callable[[int], Found], frames: Sequence[int]) -> Iterator[tuple[int, Found]]:

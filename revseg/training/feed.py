@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from revseg import storage
-from revseg.evidence.ahead import map_ahead
+from revseg.evidence.ahead import map_ahead, use_threads
 from revseg.network.config import NetworkConfig
 from revseg.network.memory import Size
 
@@ -22,8 +22,7 @@ def made_ahead(make: Callable[[int], Item], numbers: Iterable[int], ahead: int, 
     """make(number) of each number, in order, `ahead` of them in the making. device: of whoever takes them."""
     # Beside a network on the CPU an item is made on one thread. With as many as cores, OpenMP counts more threads than cores, and
     # puts those of the network to sleep after each parallel loop: on 2 cores a step took 2.2 times as long.
-    cores = torch.get_num_threads()  # a thread takes its number when it first asks: this one before others set theirs
-    threads = 1 if device.type == "cpu" else cores
+    threads = 1 if device.type == "cpu" else torch.get_num_threads()
     with ThreadPoolExecutor(max(1, ahead), "feed", _begin, (threads, device)) as pool:
         try:
             yield from map_ahead(pool, make, numbers, ahead=max(1, ahead))
@@ -33,7 +32,7 @@ def made_ahead(make: Callable[[int], Item], numbers: Iterable[int], ahead: int, 
 
 def _begin(threads: int, device: torch.device) -> None:
     """Prepares a thread that makes items."""
-    torch.set_num_threads(threads)
+    use_threads(threads)
     if device.type == "cuda":  # beside the network's stream: each copy would wait for all that the network has queued
         torch.cuda.set_stream(torch.cuda.Stream(device))
 

@@ -1,5 +1,7 @@
 """Several items at a time, in order, and never more of them at once than was said."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,3 +43,26 @@ def test_an_error_comes_where_its_result_would() -> None:
         assert [next(results), next(results)] == [0.5, 1]
         with pytest.raises(ZeroDivisionError):
             next(results)
+
+
+THREADS = """
+import threading, torch
+from concurrent.futures import ThreadPoolExecutor
+from revseg.evidence.ahead import use_threads
+
+torch.set_num_threads(5)
+found = []
+with ThreadPoolExecutor(3, "pool", use_threads, (1,)) as pool:
+    wait = threading.Barrier(3).wait
+    found += pool.map(lambda _: (wait(), torch.get_num_threads())[1], range(3))
+    later = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+print(*found, torch.get_num_threads())
+"""
+
+
+@pytest.mark.slow
+def test_a_pool_has_threads_of_its_own_number_and_nobody_else() -> None:
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "1", "1", "5", "5"]
