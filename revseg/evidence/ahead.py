@@ -20,7 +20,7 @@ _setting = threading.Lock()
 def use_threads(count: int) -> None:
     """Lets PyTorch use so many threads in the thread that calls, as that of a pool does when it begins.
 
-    ``torch.set_num_threads`` changes what threads take that begin later, too, those of a library's caller among them: another one,
+    ``torch.set_num_threads`` changes what threads take that begin later, too, those of a caller among them: another one,
     which ends at once, puts that back.
     """
     with _setting:
