@@ -19,8 +19,8 @@ import torch
 from revseg.cli.main import plan as main
 from revseg.config import TrainConfig
 from revseg.device import choose_device, free_memory, held_memory
-from revseg.forecast.fits import HIGHEST, LONGEST, most, smallest, smallest_network
-from revseg.forecast.memory import RunForecast, forecast_run
+from revseg.forecast.fits import HIGHEST, LONGEST, forecast_here, most, smallest, smallest_network
+from revseg.forecast.memory import RunForecast
 from revseg.forecast.outline import Outline, outline_of
 from revseg.forecast.sharing import enough_shards
 from revseg.forecast.times import REST, Times
@@ -51,7 +51,7 @@ def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
         parts = enough_shards(config, outline, device, processes=1, of=MOST_PROCESSES)
         config = replace(config, parallel=ParallelConfig(parts))
     network = arranged(config, outline, device, held=held)
-    found = forecast(config, outline, network, device=device, held=held)
+    found = forecast_here(config, outline, network, device=device, held=held)
     frames, height, width = outline.network_size(config.data)
     told = f"{device.type}{at_a_time(config, outline)}; {labels_of(outline)}{changes(config, outline, network)}"
     print(f"{frames} frames of {width} x {height}, {told}")
@@ -65,7 +65,7 @@ def plan(config: TrainConfig, given: Collection[str] = ()) -> None:
 def arranged(config: TrainConfig, outline: Outline, device: torch.device, *, held: int) -> NetworkConfig:
     """Returns the network as a training arranges it, or as configured, with a sentence, where none fits."""
     asked = outline.network(config)
-    stands = forecast(config, outline, asked, device=device, held=held)
+    stands = forecast_here(config, outline, asked, device=device, held=held)
     # What the process will have beside a step by then is not free any more.
     beside = 0 if device.type == "cuda" else stands.host["training"] - stands.network.total - held
     training = config.training
@@ -85,11 +85,6 @@ def arranged(config: TrainConfig, outline: Outline, device: torch.device, *, hel
         print(f"it does not fit: {error}\n")
         return asked
     return chosen
-
-
-def forecast(config: TrainConfig, outline: Outline, network: NetworkConfig, *, device: torch.device, held: int) -> RunForecast:
-    """Forecasts a run as this process would do it."""
-    return forecast_run(config, outline, network, device=device.type, held=held, threads=torch.get_num_threads())
 
 
 def at_a_time(config: TrainConfig, outline: Outline) -> str:

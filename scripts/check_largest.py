@@ -68,12 +68,13 @@ def largest_train(memory: int, words: list[str], folder: Path, *, most: int) -> 
     asked = ["plan", *words, f"data.max_frames={SHORT}"]
     run(*asked)  # what a group reads first of files is charged to it: libraries are read outside, as where another container runs
     planned = within(memory, *asked)
-    found = re.search(r"^ +here +>? ?(\d+) +>? ?(\d+)$", planned.text, re.MULTILINE)
-    if planned.status or found is None or not int(found[1]):
+    found = named(planned.text)
+    if planned.status or found is None or not found[0]:
         print(planned.text)
         return False
-    frames, lines = min(most, int(found[1])), int(found[2])
-    print(f"{memory >> 20} MB: revseg-plan names {found[1]} frames, or {lines} lines of {SHORT} frames", flush=True)
+    longest, lines = found
+    frames = min(most, longest)
+    print(f"{memory >> 20} MB: revseg-plan names {longest} frames, or {lines} lines of {SHORT} frames", flush=True)
     training = {
         f"{frames} frames": [f"data.max_frames={frames}"],
         f"{lines} lines": [f"data.max_frames={SHORT}", f"data.height={lines}"],
@@ -84,12 +85,18 @@ def largest_train(memory: int, words: list[str], folder: Path, *, most: int) -> 
         good &= tried.status == 0
         told = tried.told if tried.status else ""
         print(f"{name}: status {tried.status}, {tried.killed} killed, {tried.peak >> 20} MB {told}", flush=True)
-    if frames == int(found[1]):
+    if frames == longest:
         more = [f"data.max_frames={TOO_MANY * frames}", "training.steps=2"]
         tried = within(memory, "train", *words, *more, f"run_dir={folder / 'refused'}")
         good &= tried.status == 1 and tried.told.startswith(f"revseg: {TOO_MANY * frames} frames")
         print(f"{TOO_MANY * frames} frames: status {tried.status}, {tried.killed} killed {tried.told}", flush=True)
     return good
+
+
+def named(text: str) -> tuple[int, int] | None:
+    """Returns the most frames, and the most lines, that revseg-plan names for where it runs; None where it names none."""
+    found = re.search(r"^ +here +>? ?(\d+) +>? ?(\d+)$", text, re.MULTILINE)
+    return None if found is None else (int(found[1]), int(found[2]))
 
 
 def within(memory: int, command: str, *words: str) -> Tried:

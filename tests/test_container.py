@@ -25,7 +25,9 @@ def version_2(folder: Path, limit: object, usage: int, reclaimable: int = 0) -> 
 def version_1(folder: Path, limit: int, usage: int, reclaimable: int = 0) -> None:
     write(folder / "memory.limit_in_bytes", limit)
     write(folder / "memory.usage_in_bytes", usage)
-    write(folder / "memory.stat", f"inactive_file 7\ntotal_inactive_file 0\ntotal_active_file {reclaimable}")
+    inactive = reclaimable // 2
+    files = f"inactive_file {inactive}", f"active_file {reclaimable - inactive + 5}", "mapped_file 5"
+    write(folder / "memory.stat", "\n".join(["inactive_file 7", *(f"total_{name}" for name in files)]))
 
 
 def mounted(root: Path, groups: str, mounts: str) -> None:

@@ -28,7 +28,7 @@ def spins(code: str, **environment: str) -> str:
     return found[0]
 
 
-SLEEP_EARLY = "from revseg.cli.job import sleep_early; sleep_early(); import torch"
+SLEEP_EARLY = "from revseg.cli.openmp import sleep_early; sleep_early(); import torch"
 
 
 def test_importing_changes_nothing() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -16,13 +15,11 @@ from omegaconf import DictConfig
 from revseg.cli.command import Command
 from revseg.cli.composition import without_hydra
 from revseg.cli.logs import log_warnings, warnings_logged, write_to_log
+from revseg.cli.openmp import sleep_early
 from revseg.cli.sentences import sentence
 from revseg.cli.settings import instance, updated
 from revseg.cli.words import names_in
 from revseg.runs.interruption import Interrupted
-
-SPINS = "5000"
-"""How often a thread of libgomp looks whether the others are done before it sleeps."""
 
 
 class Stopped(SystemExit):
@@ -92,14 +89,3 @@ def _from_here(path: Path) -> Path:
     """Short where it lies in the working directory."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def sleep_early() -> None:
-    """Lets the threads of libgomp sleep soon; it reads this as PyTorch is imported.
-
-    By itself a thread looks 300,000 times before, unless its own process has more threads than there are cores: it does not see
-    what else runs there. With 1,000 a training that is alone takes a quarter longer, with 5,000 no longer
-    (docs/results/quality.md).
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

@@ -21,8 +21,9 @@ from omegaconf import DictConfig, OmegaConf
 from revseg.cli.command import Command, configs_folder
 from revseg.cli.composition import Composition, without_hydra
 from revseg.cli.help import usage
-from revseg.cli.job import Job, Stopped, sleep_early
+from revseg.cli.job import Job, Stopped
 from revseg.cli.logs import logging_restored
+from revseg.cli.openmp import sleep_early
 from revseg.cli.sentences import TOLD, in_words, sentence, status, tell
 from revseg.cli.settings import instance, leaves
 from revseg.cli.words import Translation, Words, quoted, read_words

@@ -54,7 +54,13 @@ def _needed(found: RunForecast) -> dict[str, int]:
 
 def smallest(config: TrainConfig, outline: Outline, device: torch.device, *, held: int) -> RunForecast:
     """Returns the forecast with the smallest arrangement of the network that a training may take by itself."""
-    network = smallest_network(config, outline, device.type)
+    return forecast_here(config, outline, smallest_network(config, outline, device.type), device=device, held=held)
+
+
+def forecast_here(
+    config: TrainConfig, outline: Outline, network: NetworkConfig, *, device: torch.device, held: int
+) -> RunForecast:
+    """Forecasts a run as this process would do it."""
     return forecast_run(config, outline, network, device=device.type, held=held, threads=torch.get_num_threads())
 
 

@@ -11,7 +11,6 @@ page        Markdown tables, and sections of a page between markers
 plots       curves and bars
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -19,6 +18,6 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:  # so that the checkout need not be installed; imported before anything of revseg
     sys.path.insert(0, str(ROOT))
 
-# As the commands of revseg do before PyTorch is imported: threads that wait give their core to who needs it.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+from revseg.cli.openmp import sleep_early  # noqa: E402 (the checkout lies on the path from here on)
+
+sleep_early()  # as the commands do, before PyTorch is imported

@@ -7,16 +7,32 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from revseg.container import VERSION_1, VERSION_2, memory_groups
 
 
+@dataclass(frozen=True)
+class _Names:
+    """One version's files, beside those that revseg reads."""
+
+    swap: str
+    peak: str
+    events: str
+
+
+NAMES = {
+    VERSION_1: _Names("memory.memsw.limit_in_bytes", "memory.max_usage_in_bytes", "memory.oom_control"),
+    VERSION_2: _Names("memory.swap.max", "memory.peak", "memory.events"),
+}
+
+
 class ControlGroup:
     """A group inside this process's own one."""
 
-    def __init__(self, folder: Path, *, peak: str, events: str) -> None:
-        self.folder, self._peak, self._events = folder, peak, events
+    def __init__(self, folder: Path, names: _Names) -> None:
+        self.folder, self._names = folder, names
 
     def enter(self) -> None:
         """Moves the process that calls, and all that it starts, into the group: for ``preexec_fn``."""
@@ -25,12 +41,12 @@ class ControlGroup:
     @property
     def peak(self) -> int:
         """Most bytes so far, files that the kernel could drop included."""
-        return int((self.folder / self._peak).read_text())
+        return int((self.folder / self._names.peak).read_text())
 
     @property
     def killed(self) -> int:
         """How many of its processes the kernel has ended for want of memory."""
-        lines = (line.split() for line in (self.folder / self._events).read_text().splitlines())
+        lines = (line.split() for line in (self.folder / self._names.events).read_text().splitlines())
         return next((int(words[1]) for words in lines if words[0] == "oom_kill"), 0)
 
 
@@ -41,19 +57,13 @@ def control_group(memory: int) -> Iterator[ControlGroup]:
     if found is None:
         raise OSError("there are no control groups of memory here")
     version, parent = found
-    folder = parent / f"revseg-{os.getpid()}"
+    names, folder = NAMES[version], parent / f"revseg-{os.getpid()}"
     folder.mkdir()
     try:
         (folder / version.limit).write_text(str(memory))
-        swap, most = {VERSION_1: ("memory.memsw.limit_in_bytes", str(memory)), VERSION_2: ("memory.swap.max", "0")}[version]
-        if (folder / swap).exists():
-            (folder / swap).write_text(most)
-        old = version is VERSION_1
-        yield ControlGroup(
-            folder,
-            peak="memory.max_usage_in_bytes" if old else "memory.peak",
-            events="memory.oom_control" if old else "memory.events",
-        )
+        if (folder / names.swap).exists():  # version 1 limits memory and swap together
+            (folder / names.swap).write_text(str(memory if version is VERSION_1 else 0))
+        yield ControlGroup(folder, names)
     finally:
         _remove(folder)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_largest import largest_train, within
+from check_largest import largest_train, named, within
 from long_video import looped
 from PIL import Image
 
@@ -41,11 +41,13 @@ def test_the_most_that_is_named_trains(words: list[str], tmp_path: Path, capsys:
 
 
 def test_more_memory_never_names_fewer(words: list[str]) -> None:
-    named = []
+    frames, lines = [], []
     for megabytes in (600, 640, 700, 800):
         planned = within(megabytes << 20, "plan", *words, "data.max_frames=8")
-        found = re.search(r"^ +here +>? ?(\d+) +>? ?(\d+)$", planned.text, re.MULTILINE)
+        found = named(planned.text)
         assert found is not None, planned.text
-        named.append([int(number) for number in found.groups()])
-    assert named == sorted(named)
-    assert named[0] < named[-1]
+        frames.append(found[0])
+        lines.append(found[1])
+    assert frames == sorted(frames)
+    assert lines == sorted(lines)
+    assert frames[0] < frames[-1]

@@ -112,6 +112,14 @@ def test_a_worker_ends_when_nobody_wants_more(noisy: Path) -> None:
     assert gone(number)
 
 
+def decoding(program: str, video: Path) -> tuple["subprocess.Popen[str]", int]:
+    """A process that decodes a video, and the number of its server, which its program prints."""
+    pipe = subprocess.PIPE
+    run = subprocess.Popen([sys.executable, "-c", program, str(video)], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    assert run.stdout is not None
+    return run, int(run.stdout.readline())
+
+
 @pytest.mark.slow
 @linux
 def test_all_end_with_the_process_that_decodes(noisy: Path) -> None:
@@ -121,9 +129,7 @@ def test_all_end_with_the_process_that_decodes(noisy: Path) -> None:
         "frames = iterate_frames(sys.argv[1]); next(frames)\n"
         "print(process._server().process.pid, flush=True); sys.stdin.read()"
     )
-    run = subprocess.Popen([sys.executable, "-c", program, str(noisy)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert run.stdout is not None
-    server = int(run.stdout.readline())
+    run, server = decoding(program, noisy)
     (number,) = children(server)
     run.kill()
     run.communicate()
@@ -139,16 +145,14 @@ def test_who_interrupts_the_very_end_does_not_wait(noisy: Path) -> None:
         "import os, signal, sys; from revseg.video import process; from revseg.video.read import probe\n"
         "probe(sys.argv[1]); server = process._server().process.pid; os.kill(server, signal.SIGSTOP); print(server, flush=True)"
     )
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", program, str(noisy)], stdout=pipe, stderr=pipe, text=True) as ending:
-        assert ending.stdout is not None
-        assert ending.stderr is not None
-        server = int(ending.stdout.readline())
+    ending, server = decoding(program, noisy)
+    with ending:
         try:
             with pytest.raises(subprocess.TimeoutExpired):
                 ending.wait(1)
             ending.send_signal(signal.SIGINT)
             assert ending.wait(10) == 0
+            assert ending.stderr is not None
             assert ending.stderr.read() == ""
         finally:
             os.kill(server, signal.SIGCONT)
