@@ -106,6 +106,10 @@ class Fields(Protocol):
         """Returns the planes (C, H, W) of values (C, 256) for each byte (H, W)."""
         ...
 
+    def joined(self, planes: Sequence[Field]) -> Field:
+        """Returns planes (C, H, W) of several, one after the other."""
+        ...
+
     def half(self, field: Field) -> Field:
         """Returns a field in float16, to be held in half the memory."""
         ...

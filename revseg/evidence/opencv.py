@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -19,6 +19,9 @@ from revseg.video.picture import picture_of
 LINE = 1024
 """Pixels in a line of those that are looked up by themselves: OpenCV takes fewer than 32767."""
 
+COLOURS = 8
+"""Frames whose blurred colours are held: each is compared with several around it."""
+
 Array = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
@@ -32,6 +35,7 @@ class OpenCVFields:
         self.size = volume.shape[3], volume.shape[2]
         self.config, self.factor = config, factor
         self._volume, self._local = volume, threading.local()
+        self._colours = lru_cache(COLOURS)(self._colours_of)
 
     @cached_property
     def identity(self) -> Array:
@@ -120,6 +124,9 @@ class OpenCVFields:
     def table(self, values: Array, field: Tensor) -> Array:
         return np.stack([cv2.LUT(np.ascontiguousarray(field), row).reshape(field.shape) for row in values])
 
+    def joined(self, planes: Sequence[Array]) -> Array:
+        return np.concatenate(planes)
+
     def half(self, field: Array) -> NDArray[np.float16]:
         return field.astype(np.float16)
 
@@ -135,7 +142,7 @@ class OpenCVFields:
             return grey
         return cv2.resize(grey, None, fx=self.factor, fy=self.factor, interpolation=cv2.INTER_CUBIC)
 
-    def _colours(self, frame: int) -> Image:
+    def _colours_of(self, frame: int) -> Image:
         """Blurred: noise is no difference. Four channels, which are looked up in half the time of three."""
         side = self.config.blur
         return cv2.GaussianBlur(cv2.cvtColor(self._picture(frame), cv2.COLOR_RGB2RGBA), (side, side), 0)

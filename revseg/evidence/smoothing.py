@@ -6,11 +6,13 @@
 (``Flow.agreement``), both 0 to 1. This is diffusion along the trajectories of a video, in Gauss-Seidel sweeps forwards in time:
 what one frame got wrong, its neighbours outvote, and what was covered for a while comes back from both sides. Frames whose truth
 is known stay. Each linear look-up between pixels blurs: what is thin would be gone after a few, and is looked up cubically.
+
+What is left of the objects, where anything is known, is the ground: it need not be looked up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,7 +22,7 @@ from revseg.evidence.config import SmoothingConfig
 from revseg.evidence.fields import Displacement, Field, Places
 from revseg.evidence.flow import Flow
 
-VERSION = 4
+VERSION = 5
 """Version of what this file makes of the same flow, settings and probabilities."""
 
 
@@ -32,6 +34,15 @@ class Given:
     """(C, H, W); where they sum to 0, nothing is known."""
     confidence: Field | float
     """In them, 0 to 1: of each pixel (H, W), or of all."""
+
+
+class _Classes(NamedTuple):
+    """Probabilities of a frame."""
+
+    objects: Field
+    """(C - 1, H, W): of all classes but the ground, which has the rest."""
+    known: Field | None
+    """(H, W): 1 where anything is known, else 0; None: everywhere."""
 
 
 def smoothing_key(flow: Flow, config: SmoothingConfig) -> str:
@@ -58,8 +69,9 @@ class Smoothing:
     def __init__(self, flow: Flow, config: SmoothingConfig, *, fixed: Collection[int] = ()) -> None:
         self.flow, self.fixed = flow, frozenset(fixed)
         self.sweeps, self.hops, self.prior = config.sweeps, tuple(config.hops), config.prior
-        self._weighted: dict[int, Field] = {}
-        self._current: dict[int, Field] = {}
+        self._own: dict[int, tuple[Field, Field | float | None]] = {}
+        """What is given of a frame's objects, times its weight; and the weight, if it and those of the links do not sum to 1."""
+        self._current: dict[int, _Classes] = {}
         self._links: dict[tuple[int, int], _Link] = {}
         self._thin: dict[int, Places | None] = {}
         self.agreed: dict[int, Field] = {}
@@ -81,12 +93,24 @@ class Smoothing:
             # No two of them are neighbours: none sees another's update.
             self._current |= zip(turn, self.flow.pool.map(self._updated, turn), strict=True)
             if (done := tick - lag * self.sweeps) >= 0:
-                yield self._current[done]
+                yield self._all_of(self._current[done])
                 self._forget(done - reach)
 
     def _take(self, frame: int, given: Given) -> None:
-        self._current[frame] = given.probabilities
-        self._weighted[frame] = self.prior * given.confidence * given.probabilities
+        total = given.probabilities.sum(0)
+        known = self._unless_all(total > 0)
+        objects = given.probabilities[1:] / total.clip(min=1e-9)
+        weight = self.prior * given.confidence if known is None else self.prior * given.confidence * known
+        self._current[frame], self._own[frame] = _Classes(objects, known), (weight * objects, weight)
+
+    def _unless_all(self, known: Field) -> Field | None:
+        return None if known.all() else 1.0 * known
+
+    def _all_of(self, classes: _Classes) -> Field:
+        """The probabilities of all classes, (C, H, W)."""
+        # Cubic look-ups may find a little more of several objects than there is in all.
+        ground = ((1 if classes.known is None else classes.known) - classes.objects.sum(0)).clip(min=0)
+        return self.flow.fields.joined([ground[None], classes.objects])
 
     def _links_after(self, frame: int) -> dict[tuple[int, int], _Link]:
         """Between a frame and its neighbours after it, both ways."""
@@ -102,23 +126,46 @@ class Smoothing:
                         self.agreed[frame] = link.agreement.mean()
         return links
 
-    def _updated(self, frame: int) -> Field:
-        fields, total = self.flow.fields, 0 + self._weighted[frame]
+    def _updated(self, frame: int) -> _Classes:
+        fields, (own, weight) = self.flow.fields, self._own[frame]
         if frame not in self._thin:  # in the first sweep
-            self._thin[frame] = fields.thin(self._current[frame])
-        for n in (other for hop in self.hops for other in (frame - hop, frame + hop) if 0 <= other < self.flow.frames):
-            agreement, held = self._links[frame, n]
+            self._thin[frame] = fields.thin(self._all_of(self._current[frame]))
+        around = [other for hop in self.hops for other in (frame - hop, frame + hop) if 0 <= other < self.flow.frames]
+        if not around:
+            return self._current[frame]
+        known = [self._current[n].known for n in (frame, *around)]
+        if weight is not None and all(one is None for one in known):
+            own, weight = self._settled(frame, around)
+        total = 1 * own
+        for n, there in zip(around, known[1:], strict=True):
+            share, held = self._links[frame, n]
             position = fields.moved(self.flow.displacement(frame, n) if held is None else held)
-            found = fields.look_up(self._current[n], position, self._thin[frame])
-            found *= agreement
+            found = fields.look_up(self._current[n].objects, position, self._thin[frame])
+            if there is not None:
+                share = share * fields.look_up(there[None], position)[0]
+            found *= share
             total += found
-        total *= 1 / total.sum(0).clip(min=1e-9)
-        return total
+            if weight is not None:
+                weight = weight + share
+        if weight is None:
+            return _Classes(total, None)
+        total *= 1 / weight.clip(min=1e-9)
+        return _Classes(total, self._unless_all(weight > 0))
+
+    def _settled(self, frame: int, around: Sequence[int]) -> tuple[Field, None]:
+        """Lets the weights of a frame and of those around sum to 1, for all sweeps: all is known of them, and stays known."""
+        own, weight = self._own[frame]
+        scale = 1 / (weight + sum(self._links[frame, n].agreement for n in around)).clip(min=1e-9)
+        for n in around:
+            link = self._links[frame, n]
+            self._links[frame, n] = link._replace(agreement=link.agreement * scale)
+        self._own[frame] = own * scale, None
+        return self._own[frame]
 
     def _forget(self, frame: int) -> None:
         """A frame that no update needs any more."""
         self._current.pop(frame, None)
-        self._weighted.pop(frame, None)
+        self._own.pop(frame, None)
         self._thin.pop(frame, None)
         for pair in [pair for pair in self._links if frame in pair]:
             del self._links[pair]

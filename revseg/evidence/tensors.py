@@ -121,6 +121,9 @@ class TensorFields:
     def table(self, values: NDArray[np.float32], field: Tensor) -> Tensor:
         return torch.from_numpy(values).to(self.device)[:, field.to(self.device).long()]
 
+    def joined(self, planes: Sequence[Tensor]) -> Tensor:
+        return torch.cat(list(planes))
+
     def half(self, field: Tensor) -> Tensor:
         return field.half()
 

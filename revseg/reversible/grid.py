@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from revseg.reversible.kernels import native
+
 # float32: a quarter of the integers that it holds, so that 2 curr - prev is exact before the range check sees it.
 # int32, int16: sums are formed in floating point, and one integer beyond the limit is reserved to mark values out of range.
 # int32 values leave the sequence as float32, which holds 2^24 exactly.
@@ -93,6 +95,8 @@ class Grid:
 
         Returns the largest magnitude reached, in grid units, as a 0-d tensor, or None in floating point.
         """
+        if native.kicks(partner, curr, force, exact=self.exact):
+            return native.kick_(partner, curr, force, sign=sign, exact=self.exact)
         if partner.device.type == "cpu":
             reached = [self._kick_(*piece, sign=sign) for piece in pieces(partner, curr, force)]
             return torch.stack(reached).amax() if self.exact else None  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from revseg.reversible.grid import Grid
-from revseg.reversible.kernels import dispatch
+from revseg.reversible.kernels import dispatch, native
 
 Axes = tuple[bool, bool, bool]
 """Which of T, H and W are halved."""
@@ -39,10 +39,12 @@ STRIP_BYTES = {"cpu": 1 << 20, "cuda": 64 << 20}
 def coarsen_(field: Tensor, axes: Axes, grid: Grid, group_bytes: int) -> Tensor:
     """Halves the axes of (T, H, W, C), C -> 2C for each, in the same memory; ``field`` must not be used afterwards."""
     coarse = field.view(coarse_shape(field.shape, axes))
-    fused = axes[1] and axes[2] and dispatch.usable_for_haar(field, grid)
-    for fine_part, coarse_part in _groups(field, coarse, _group_bytes(field, fused, group_bytes)):
+    fused, compiled = _ways(field, axes, grid)
+    for fine_part, coarse_part in _groups(field, coarse, _group_bytes(field, fused, compiled, group_bytes)):
         if fused:
             dispatch.coarsen_group_(fine_part, coarse_part, halve_time=axes[0], exact=grid.exact)
+        elif compiled:
+            native.change_level_(fine_part, coarse_part, fine=fine_part, axes=axes, exact=grid.exact)
         else:
             _coarsen_group_(fine_part, coarse_part, axes=axes, grid=grid)
     return coarse
@@ -51,17 +53,26 @@ def coarsen_(field: Tensor, axes: Axes, grid: Grid, group_bytes: int) -> Tensor:
 def refine_(coarse: Tensor, axes: Axes, grid: Grid, group_bytes: int) -> Tensor:
     """Inverts ``coarsen_``; in floating point this is also its adjoint, because the transform is orthonormal."""
     field = coarse.view(fine_shape(coarse.shape, axes))
-    fused = axes[1] and axes[2] and dispatch.usable_for_haar(field, grid)
-    for fine_part, coarse_part in _groups(field, coarse, _group_bytes(field, fused, group_bytes)):
+    fused, compiled = _ways(field, axes, grid)
+    for fine_part, coarse_part in _groups(field, coarse, _group_bytes(field, fused, compiled, group_bytes)):
         if fused:
             dispatch.refine_group_(coarse_part, fine_part, halve_time=axes[0], exact=grid.exact)
+        elif compiled:
+            native.change_level_(coarse_part, fine_part, fine=fine_part, axes=axes, exact=grid.exact)
         else:
             _refine_group_(coarse_part, fine_part, axes=axes, grid=grid)
     return field
 
 
-def _group_bytes(field: Tensor, fused: bool, budget: int) -> int:
-    return min(budget, dispatch.HAAR_GROUP_BYTES) if fused else STRIP_BYTES[field.device.type]
+def _ways(field: Tensor, axes: Axes, grid: Grid) -> tuple[bool, bool]:
+    """Whether a GPU's kernel changes the level of a field, and whether a CPU's does."""
+    return axes[1] and axes[2] and dispatch.usable_for_haar(field, grid), native.changes_levels(field)
+
+
+def _group_bytes(field: Tensor, fused: bool, compiled: bool, budget: int) -> int:
+    if fused or compiled:
+        return min(budget, dispatch.HAAR_GROUP_BYTES if fused else native.GROUP_BYTES)
+    return STRIP_BYTES[field.device.type]
 
 
 def _coarsen_group_(fine: Tensor, coarse: Tensor, axes: Axes, grid: Grid) -> None:

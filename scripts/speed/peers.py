@@ -57,9 +57,9 @@ class Revseg(Model):
     def __init__(self, case: Case, device: torch.device, fused: bool = True, **settings: Any) -> None:
         self.net = network(case, device, **settings)
         if not fused:
-            from revseg.reversible.kernels import dispatch
+            from revseg.reversible.kernels import switch
 
-            dispatch.enable(False)
+            switch.enable(False)
 
     def step(self, volume: Tensor, labels: Tensor, frames: list[int]) -> Tensor:
         return training_step(self.net, volume, labels, labelled_frames=frames, loss=SegmentationLoss()).loss

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from revseg.reversible.block import Coarsen, Leapfrog, Refine
 from revseg.reversible.grid import Grid
-from revseg.reversible.kernels import dispatch
+from revseg.reversible.kernels import switch
 from revseg.reversible.layer import SymmetricLayer
 from revseg.reversible.sequence import ReversibleSequence
 from revseg.reversible.state import State
@@ -49,7 +49,7 @@ CHANGES = {
     "adjoint_dtype": lambda sequence: setattr(sequence, "adjoint_dtype", torch.bfloat16),
     "grid": lambda sequence: setattr(sequence, "grid", Grid(torch.int16, 6)),
     "blocks": lambda sequence: sequence.blocks.append(Leapfrog(nn.Tanh())),
-    "kernels": lambda sequence: dispatch.enable(False),
+    "kernels": lambda sequence: switch.enable(False),
     "allow_tf32": lambda sequence: setattr(torch.backends.cudnn, "allow_tf32", False),
     "benchmark": lambda sequence: setattr(torch.backends.cudnn, "benchmark", True),
 }
@@ -62,7 +62,7 @@ def settings():
     before = cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic, matmul.allow_tf32
     yield cudnn, matmul
     cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic, matmul.allow_tf32 = before
-    dispatch.enable(True)
+    switch.enable(True)
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -24,7 +24,7 @@ from revseg.reversible.force.product import ProductForce, is_wide
 from revseg.reversible.force.sharded_convolution import ShardedConvolutionForce
 from revseg.reversible.force.sharded_product import ShardedProductForce
 from revseg.reversible.force.slab import slab_size
-from revseg.reversible.kernels import dispatch
+from revseg.reversible.kernels import dispatch, switch
 from revseg.reversible.kernels.tile import workspace_bytes
 from revseg.reversible.shard import Shard
 
@@ -33,7 +33,7 @@ Kind = Literal["fused", "product", "convolution"]
 
 def choose(layout: Layout, device: torch.device) -> Kind:
     """Returns the way in which a layer is computed on a device that is at hand. The first call on a GPU compiles its kernels."""
-    if dispatch.enabled() and _fits_kernels(layout) and dispatch.available(device) and _agrees(device, layout):
+    if switch.on() and _fits_kernels(layout) and dispatch.available(device) and _agrees(device, layout):
         return "fused"
     return without_kernels(layout)
 

@@ -9,18 +9,17 @@ is ever made by one path and undone by the other.
 from __future__ import annotations
 
 import importlib.util
-import os
-import shutil
 import subprocess
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 import torch
 from torch import Tensor
 
 from revseg.reversible.grid import Grid
+from revseg.reversible.kernels import switch
+from revseg.reversible.kernels.compiler import compiler
 
 CONTAINERS = {torch.float32, torch.int32, torch.int16}
 ADJOINTS = {torch.float32, torch.float16, torch.bfloat16}
@@ -28,19 +27,6 @@ LARGEST_RANK = 64
 # The Haar kernels copy a group of frames first: small enough for the copy to stay in a large L2 cache, large
 # enough for the work to take longer than its launch.
 HAAR_GROUP_BYTES = 32 << 20
-
-
-@dataclass
-class _Switch:
-    on: bool = True
-
-
-_switch = _Switch()
-
-
-def enable(on: bool) -> None:
-    """Switches the kernels on or off, for comparisons; never call it between a forward pass and its backward pass."""
-    _switch.on = on
 
 
 @cache
@@ -64,25 +50,14 @@ def _can_compile(device: torch.device) -> bool:
     return True
 
 
-def compiler() -> str | None:
-    """Returns the C compiler that Triton builds its launchers with, found as it finds it; None where there is none."""
-    given = os.environ.get("CC")
-    return shutil.which(given.split()[0]) if given and given.strip() else shutil.which("gcc") or shutil.which("clang")
-
-
 def expected() -> bool:
     """Whether a GPU will run the kernels, as far as this machine tells: one without a GPU plans for another machine."""
-    return _switch.on and (compiler() is not None or not torch.cuda.is_available())
-
-
-def enabled() -> bool:
-    """Whether the kernels may be used at all."""
-    return _switch.on
+    return switch.on() and (compiler() is not None or not torch.cuda.is_available())
 
 
 def usable_for_haar(field: Tensor, grid: Grid) -> bool:
     """Whether a change of level runs through the kernel; ``field`` (T, H, W, C) state or adjoint, fine."""
-    supported = _switch.on and field.dtype in CONTAINERS | ADJOINTS and available(field.device)
+    supported = switch.on() and field.dtype in CONTAINERS | ADJOINTS and available(field.device)
     return supported and _haar_agrees(field.device, channels=field.shape[-1], dtype=field.dtype, exact=grid.exact)
 
 

@@ -9,7 +9,7 @@ from revseg.reversible.force.choice import choose, expected, hidden_bytes, prepa
 from revseg.reversible.force.convolution import ConvolutionForce
 from revseg.reversible.force.product import ProductForce
 from revseg.reversible.grid import Grid
-from revseg.reversible.kernels import dispatch
+from revseg.reversible.kernels import dispatch, switch
 from tests.reversible.force.forces import layout_of
 
 CPU = torch.device("cpu")
@@ -51,11 +51,11 @@ def test_fused_where_kernels_fit_are_there_agree_and_are_switched_on(monkeypatch
     assert choose(layout(), CPU) == "fused"
     assert choose(layout(rank=8), CPU) == "convolution"  # its kernels do not agree
     assert choose(layout(dtype=torch.float32), CPU) == "convolution"
-    dispatch.enable(False)
+    switch.enable(False)
     try:
         assert choose(layout(), CPU) == "convolution"
     finally:
-        dispatch.enable(True)
+        switch.enable(True)
 
 
 def test_each_way_has_its_force():

@@ -8,6 +8,7 @@ import torch
 
 from revseg.reversible.grid import Grid
 from revseg.reversible.kernels import dispatch
+from revseg.reversible.kernels.compiler import compiler
 
 pytestmark = pytest.mark.slow
 
@@ -66,12 +67,12 @@ def test_the_compiler_is_looked_for_as_triton_does(monkeypatch, tmp_path):
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
-    assert dispatch.compiler() == str(tmp_path / "clang")
+    assert compiler() == str(tmp_path / "clang")
     (tmp_path / "gcc").write_text("#!/bin/sh\n")
     (tmp_path / "gcc").chmod(0o755)
-    assert dispatch.compiler() == str(tmp_path / "gcc")
+    assert compiler() == str(tmp_path / "gcc")
     monkeypatch.setenv("CC", str(tmp_path / "own"))
-    assert dispatch.compiler() == str(tmp_path / "own")
+    assert compiler() == str(tmp_path / "own")
 
 
 def test_without_a_compiler_one_warning_says_what_it_costs(monkeypatch, tmp_path):

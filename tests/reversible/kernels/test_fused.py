@@ -6,7 +6,7 @@ import torch
 from revseg.reversible.block import Coarsen, Leapfrog, Refine
 from revseg.reversible.force import choice
 from revseg.reversible.grid import Grid
-from revseg.reversible.kernels import dispatch
+from revseg.reversible.kernels import dispatch, switch
 from revseg.reversible.layer import SymmetricLayer
 from revseg.reversible.sequence import ReversibleSequence
 from revseg.reversible.state import State
@@ -59,11 +59,11 @@ def test_inverse_is_exact_and_slabs_do_not_change_a_bit(fused, monkeypatch):
 def test_states_and_gradients_are_close_to_those_of_pytorch(fused, bits, adjoint):
     net = sequence(fused, Grid(torch.float32, bits), adjoint, 1 << 24)
     found = run(net, fused)
-    dispatch.enable(False)
+    switch.enable(False)
     try:
         expected = run(net, fused)
     finally:
-        dispatch.enable(True)
+        switch.enable(True)
     for value, truth in zip(found, expected, strict=True):
         difference = torch.linalg.vector_norm(value - truth) / torch.linalg.vector_norm(truth)
         assert difference.item() < 1e-2  # PyTorch rounds the force to bfloat16 before the grid does

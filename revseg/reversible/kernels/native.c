@@ -1,0 +1,303 @@
+/* The passes over a field on a CPU in which PyTorch's operators would go through memory many times: a change of level, and the
+ * kick of a leapfrog step. The equations stand in haar.py and grid.py of revseg/reversible; on the grid these give the same bits:
+ * the same float32 products, each rounded before it is used. `native.py` compiles and calls this, with contraction off (an FMA
+ * would round a product and a sum at once).
+ *
+ * Fields are contiguous, (T, H, W, C). Sizes count elements.
+ */
+#include <immintrin.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+enum kind { INT16, FLOAT16, BFLOAT16, FLOAT32 };
+
+#ifdef __AVX512F__
+typedef __m512 vec;
+#define NEAREST(x) _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#else
+typedef __m256 vec;
+#define NEAREST(x) _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#endif
+#define LANES ((long)(sizeof(vec) / sizeof(float)))
+
+#define SHEAR 0.41421356237309503f    /* tan(pi/8) */
+#define ROTATION 0.70710678118654757f /* sin(pi/4) */
+#define LARGEST 32767.0f              /* beyond what an int16 state may reach, by one: the range check sees it */
+#define TILE 256                      /* coarse elements of each phase at a time: all phases stay in a core's nearest cache */
+
+/* ------------------------------------------------------------------ conversions of contiguous elements */
+
+static inline void widen(const void *from, float *to, long n, enum kind kind)
+{
+    if (kind == INT16) {
+        const int16_t *v = from;
+        for (long i = 0; i < n; i++) to[i] = v[i];
+    } else if (kind == BFLOAT16) {
+        const uint16_t *v = from;
+        for (long i = 0; i < n; i++) {
+            uint32_t bits = (uint32_t)v[i] << 16;
+            memcpy(to + i, &bits, 4);
+        }
+    } else if (kind == FLOAT16) {
+        const uint16_t *v = from;
+        long i = 0;
+        for (; i + 8 <= n; i += 8) _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(v + i))));
+        for (; i < n; i++) to[i] = _cvtsh_ss(v[i]);
+    } else {
+        memcpy(to, from, 4 * n);
+    }
+}
+
+static inline void narrow(const float *from, void *to, long n, enum kind kind)
+{
+    if (kind == INT16) {
+        int16_t *v = to;
+        for (long i = 0; i < n; i++) {
+            float x = from[i] < -LARGEST ? -LARGEST : from[i];
+            v[i] = (int16_t)(int32_t)(x > LARGEST ? LARGEST : x);
+        }
+    } else if (kind == BFLOAT16) { /* to the nearest, ties to even; nan stays nan */
+        uint16_t *v = to;
+        for (long i = 0; i < n; i++) {
+            uint32_t bits;
+            memcpy(&bits, from + i, 4);
+            uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+            v[i] = from[i] != from[i] ? 0x7fc0 : rounded;
+        }
+    } else if (kind == FLOAT16) {
+        uint16_t *v = to;
+        long i = 0;
+        for (; i + 8 <= n; i += 8)
+            _mm_storeu_si128((__m128i *)(v + i), _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
+        for (; i < n; i++) v[i] = _cvtss_sh(from[i], _MM_FROUND_TO_NEAREST_INT);
+    } else {
+        memcpy(to, from, 4 * n);
+    }
+}
+
+/* ------------------------------------------------------------------ 45 degree rotations of pairs of phases */
+
+#define ROTATE(a, b)                                                                                                           \
+    do {                                                                                                                       \
+        if (exact) {                                                                                                           \
+            a += NEAREST(b * SHEAR);                                                                                             \
+            b -= NEAREST(a * ROTATION);                                                                                          \
+            a += NEAREST(b * SHEAR);                                                                                             \
+        } else {                                                                                                               \
+            vec sum = (a + b) * ROTATION;                                                                                    \
+            b = (b - a) * ROTATION;                                                                                            \
+            a = sum;                                                                                                           \
+        }                                                                                                                      \
+    } while (0)
+#define ROTATE_BACK(a, b)                                                                                                      \
+    do {                                                                                                                       \
+        if (exact) {                                                                                                           \
+            a -= NEAREST(b * SHEAR);                                                                                             \
+            b += NEAREST(a * ROTATION);                                                                                          \
+            a -= NEAREST(b * SHEAR);                                                                                             \
+        } else {                                                                                                               \
+            vec difference = (a - b) * ROTATION;                                                                             \
+            b = (a + b) * ROTATION;                                                                                            \
+            a = difference;                                                                                                    \
+        }                                                                                                                      \
+    } while (0)
+
+/* All phases of n elements, in registers; along T, H, W, or back along W, H, T. phases: 2, 4 or 8, of as many axes. */
+static inline __attribute__((always_inline)) void rotate(float (*restrict v)[TILE], long n, int phases, int exact, int back)
+{
+    for (long i = 0; i < n; i += LANES) { /* a few too many, perhaps: there is room, and nobody reads them */
+        vec x[8];
+#pragma GCC unroll 8
+        for (int p = 0; p < phases; p++) memcpy(x + p, v[p] + i, sizeof(vec));
+        if (!back) {
+#pragma GCC unroll 3
+            for (int step = phases / 2; step; step /= 2)
+#pragma GCC unroll 8
+                for (int p = 0; p < phases; p++)
+                    if (!(p & step)) ROTATE(x[p], x[p + step]);
+        } else {
+#pragma GCC unroll 3
+            for (int step = 1; step < phases; step *= 2)
+#pragma GCC unroll 8
+                for (int p = 0; p < phases; p++)
+                    if (!(p & step)) ROTATE_BACK(x[p], x[p + step]);
+        }
+#pragma GCC unroll 8
+        for (int p = 0; p < phases; p++) memcpy(v[p] + i, x + p, sizeof(vec));
+    }
+}
+
+#define ROTATED(PHASES)                                                                                                        \
+    case PHASES:                                                                                                               \
+        if (exact && back) rotate(v, n, PHASES, 1, 1);                                                                         \
+        else if (exact) rotate(v, n, PHASES, 1, 0);                                                                            \
+        else if (back) rotate(v, n, PHASES, 0, 1);                                                                             \
+        else rotate(v, n, PHASES, 0, 0);                                                                                       \
+        break;
+
+static void rotate_all(float (*restrict v)[TILE], long n, int phases, int exact, int back)
+{
+    switch (phases) {
+        ROTATED(2)
+        ROTATED(4)
+        ROTATED(8)
+    }
+}
+
+/* ------------------------------------------------------------------ elements of a row, of one phase, one after the other */
+
+/* Runs of so many bytes, from every stride-th to every step-th; short ones in an instruction. */
+static inline void move(char *restrict to, long step, const char *restrict from, long stride, long count, long run)
+{
+#define RUNS(BYTES)                                                                                                            \
+    case BYTES:                                                                                                                \
+        for (long w = 0; w < count; w++) memcpy(to + w * step, from + w * stride, BYTES);                                      \
+        break;
+    switch (run) {
+        RUNS(2) RUNS(4) RUNS(8) RUNS(16) RUNS(32) RUNS(64)
+    default:
+        for (long w = 0; w < count; w++) memcpy(to + w * step, from + w * stride, run);
+    }
+}
+
+/* Elements of 16 bits one by one, of which every second one is of the same phase. */
+static inline void unzip(const uint16_t *restrict from, uint16_t *restrict even, uint16_t *restrict odd, long count)
+{
+    for (long w = 0; w < count; w++) even[w] = from[2 * w], odd[w] = from[2 * w + 1];
+}
+
+static inline void zip(uint16_t *restrict to, const uint16_t *restrict even, const uint16_t *restrict odd, long count)
+{
+    for (long w = 0; w < count; w++) to[2 * w] = even[w], to[2 * w + 1] = odd[w];
+}
+
+/* 8 x 8 elements of 16 bits: rows `stride` apart become columns. */
+static inline void transpose(uint16_t *to, long step, const uint16_t *from, long stride)
+{
+    __m128i a[8], b[8];
+    for (int i = 0; i < 8; i++) a[i] = _mm_loadu_si128((const __m128i *)(from + i * stride));
+    for (int turn = 0; turn < 3; turn++) { /* rows i and i + 4, interleaved: three times, and all are where they belong */
+        for (int i = 0; i < 4; i++) {
+            b[2 * i] = _mm_unpacklo_epi16(a[i], a[i + 4]);
+            b[2 * i + 1] = _mm_unpackhi_epi16(a[i], a[i + 4]);
+        }
+        memcpy(a, b, sizeof(a));
+    }
+    for (int i = 0; i < 8; i++) _mm_storeu_si128((__m128i *)(to + i * step), a[i]);
+}
+
+/* One row of the coarse field, whose pixels have a phase of C elements for each digit of 2^(number of halved axes). fine: the
+ * first element of its pixels; sizes are coarse, C is fine. */
+static inline void row(
+    char *fine, char *coarse, long height, long width, long channels, int dt, int dh, int dw, enum kind kind, int exact, int back)
+{
+    const long bytes = kind == FLOAT32 ? 4 : 2, phases = dt * dh * dw;
+    const long run = channels < TILE ? channels : TILE, most = TILE / run, tiles = (width + most - 1) / most;
+    const int single = channels == 1 && bytes == 2;
+    float values[8][TILE];
+    uint16_t words[8][2 * TILE];
+    for (long tile = 0; tile < tiles * ((channels + run - 1) / run); tile++) {
+        const long first = tile % tiles * most, from = tile / tiles * run;
+        const long count = width - first < most ? width - first : most;
+        const long length = channels - from < run ? channels - from : run, n = count * length;
+        for (int way = 0; way < 2; way++) { /* in, and out again */
+            const int coarser = way != back; /* whether it is the coarse field's turn */
+            for (int p = 0; p < phases && way == 1; p++) narrow(values[p], words[p], n, kind);
+            long done = 0; /* pixels that are moved 8 at a time */
+            for (; coarser && single && phases == 8 && done + 8 <= count; done += 8) {
+                uint16_t *here = (uint16_t *)coarse + (first + done) * 8;
+                if (way == 0)
+                    transpose(words[0] + done, 2 * TILE, here, 8);
+                else
+                    transpose(here, 8, words[0] + done, 2 * TILE);
+            }
+            for (int p = 0; p < phases; p++) {
+                const int i = p / (dh * dw), j = p / dw % dh, k = p % dw;
+                char *there = fine + bytes * ((((i * dh * height + j) * width + first) * dw + k) * channels + from);
+                char *here = coarse + bytes * (((first + done) * phases + p) * channels + from);
+                if (!coarser && single && dw == 2) {
+                    if (k == 0 && way == 0) unzip((uint16_t *)there, words[p], words[p + 1], count);
+                    if (k == 0 && way == 1) zip((uint16_t *)there, words[p], words[p + 1], count);
+                    continue;
+                }
+                char *place = coarser ? here : there, *own = (char *)words[p] + done * length * bytes;
+                const long stride = (coarser ? phases : dw) * channels * bytes;
+                if (way == 0)
+                    move(own, length * bytes, place, stride, count - done, length * bytes);
+                else
+                    move(place, stride, own, length * bytes, count - done, length * bytes);
+            }
+            if (way == 0) {
+                for (int p = 0; p < phases; p++) {
+                    widen(words[p], values[p], n, kind);
+                    for (long i = n; i % LANES; i++) values[p][i] = 0; /* a denormal would take a hundred times as long */
+                }
+                rotate_all(values, n, phases, exact, back);
+            }
+        }
+    }
+}
+
+/* Coarsens frames, or refines them (back), from one memory into another; sizes are coarse, channels fine. */
+void haar(
+    char *fine, char *coarse, long frames, long height, long width, long channels, int dt, int dh, int dw, int kind, int exact,
+    int back, int threads)
+{
+    const long bytes = kind == FLOAT32 ? 4 : 2, line = bytes * width * dw * channels;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (long r = 0; r < frames * height; r++)
+        row(fine + ((r / height * dt) * (dh * height) + r % height * dh) * line, coarse + r * dt * dh * line, height, width, channels,
+            dt, dh, dw, kind, exact, back);
+}
+
+/* ------------------------------------------------------------------ the kick of a leapfrog step */
+
+enum { CHUNK = 2048 };
+
+/* partner <- 2 curr - partner - round(force), of `parts` runs of `count` elements, `stride` apart in both fields. Returns the
+ * largest magnitude, nan if there is any. */
+double kick_exact(
+    int16_t *partner, const int16_t *curr, const char *force, int kind, long parts, long count, long stride, int threads)
+{
+    const long chunks = (count + CHUNK - 1) / CHUNK, bytes = kind == FLOAT32 ? 4 : 2;
+    float reached = 0;
+    long unknown = 0;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(max : reached) reduction(+ : unknown)
+    for (long job = 0; job < parts * chunks; job++) {
+        const long part = job / chunks, first = job % chunks * CHUNK;
+        const long n = count - first < CHUNK ? count - first : CHUNK;
+        int16_t *p = partner + part * stride + first;
+        const int16_t *c = curr + part * stride + first;
+        float f[CHUNK], most = 0;
+        int32_t nans = 0;
+        widen(force + bytes * (part * count + first), f, n, kind);
+        for (long i = 0; i < n; i++) {
+            float x = 2 * (float)c[i] - (float)p[i] - rintf(f[i]), size = fabsf(x);
+            p[i] = (int16_t)(int32_t)x;
+            most = size > most ? size : most;
+            nans += x != x;
+        }
+        reached = most > reached ? most : reached;
+        unknown += nans;
+    }
+    return unknown ? NAN : reached;
+}
+
+/* velocity <- velocity - sign force */
+void kick_floating(
+    char *velocity, int kind, const char *force, int force_kind, float sign, long parts, long count, long stride, int threads)
+{
+    const long chunks = (count + CHUNK - 1) / CHUNK, bytes = kind == FLOAT32 ? 4 : 2, force_bytes = force_kind == FLOAT32 ? 4 : 2;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (long job = 0; job < parts * chunks; job++) {
+        const long part = job / chunks, first = job % chunks * CHUNK;
+        const long n = count - first < CHUNK ? count - first : CHUNK;
+        char *place = velocity + bytes * (part * stride + first);
+        float v[CHUNK], f[CHUNK];
+        widen(place, v, n, kind);
+        widen(force + force_bytes * (part * count + first), f, n, force_kind);
+        for (long i = 0; i < n; i++) v[i] -= sign * f[i];
+        narrow(v, place, n, kind);
+    }
+}
