@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import digest
@@ -69,8 +71,8 @@ class Smoothing:
     def __init__(self, flow: Flow, config: SmoothingConfig, *, fixed: Collection[int] = ()) -> None:
         self.flow, self.fixed = flow, frozenset(fixed)
         self.sweeps, self.hops, self.prior = config.sweeps, tuple(config.hops), config.prior
-        self._own: dict[int, tuple[Field, Field | float | None]] = {}
-        """What is given of a frame's objects, times its weight; and the weight, if it and those of the links do not sum to 1."""
+        self._own: dict[int, tuple[Field, Any]] = {}
+        """What is given of a frame's objects, times its weight; and the weight, or None where it and the links' sum to 1."""
         self._current: dict[int, _Classes] = {}
         self._links: dict[tuple[int, int], _Link] = {}
         self._thin: dict[int, Places | None] = {}
@@ -104,7 +106,7 @@ class Smoothing:
         self._current[frame], self._own[frame] = _Classes(objects, known), (weight * objects, weight)
 
     def _unless_all(self, known: Field) -> Field | None:
-        return None if known.all() else 1.0 * known
+        return None if known.all() else known * np.float32(1)
 
     def _all_of(self, classes: _Classes) -> Field:
         """The probabilities of all classes, (C, H, W)."""
@@ -152,7 +154,7 @@ class Smoothing:
         total *= 1 / weight.clip(min=1e-9)
         return _Classes(total, self._unless_all(weight > 0))
 
-    def _settled(self, frame: int, around: Sequence[int]) -> tuple[Field, None]:
+    def _settled(self, frame: int, around: Sequence[int]) -> tuple[Field, Any]:
         """Lets the weights of a frame and of those around sum to 1, for all sweeps: all is known of them, and stays known."""
         own, weight = self._own[frame]
         scale = 1 / (weight + sum(self._links[frame, n].agreement for n in around)).clip(min=1e-9)

@@ -119,6 +119,29 @@ def test_where_nothing_is_known_nothing_is_said() -> None:
     assert not np.stack(list(Smoothing(Still(frames=3), CONFIG)(iter(unknown)))).any()
 
 
+@pytest.mark.parametrize("sweeps", [1, 2, 5])
+def test_what_is_unknown_has_no_voice_until_its_neighbours_give_it_one(sweeps: int) -> None:
+    """The second half of some frames is unknown: all around it, sweep by sweep, by hand."""
+    random, frames = np.random.default_rng(0), 7
+    planes = random.random((frames, 3, HEIGHT, WIDTH)).astype(np.float32)
+    planes /= planes.sum(1, keepdims=True)
+    for frame in (0, 1, 2, 5):
+        planes[frame, :, :, WIDTH // 2 :] = 0
+    confidence = random.random((frames, HEIGHT, WIDTH)).astype(np.float32)
+    config = SmoothingConfig(sweeps=sweeps, hops=(1,))
+    flow = Still(frames=frames, agreement=0.4)
+    flow.fields.thin = lambda probabilities: None
+    found = list(Smoothing(flow, config, fixed={5})(Given(*pair) for pair in zip(planes, confidence, strict=True)))
+    current = list(planes.astype(np.float64))
+    for _ in range(sweeps):
+        for t in set(range(frames)) - {5}:
+            around = sum(0.4 * current[n] for n in (t - 1, t + 1) if 0 <= n < frames)
+            total = config.prior * confidence[t] * planes[t] + around
+            current[t] = total / total.sum(0).clip(min=1e-9)
+    assert np.abs(np.stack(found) - np.stack(current)).max() < 1e-5
+    assert (found[0].sum(0) == 0).any() == (sweeps < 3)  # three frames off what is known
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_short_videos(frames: int) -> None:
     assert len(smoothed(Smoothing(Still(frames=frames), CONFIG), [0.5] * frames)) == frames

@@ -24,6 +24,7 @@ typedef __m256 vec;
 #define SHEAR 0.41421356237309503f    /* tan(pi/8) */
 #define ROTATION 0.70710678118654757f /* sin(pi/4) */
 #define LARGEST 32767.0f              /* beyond what an int16 state may reach, by one: the range check sees it */
+#define ALONE 65536                   /* of so little, one thread is done before the others are awake */
 #define TILE 256                      /* coarse elements of each phase at a time: all phases stay in a core's nearest cache */
 
 /* ------------------------------------------------------------------ conversions of contiguous elements */
@@ -245,7 +246,7 @@ void haar(
     int back, int threads)
 {
     const long bytes = kind == FLOAT32 ? 4 : 2, line = bytes * width * dw * channels;
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads) schedule(static) if (frames * height * line > ALONE)
     for (long r = 0; r < frames * height; r++)
         row(fine + ((r / height * dt) * (dh * height) + r % height * dh) * line, coarse + r * dt * dh * line, height, width, channels,
             dt, dh, dw, kind, exact, back);
@@ -263,7 +264,8 @@ double kick_exact(
     const long chunks = (count + CHUNK - 1) / CHUNK, bytes = kind == FLOAT32 ? 4 : 2;
     float reached = 0;
     long unknown = 0;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(max : reached) reduction(+ : unknown)
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(max : reached) reduction(+ : unknown) \
+    if (parts * count > ALONE)
     for (long job = 0; job < parts * chunks; job++) {
         const long part = job / chunks, first = job % chunks * CHUNK;
         const long n = count - first < CHUNK ? count - first : CHUNK;
@@ -289,7 +291,7 @@ void kick_floating(
     char *velocity, int kind, const char *force, int force_kind, float sign, long parts, long count, long stride, int threads)
 {
     const long chunks = (count + CHUNK - 1) / CHUNK, bytes = kind == FLOAT32 ? 4 : 2, force_bytes = force_kind == FLOAT32 ? 4 : 2;
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads) schedule(static) if (parts * count > ALONE)
     for (long job = 0; job < parts * chunks; job++) {
         const long part = job / chunks, first = job % chunks * CHUNK;
         const long n = count - first < CHUNK ? count - first : CHUNK;

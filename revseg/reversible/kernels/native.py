@@ -56,8 +56,10 @@ def _takes(*fields: Tensor) -> bool:
     return switch.on() and all(field.device.type == "cpu" and field.dtype in KINDS for field in fields)
 
 
-def change_level_(source: Tensor, target: Tensor, *, fine: Tensor, axes: Axes, exact: bool) -> None:
-    """Coarsens frames (T, H, W, C) or refines them, into the same memory; ``fine`` is one of both."""
+def change_level_(
+    source: Tensor, target: Tensor, *, fine: Tensor, axes: Axes, exact: bool, found: ctypes.CDLL | None = None
+) -> None:
+    """Coarsens frames (T, H, W, C) or refines them, into the same memory; ``fine`` is one of both. found: the library."""
     back = fine is target
     copied = source.clone()
     places = (target, copied) if back else (copied, target)
@@ -65,7 +67,7 @@ def change_level_(source: Tensor, target: Tensor, *, fine: Tensor, axes: Axes, e
     sizes = frames, height, width, fine.shape[3]
     halved = (2 if one else 1 for one in axes)
     kind = KINDS[fine.dtype]
-    _called("haar", *map(_pointer, places), *map(ctypes.c_long, sizes), *halved, kind, int(exact), int(back))
+    _called("haar", *map(_pointer, places), *map(ctypes.c_long, sizes), *halved, kind, int(exact), int(back), found=found)
 
 
 def kick_(partner: Tensor, curr: Tensor, force: Tensor, *, sign: int, exact: bool) -> Tensor | None:
@@ -85,8 +87,8 @@ def _pointer(tensor: Tensor) -> ctypes.c_void_p:
     return ctypes.c_void_p(tensor.data_ptr())
 
 
-def _called(name: str, *values: object) -> float:
-    found = library()
+def _called(name: str, *values: object, found: ctypes.CDLL | None = None) -> float:
+    found = found or library()
     assert found is not None
     return float(getattr(found, name)(*values, torch.get_num_threads()) or 0)
 
@@ -98,13 +100,26 @@ def library() -> ctypes.CDLL | None:
         return None  # written for its instructions
     try:
         found = _loaded()
+        said = "there is no C compiler (gcc, clang, or CC); install gcc" if found is None else _differs(found)
     except (OSError, subprocess.SubprocessError, AttributeError) as error:
-        said = getattr(error, "stderr", None) or f"{type(error).__name__}: {error}"
-        warnings.warn(f"{_COSTS}: {said.strip()}", stacklevel=3)
-        return None
-    if found is None:
-        warnings.warn(f"{_COSTS}: there is no C compiler (gcc, clang, or CC); install gcc", stacklevel=3)
-    return found
+        said = (getattr(error, "stderr", None) or f"{type(error).__name__}: {error}").strip()
+    if said:
+        warnings.warn(f"{_COSTS}: {said}", stacklevel=3)
+    return None if said else found
+
+
+def _differs(found: ctypes.CDLL) -> str:
+    """Returns how what it does with a small field differs from what PyTorch does, in a bit; nothing: it does not."""
+    from revseg.reversible import haar
+    from revseg.reversible.grid import Grid
+
+    grid, random = Grid(torch.int16, 8), torch.Generator().manual_seed(0)
+    fine = torch.randint(-9999, 9999, (2, 6, 38, 3), generator=random).to(torch.int16)
+    axes = (True, True, True)
+    coarse, expected = (fine.new_empty(haar.coarse_shape(fine.shape, axes)) for _ in range(2))
+    change_level_(fine, coarse, fine=fine, axes=axes, exact=True, found=found)
+    haar._coarsen_group_(fine.clone(), expected, axes=axes, grid=grid)
+    return "" if torch.equal(coarse, expected) else "what was compiled rounds otherwise than PyTorch"
 
 
 _COSTS = "PyTorch changes levels and adds forces on the CPU, so that a step takes about half as long again"
