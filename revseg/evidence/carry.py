@@ -14,7 +14,7 @@ one label more, the gaps beside it, and what is weighed and smoothed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from revseg.evidence.by_motion import ByMotion
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.carrier import Carrier
 from revseg.evidence.config import EvidenceConfig
+from revseg.evidence.draft import Draft
 from revseg.evidence.evidence import Evidence
 from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
@@ -131,8 +132,12 @@ def _found(
     labelled, flow = carrier.sources.labelled, carrier.flow
     others = labelled.unlabelled_frames
 
-    def smoothed() -> Iterator[Field]:
-        return _smoothed(planes, Smoothing(flow, config.smoothing, fixed=labelled.labelled_frames), recognised)
+    def smoothed(sweeps: int = config.smoothing.sweeps) -> Iterator[Field]:
+        settings = replace(config.smoothing, sweeps=min(sweeps, config.smoothing.sweeps))
+        return _smoothed(planes, Smoothing(flow, settings, fixed=labelled.labelled_frames), recognised)
+
+    def drafted() -> Draft:
+        return draft_of(smoothed(config.looks.draft_sweeps), labelled, flow=flow, config=config.looks)
 
     by_looks = recognised = None
     planes = carrier.carried(gaps)
@@ -142,10 +147,10 @@ def _found(
     for frame, probabilities in flow.each(lambda frame: by_motion.weighed(planes[:, frame], frame), others):
         planes[:-1, frame] = probabilities
     if asks_looks(config.looks, labelled.labels):
-        draft = draft_of(smoothed(), labelled, flow=flow, config=config.looks)
+        draft = drafted()
         if (following := by_motion.following(draft.ground)) is not None:
             _weigh_anew(planes, returned, others, by_motion=following, before=by_motion)
-            by_motion, draft = following, draft_of(smoothed(), labelled, flow=flow, config=config.looks)
+            by_motion, draft = following, drafted()
         with phase("looks", total=len(others)) as bar:
             by_looks = ByLooks(labelled, planes, draft, flow=flow, config=config)
             recognised = Recognised(flow.frames, carrier.classes, draft.size)

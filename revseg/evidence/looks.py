@@ -29,7 +29,7 @@ from revseg.evidence.cache import digest
 from revseg.evidence.config import LooksConfig
 from revseg.labels.palette import VOID
 
-VERSION = 8
+VERSION = 9
 """Version of what this file and those that see for it make of the same: descriptors.py, background.py, sight.py, draft.py,
 shadows.py, ensemble.py, by_looks.py and recognised.py."""
 
@@ -176,13 +176,18 @@ def objectness(said: Tensor) -> Tensor:
     return (1 - 2 * said.softmax(0)[0]).clamp_(min=0)
 
 
+def sure_objects(said: Tensor) -> Tensor:
+    """Returns where an opinion (classes, ...) is sure of an object, (...) bool: one is e^SURE times as likely as any other class,
+    at least."""
+    (best, second), (classes, _) = said.topk(2, 0)
+    return (best - second > SURE) & (classes > 0)
+
+
 def surely(*said: Tensor) -> Tensor:
-    """Returns the share of a frame's pixels of which all opinions (classes, h, w) are sure to be of each class, (classes,): each
-    holds it for e^SURE times as likely as any other, at least."""
-    best = [opinion.topk(2, 0) for opinion in said]
-    classes = best[0].indices[0]
-    sure = torch.stack([(one.values[0] - one.values[1] > SURE) & (one.indices[0] == classes) for one in best]).all(0)
-    return classes[sure].bincount(minlength=len(said[0])).cpu() / classes.numel()
+    """Returns of how many pixels all opinions (classes, n) are sure to be of each object, (classes,)."""
+    classes = said[0].max(0).indices
+    sure = torch.stack([sure_objects(one) & (one.max(0).indices == classes) for one in said]).all(0)
+    return classes[sure].bincount(minlength=len(said[0])).cpu()
 
 
 def evenly(frames: Sequence[int], count: int) -> list[int]:

@@ -15,6 +15,7 @@ from revseg.evidence.config import EvidenceConfig, LooksConfig, SmoothingConfig
 from revseg.evidence.descriptors import NUMBERS, REACH
 from revseg.evidence.flow import enlargement
 from revseg.evidence.gaps import Gap, gaps_between
+from revseg.evidence.opencv import COLOURS
 from revseg.evidence.sight import STRIP
 from revseg.evidence.store import HEADER, LARGEST_BYTES
 
@@ -178,9 +179,9 @@ def recognised_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:
 
 
 def flow_bytes(size: tuple[int, int], config: EvidenceConfig, threads: int) -> int:
-    """Bytes of what computes optical flow, and of the identity that positions are told from."""
+    """Bytes of what computes optical flow, of the identity that positions are told from, and of colours that are compared."""
     pixels = size[0] * size[1]
-    return threads * FLOW_BYTES * pixels * enlargement(*size, config.flow.least_height) ** 2 + 8 * pixels
+    return threads * FLOW_BYTES * pixels * enlargement(*size, config.flow.least_height) ** 2 + (8 + 4 * COLOURS) * pixels
 
 
 def smoothing_bytes(
@@ -195,9 +196,10 @@ def smoothing_bytes(
     ahead = 1 + threads // (1 + sweeps)
     linked = min(frames, (reach + 1) * (sweeps - 1) + reach + 1 + ahead)
     links = 2 * len(config.hops) * linked * (1 - fixed / frames)  # there and back; fixed frames need none
-    working = min(threads, sweeps) * (20 + 12 * classes) + 24  # of an update, and of the links in the making
-    # What is given, with its confidence until the first sweep has passed; what it weighs; and where it is thin.
-    held = (8 * classes + 1) * window + 4 * min(window, reach + 1 + fixed * window // frames)
+    objects = 4 * (classes - 1)  # the ground has what is left of them
+    working = min(threads, sweeps) * (20 + 2 * objects) + 24 + 8 * classes  # of an update, links in the making, what is given
+    # What is known of each frame, and of those that are not fixed what is given, with its weight until the first sweep.
+    held = objects * window * (2 - fixed / frames) + 4 * min(window, reach + 1) + 4 * min(window, reach + 1)
     return round((held + links * (4 if kept else 8) + working) * pixels)
 
 

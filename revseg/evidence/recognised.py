@@ -15,7 +15,7 @@ class Recognised:
 
     def __init__(self, frames: int, classes: int, size: tuple[int, int]) -> None:
         self.known = torch.zeros(frames, classes)
-        """The share of a frame's pixels that are surely of each class (``Told.known``)."""
+        """The share of a frame's pixels that are surely of each object (``Told.known``)."""
         self._trusted = storage.zeros(frames, *size)
 
     def put(self, frame: int, said: Tensor | None, *, known: Tensor, trust: float) -> None:

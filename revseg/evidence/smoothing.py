@@ -102,8 +102,10 @@ class Smoothing:
         total = given.probabilities.sum(0)
         known = self._unless_all(total > 0)
         objects = given.probabilities[1:] / total.clip(min=1e-9)
-        weight = self.prior * given.confidence if known is None else self.prior * given.confidence * known
-        self._current[frame], self._own[frame] = _Classes(objects, known), (weight * objects, weight)
+        self._current[frame] = _Classes(objects, known)
+        if frame not in self.fixed:
+            weight = self.prior * given.confidence * (1 if known is None else known)
+            self._own[frame] = weight * objects, weight
 
     def _unless_all(self, known: Field) -> Field | None:
         return None if known.all() else known * np.float32(1)

@@ -42,17 +42,20 @@ def test_strips_are_not_enlarged_without_end(height: int, width: int, factor: in
 
 def test_agreement_falls_with_the_way_there_and_back_and_with_colour() -> None:
     """By hand: back again three pixels to the right and four down, of frames that are enlarged twice; 20 of 255 darker."""
-    volume = torch.full((3, 2, HEIGHT, WIDTH), 90, dtype=torch.uint8)
-    flow = flow_of(volume)
+
+    def video(second: int) -> Flow:
+        volume = torch.full((3, 2, HEIGHT, WIDTH), 90, dtype=torch.uint8)
+        volume[:, 1] = second
+        return flow_of(volume)
+
+    flow = video(90)
     same = flow.agreement(0, 1, to=flow.identity, fro=flow.identity)
     assert same == pytest.approx(np.ones((HEIGHT, WIDTH)))
     inside = slice(8, -8), slice(8, -8)
     away = flow.agreement(0, 1, to=flow.identity, fro=flow.identity + np.float32([3, 4]).reshape(2, 1, 1))
     assert away[inside] == pytest.approx(np.exp(-2 * 5 / FLOW.reach), rel=1e-4)
-    volume[:, 1] = 70
-    assert flow.agreement(0, 1, to=flow.identity, fro=flow.identity) == pytest.approx(np.exp(-20 / FLOW.contrast), rel=1e-4)
-    volume[:, 1] = 255
-    assert flow.agreement(0, 1, to=flow.identity, fro=flow.identity) == pytest.approx(1e-3)  # little, but more than nothing
+    for second, expected in (70, np.exp(-20 / FLOW.contrast)), (255, 1e-3):  # little, but more than nothing
+        assert video(second).agreement(0, 1, to=flow.identity, fro=flow.identity) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["opencv", "torch"])

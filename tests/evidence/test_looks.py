@@ -9,7 +9,7 @@ import torch
 
 from revseg.evidence.config import LooksConfig
 from revseg.evidence.descriptors import NUMBERS, descriptors, picture_at
-from revseg.evidence.looks import Examples, Looks, asks_looks, evenly, objectness, surely, together, weigh
+from revseg.evidence.looks import Examples, Looks, asks_looks, evenly, objectness, sure_objects, surely, together, weigh
 from revseg.evidence.recognised import Recognised
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
@@ -157,11 +157,13 @@ def test_the_surer_of_any_object_the_more_it_is_found() -> None:
 
 def test_what_is_known_both_are_sure_of() -> None:
     """By e^3 beside any other class, and of the same."""
-    one = torch.tensor([[0.0, -4, -4, -2, -9], [-4.0, 0, 0, 0, 0], [-9.0, -9, -2, -9, -9]])[:, None]
+    one = torch.tensor([[0.0, -4, -4, -2, -9], [-4.0, 0, 0, 0, 0], [-9.0, -9, -2, -9, -9]])
     other = one.clone()
-    other[:, 0, 4] = torch.tensor([0.0, -9, -9])
-    assert surely(one).tolist() == pytest.approx([0.2, 0.4, 0])
-    assert surely(one, other).tolist() == pytest.approx([0.2, 0.2, 0])
+    other[:, 4] = torch.tensor([0.0, -9, -9])
+    assert sure_objects(one).tolist() == [False, True, False, False, True]
+    assert surely(one).tolist() == [0, 2, 0]
+    assert surely(one, other).tolist() == [0, 1, 0]
+    assert surely(one[:, :0], other[:, :0]).tolist() == [0, 0, 0]
 
 
 def test_what_is_recognised_can_be_trusted() -> None:
