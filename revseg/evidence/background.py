@@ -21,7 +21,7 @@ from torch import Tensor
 
 from revseg.evidence.camera import LEAST_POINTS, Displaced, Ground, Homography
 from revseg.evidence.config import MotionConfig
-from revseg.evidence.descriptors import WHOLE, Part, Picture, Pixels, blurred, side_by_side
+from revseg.evidence.descriptors import Picture, blurred, side_by_side
 from revseg.evidence.flow import Flow
 
 AT = (4, 8, 12, 17, 23, 30, 38)
@@ -64,32 +64,29 @@ class Background:
     def __init__(self, pictures: Callable[[int], Picture], size: tuple[int, int], scene: Scene) -> None:
         self._picture, self._size, self._ground = pictures, size, scene.ground
         self._cameras = scene.cameras_at(size)
-        self._free = lru_cache(PICTURES)(self._free_of)  # each is asked for by many frames, and by each part of a frame
+        self._free = lru_cache(PICTURES)(self._free_of)  # each is asked for by many frames
 
-    def differences(self, frame: int, part: Part = WHOLE, pixels: Pixels | None = None) -> Tensor:
-        """Returns how the pixels of a part of a frame differ from what is behind them, (h, w, DIFFERENCES) float32, or some of
-        them, (n, DIFFERENCES).
+    def differences(self, frame: int) -> Tensor:
+        """Returns how the pixels of a frame differ from what is behind them, (h, w, DIFFERENCES) float32.
 
         By colour, by lightness, and its amount (CIE Lab), in finer surroundings and, after whether that is known at all, in wider
         ones. Where it is not, the former are 0.
         """
-        behind, known = self.behind(frame, part)
-        colour, lightness = _least_difference(self._picture(frame)[part], behind)
+        behind, known = self.behind(frame)
+        colour, lightness = _least_difference(self._picture(frame), behind)
         found = np.stack([colour, lightness, np.abs(lightness)], 2) * known[..., None]
         wide = blurred(found, WIDE)
-        return side_by_side([found, known[..., None].astype(np.float32), wide], pixels)
+        return side_by_side([found, known[..., None].astype(np.float32), wide], None)
 
-    def behind(self, frame: int, part: Part = WHOLE) -> tuple[Picture, NDArray[np.bool_]]:
-        """Returns what is behind the pixels of a part of a frame, (h, w, 3), and where that is known; what is before it, else."""
-        picture = self._picture(frame)[part]
-        lines, columns = picture.shape[:2]
-        corner = np.array([[1, 0, part[1].start or 0], [0, 1, part[0].start or 0], [0, 0, 1]], np.float64)
+    def behind(self, frame: int) -> tuple[Picture, NDArray[np.bool_]]:
+        """Returns what is behind the pixels of a frame, (h, w, 3), and where that is known; what is before it, else."""
+        picture = self._picture(frame)
+        lines, columns = self._size
         flags = cv2.WARP_INVERSE_MAP
         shown, count = [], np.zeros((lines, columns), np.uint8)
         for other, way in self._others(frame):
-            camera = way @ corner
-            seen = cv2.warpPerspective(self._picture(other), camera, (columns, lines), flags=flags | cv2.INTER_LINEAR)
-            free = cv2.warpPerspective(self._free(other), camera, (columns, lines), flags=flags | cv2.INTER_NEAREST)
+            seen = cv2.warpPerspective(self._picture(other), way, (columns, lines), flags=flags | cv2.INTER_LINEAR)
+            free = cv2.warpPerspective(self._free(other), way, (columns, lines), flags=flags | cv2.INTER_NEAREST)
             shown.append(cv2.bitwise_or(seen, cv2.merge(3 * [free - np.uint8(1)])))  # 255, white, where it is no ground
             count += free
         known = count > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -33,13 +33,15 @@ class Told(NamedTuple):
     """Logarithms (classes, h, w), as weighing needs them: finer near contours; None: nothing."""
     coarse: Tensor | None
     """The same at the size of the draft, from what is seen in the large alone."""
+    differs: Tensor
+    """How its pixels differ from what is behind them, (h, w, n)."""
     known: Tensor
     """The share of its pixels, (classes,), that are surely of each object, by what labels alone tell as well."""
 
 
 class ByLooks:
     """Weighs probabilities with what pixels look like, as an ``Ensemble`` says. Near the contours of what it says another one is
-    asked instead, which sees more lines: the same looks in finer surroundings.
+    asked instead, which sees more lines: the same looks in finer surroundings. What is behind pixels is seen in the large alone.
 
     planes: evidence of all frames, (classes + 1, T, H, W) uint8; draft: what it says once it agrees in time (``draft_of``).
     """
@@ -50,22 +52,18 @@ class ByLooks:
         volume, looks = labelled.volume, config.looks
         scene = Scene.of(flow, draft.ground, config.motion) if looks.background else None
         self._sight = Sight(volume, looks.height, scene=scene, held=PICTURES)
-        sees_anew = looks.sees_contours_anew(volume.shape[2])
-        self._finer_sight = Sight(volume, looks.contour_height, scene=scene) if sees_anew else None
+        self._finer_sight = Sight(volume, looks.contour_height) if looks.sees_contours_anew(volume.shape[2]) else None
         labels = {frame: planes[:-1, frame].cpu() for frame in evenly(labelled.labelled_frames, looks.frames)}
-        of_labels, self._sure = Examples(), Examples()
-        _draw(of_labels, self._sight, labels)
+        of_labels, self._sure, finer = Examples(), Examples(), Examples()
+        for frame, known in labels.items():
+            self._draw(frame, self.seen(frame), known, into=(of_labels, finer), count=PIXELS // len(labels), sure=0)
         self._by_labels = self._learned(of_labels)
-        likely = {}
         for frame, found in draft.likely.items():
             seen = self.seen(frame)
-            likely[frame] = self._without_shadows(found, seen)
-            self._sure.draw(seen, likely[frame], PIXELS // len(draft.likely), sure=looks.sure)
+            likely = self._without_shadows(found, seen)
+            self._draw(frame, seen, likely, into=(self._sure, finer), count=PIXELS // len(draft.likely), sure=looks.sure)
         self.ensemble = self._learned(of_labels, self._sure)
         if self._finer_sight is not None:
-            finer = Examples()
-            _draw(finer, self._finer_sight, labels)
-            _draw(finer, self._finer_sight, likely, sure=looks.sure)
             self._finer = self._learned(finer)
 
     def of_sure_frames(self) -> Ensemble:
@@ -75,6 +73,17 @@ class ByLooks:
     def seen(self, frame: int) -> Tensor:
         """Returns what is seen of a frame's pixels in the large, (h, w, N)."""
         return self._sight.seen(frame)
+
+    def _draw(
+        self, frame: int, seen: Tensor, likely: Tensor, *, into: tuple[Examples, Examples], count: int, sure: float
+    ) -> None:
+        """Draws pixels of a frame that is seen so in the large, and others as they are finely seen."""
+        examples, finer = into
+        examples.draw(seen, likely, count, sure=sure)
+        if self._finer_sight is not None:
+            finely = self._finer_sight.seen(frame)
+            differs = _larger_planes(seen[..., NUMBERS:], finely.shape[:2])
+            finer.draw(torch.cat([finely, differs], -1), likely, count, sure=sure)
 
     def _without_shadows(self, probabilities: Tensor, seen: Tensor) -> Tensor:
         """Returns probabilities (classes, H, W) uint8 of a frame that is seen so, with ground where shadows are."""
@@ -105,7 +114,7 @@ class ByLooks:
             by_labels = self._by_labels.members[0].odds(seen[sure.cpu()][:, :NUMBERS])
             if by_labels is not None:
                 known = surely(said[:, sure], by_labels) / sure.numel()
-        return Told(frame, said, coarse=said, known=known)
+        return Told(frame, said, coarse=said, differs=seen[..., NUMBERS:].clone(), known=known)
 
     def _finely_seen(self, told: Told, confidence: Tensor) -> tuple[Told, Pixels, Tensor]:
         """Returns the same, the pixels near contours where looks are heard, and what is finely seen of these."""
@@ -117,7 +126,8 @@ class ByLooks:
             heard = _larger(counts, sight.size)[0] > HEARD
             classes = _larger(told.coarse, sight.size).max(0).indices.to(torch.uint8)  # argmax takes ten times as long
             near = near_contours(classes.cpu().numpy()) & heard.cpu().numpy()
-        return told, near, sight.some(told.frame, near)
+        differs = _larger_planes(told.differs, sight.size)[torch.from_numpy(near)]
+        return told, near, torch.cat([sight.some(told.frame, near), differs], -1)
 
     def _sharpened(self, said: Tensor | None, near: Pixels, seen: Tensor) -> Tensor | None:
         """Returns what is said, (classes, H, W), by who sees finely near contours."""
@@ -135,14 +145,13 @@ class ByLooks:
         return weighed.mul_(255).round_().to(torch.uint8)
 
 
-def _draw(examples: Examples, sight: Sight, likely: Mapping[int, Tensor], sure: float = 0) -> None:
-    """likely: 255 times the probabilities of some frames, (classes, H, W) uint8. sure: 0 where the class of most is known."""
-    for frame, probabilities in likely.items():
-        examples.draw(sight.seen(frame), probabilities, PIXELS // len(likely), sure=sure)
-
-
 def _larger(said: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(said[None], tuple(size), mode="bilinear", align_corners=False)[0]
+
+
+def _larger_planes(numbers: Tensor, size: Sequence[int]) -> Tensor:
+    """Returns numbers of each pixel, (h, w, n), at another size."""
+    return _larger(numbers.permute(2, 0, 1), size).permute(1, 2, 0) if numbers.shape[2] else numbers.new_empty(*size, 0)
 
 
 def draft_of(smoothed: Iterable[Field], labelled: Sample, *, flow: Flow, config: LooksConfig) -> Draft:

@@ -32,7 +32,7 @@ from revseg.evidence.gaps import Gap
 from revseg.evidence.sources import Labels
 from revseg.runs.phases import phase
 
-VERSION = 3
+VERSION = 4
 """Version of what this file makes of the same flow, labels and settings."""
 
 
@@ -149,9 +149,11 @@ class Carrier:
     def _sum(self, planes: Field, source: int, frame: int, position: Field, way_back: Field) -> Field:
         """w p, the confidence w at most 1: both ways together."""
         objects = planes[1:].sum(0)
+        extent = self.fields.extent(objects)
+        objects = objects[extent]
         weight, total = objects.sum(), 0 * planes
         for share, to, fro in self._both(source, frame, position, way_back=way_back):
-            agreed = self.flow.agreement(source, frame, to=fro, fro=to)
+            agreed = self.flow.agreement(source, frame, to=fro, fro=to, part=extent)
             # Without objects nothing can be lost: 1.
             kept = ((agreed * objects).sum() + (weight == 0)) / (weight + (weight == 0))
             total += (share * kept**0.5) * self.flow.agreement(frame, source, to=to, fro=fro) * self.fields.look_up(planes, to)

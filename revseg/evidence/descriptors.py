@@ -20,18 +20,13 @@ from revseg.video.picture import picture_of
 Picture: TypeAlias = NDArray[np.uint8]
 """(h, w, 3), RGB."""
 
-Part: TypeAlias = tuple[slice, slice]
-"""Rows and columns of a picture."""
-
-WHOLE: Part = (slice(None), slice(None))
-
 Pixels: TypeAlias = NDArray[np.bool_]
 """(h, w): some of a frame's."""
 
 COLOUR_SCALES, GRADIENT_SCALES = (2, 6), (3, 8)
 """Standard deviations of the surroundings, in pixels."""
-REACH = 24
-"""Pixels beyond which nothing of the surroundings is seen: three of the largest of them."""
+REACH = 25
+"""Pixels beyond which nothing of the surroundings is seen: three of the largest of them, and one for gradients."""
 BINS = 6
 """Directions of a histogram."""
 NUMBERS = 3 * (1 + len(COLOUR_SCALES)) + BINS * len(GRADIENT_SCALES)

@@ -30,6 +30,11 @@ LARGEST = 2**15 - 1
 Places: TypeAlias = Any
 """Some pixels of a frame, in whatever form ``look_up`` takes them."""
 
+Part: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a frame."""
+
+WHOLE: Part = (slice(None), slice(None))
+
 THIN, DISTINCT = 5, 0.6
 """What is less wide than THIN pixels, and more probable than its surroundings by DISTINCT, is thin."""
 
@@ -74,8 +79,12 @@ class Fields(Protocol):
         """
         ...
 
-    def agreement(self, pair: Pair, to: Field, fro: Field) -> Field:
-        """Returns (H, W) of the first frame, 0 to 1. to: from it to the other; fro: back."""
+    def agreement(self, pair: Pair, to: Field, fro: Field, part: Part = WHOLE) -> Field:
+        """Returns (h, w) of a part of the first frame, 0 to 1. to: from it to the other, (2, H, W); fro: back."""
+        ...
+
+    def extent(self, field: Field) -> Part:
+        """Returns a part of a frame beside which a field (H, W) is 0."""
         ...
 
     def length(self, planes: Field) -> Field:

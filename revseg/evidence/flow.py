@@ -29,7 +29,7 @@ from revseg.device import free_memory
 from revseg.evidence.ahead import map_ahead, use_threads
 from revseg.evidence.cache import digest
 from revseg.evidence.config import FlowConfig
-from revseg.evidence.fields import Displacement, Field, Fields, Pair
+from revseg.evidence.fields import WHOLE, Displacement, Field, Fields, Pair, Part
 from revseg.evidence.opencv import OpenCVFields
 from revseg.evidence.store import FlowRecords, FlowStore, HeldRecords
 from revseg.evidence.tensors import TensorFields
@@ -218,9 +218,9 @@ class Flow:
         """Whether ``displacement`` need not compute it."""
         return (frame, other) in self._records
 
-    def agreement(self, frame: int, other: int, *, to: Field, fro: Field) -> Field:
-        """(H, W) of a frame, 0 to 1. to: from it to the other; fro: back."""
-        return self.fields.agreement((frame, other), to=to, fro=fro)
+    def agreement(self, frame: int, other: int, *, to: Field, fro: Field, part: Part = WHOLE) -> Field:
+        """(h, w) of a part of a frame, 0 to 1. to: from it to the other, (2, H, W); fro: back."""
+        return self.fields.agreement((frame, other), to=to, fro=fro, part=part)
 
 
 def _is_composed(pair: Pair) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.evidence.config import FlowConfig
-from revseg.evidence.fields import DISTINCT, LARGEST, SUBPIXEL, THIN, Pair
+from revseg.evidence.fields import DISTINCT, LARGEST, SUBPIXEL, THIN, WHOLE, Pair, Part
 from revseg.video.picture import picture_of
 
 LINE = 1024
@@ -71,7 +71,7 @@ class OpenCVFields:
     def displacement(self, position: Array) -> NDArray[np.int16]:
         return _rounded((position - self.identity) * np.float32(SUBPIXEL))
 
-    def look_up(self, planes: Array, position: Array, sharp: NDArray[np.intp] | None = None) -> Array:
+    def look_up(self, planes: Array, position: Sequence[Array], sharp: NDArray[np.intp] | None = None) -> Array:
         """Plane by plane: OpenCV takes longer for two channels at once, on a grid of 1/32 of a pixel."""
         x, y = position
         found = np.empty((len(planes), *x.shape), np.float32)
@@ -93,15 +93,22 @@ class OpenCVFields:
         places = np.flatnonzero(cv2.dilate(found, np.ones((3, 3), np.uint8)))
         return places if len(places) else None
 
-    def agreement(self, pair: Pair, to: Array, fro: Array) -> Array:
+    def agreement(self, pair: Pair, to: Array, fro: Array, part: Part = WHOLE) -> Array:
         frame, other = pair
-        error = self.length(self.look_up(fro, to) - self.identity)
-        colours = cv2.remap(self._colours(other), to[0], to[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        red, green, blue, _ = cv2.split(cv2.absdiff(colours, self._colours(frame)))
+        x, y = to[:, *part]
+        error = self.length(self.look_up(fro, (x, y)) - self.identity[:, *part])
+        colours = cv2.remap(self._colours(other), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        red, green, blue, _ = cv2.split(cv2.absdiff(colours, self._colours(frame)[part]))
         difference = cv2.add(cv2.add(red, green, dtype=cv2.CV_16U), blue, dtype=cv2.CV_16U)
         weights = -self.factor / self.config.reach, -1 / (3 * self.config.contrast)
         exponent = cv2.addWeighted(error, weights[0], difference, weights[1], 0, dtype=cv2.CV_32F)
         return np.maximum(cv2.exp(exponent), np.float32(self.config.least))
+
+    def extent(self, field: Array) -> Part:
+        rows, columns = (np.flatnonzero(field.any(axis)) for axis in (1, 0))
+        if not len(rows):
+            return slice(1), slice(1)
+        return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
     def length(self, planes: Array) -> Array:
         return length(*planes)

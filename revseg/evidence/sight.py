@@ -1,4 +1,4 @@
-"""What is seen of a video's pixels at so many lines: of a frame, of a part of it, or of some of its pixels."""
+"""What is seen of a video's pixels at so many lines: of a frame, or of some of its pixels."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from revseg.evidence.background import DIFFERENCES, Background, Scene
-from revseg.evidence.descriptors import NUMBERS, REACH, WHOLE, Part, Picture, Pixels, descriptors, picture_at, size_at
+from revseg.evidence.background import Background, Scene
+from revseg.evidence.descriptors import NUMBERS, REACH, Picture, Pixels, descriptors, picture_at, size_at
+from revseg.evidence.fields import Part
 
 STRIP = 96
 """Lines of a frame that are seen at a time, where some of its pixels are asked for."""
@@ -24,32 +25,22 @@ class Sight:
     """volume: (C, T, H, W) uint8, seen at `height` lines at most. scene: where what is behind a pixel is seen; None: it is not.
     held: pictures that are held, not made again."""
 
-    def __init__(self, volume: Tensor, height: int, *, scene: Scene | None, held: int = 0) -> None:
+    def __init__(self, volume: Tensor, height: int, *, scene: Scene | None = None, held: int = 0) -> None:
         self.volume, self.height, self.size = volume, height, size_at(volume.shape[2:], height)
         self._picture = lru_cache(held)(self._picture_of)
         self._background = None if scene is None else Background(self._picture, self.size, scene)
 
-    @property
-    def numbers(self) -> int:
-        """How many numbers are seen of a pixel."""
-        return NUMBERS + (0 if self._background is None else DIFFERENCES)
-
-    def seen(self, frame: int, part: Part = WHOLE, pixels: Pixels | None = None) -> Tensor:
-        """Returns what is seen of a part of a frame, (h, w, numbers): descriptors, and how it differs from what is behind.
-
-        pixels: of that part, (h, w), of which alone it is told, (n, numbers).
-        """
-        described = descriptors(np.ascontiguousarray(self._picture(frame)[part]), pixels)
-        if self._background is None:
-            return described
-        return torch.cat([described, self._background.differences(frame, part, pixels)], -1)
+    def seen(self, frame: int) -> Tensor:
+        """Returns what is seen of a frame, (h, w, N): descriptors and, in a scene, how it differs from what is behind."""
+        described = descriptors(self._picture(frame))
+        return described if self._background is None else torch.cat([described, self._background.differences(frame)], -1)
 
     def some(self, frame: int, pixels: Pixels) -> Tensor:
-        """Returns what is seen of some pixels, (n, numbers), in the order of rows. Far from them nothing is looked at."""
-        found = torch.empty(int(pixels.sum()), self.numbers)
+        """Returns the descriptors of some pixels, (n, NUMBERS), in the order of rows. Far from them nothing is looked at."""
+        picture, found = self._picture(frame), torch.empty(int(pixels.sum()), NUMBERS)
         number = pixels.cumsum().reshape(pixels.shape) - 1
         for part, inner in _parts(pixels):
-            found[torch.from_numpy(number[part][inner])] = self.seen(frame, part, inner)
+            found[torch.from_numpy(number[part][inner])] = descriptors(np.ascontiguousarray(picture[part]), inner)
         return found
 
     def _picture_of(self, frame: int) -> Picture:

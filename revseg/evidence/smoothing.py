@@ -112,7 +112,6 @@ class Smoothing:
 
     def _all_of(self, classes: _Classes) -> Field:
         """The probabilities of all classes, (C, H, W)."""
-        # Cubic look-ups may find a little more of several objects than there is in all.
         ground = ((1 if classes.known is None else classes.known) - classes.objects.sum(0)).clip(min=0)
         return self.flow.fields.joined([ground[None], classes.objects])
 
@@ -137,24 +136,27 @@ class Smoothing:
         around = [other for hop in self.hops for other in (frame - hop, frame + hop) if 0 <= other < self.flow.frames]
         if not around:
             return self._current[frame]
-        known = [self._current[n].known for n in (frame, *around)]
-        if weight is not None and all(one is None for one in known):
+        known_there = [self._current[n].known for n in (frame, *around)]
+        if weight is not None and all(known is None for known in known_there):
             own, weight = self._settled(frame, around)
         total = 1 * own
-        for n, there in zip(around, known[1:], strict=True):
+        for n, known in zip(around, known_there[1:], strict=True):
             share, held = self._links[frame, n]
             position = fields.moved(self.flow.displacement(frame, n) if held is None else held)
             found = fields.look_up(self._current[n].objects, position, self._thin[frame])
-            if there is not None:
-                share = share * fields.look_up(there[None], position)[0]
+            if known is not None:
+                share = share * fields.look_up(known[None], position)[0]
             found *= share
             total += found
             if weight is not None:
                 weight = weight + share
-        if weight is None:
-            return _Classes(total, None)
-        total *= 1 / weight.clip(min=1e-9)
-        return _Classes(total, self._unless_all(weight > 0))
+        known = None
+        if weight is not None:
+            total *= 1 / weight.clip(min=1e-9)
+            known = self._unless_all(weight > 0)
+        if len(total) > 1:  # cubic look-ups may find a little more of several objects than there is in all
+            total *= 1 / total.sum(0).clip(min=1)
+        return _Classes(total, known)
 
     def _settled(self, frame: int, around: Sequence[int]) -> tuple[Field, Any]:
         """Lets the weights of a frame and of those around sum to 1, for all sweeps: all is known of them, and stays known."""

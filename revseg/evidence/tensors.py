@@ -15,7 +15,7 @@ from torch import Tensor
 from revseg.device import free_memory
 from revseg.evidence.config import FlowConfig
 from revseg.evidence.dis import dense_flow
-from revseg.evidence.fields import DISTINCT, LARGEST, SUBPIXEL, THIN, Pair
+from revseg.evidence.fields import DISTINCT, LARGEST, SUBPIXEL, THIN, WHOLE, Pair, Part
 from revseg.video.picture import picture_of
 
 STRIDES = {"ultrafast": 4, "fast": 4, "medium": 3}
@@ -89,12 +89,16 @@ class TensorFields:
         found = (probabilities - opened > DISTINCT).any(0, keepdim=True)
         return F.max_pool2d(found.float(), 3, stride=1, padding=1)[0] > 0
 
-    def agreement(self, pair: Pair, to: Tensor, fro: Tensor) -> Tensor:
+    def agreement(self, pair: Pair, to: Tensor, fro: Tensor, part: Part = WHOLE) -> Tensor:
         frame, other = pair
-        looked_up = self.look_up(torch.cat([fro, self._colours(other)]), to)
-        error = self.length(looked_up[:2] - self.identity) * self.factor
-        difference = (looked_up[2:] - self._colours(frame)).abs().mean(0)
+        looked_up = self.look_up(torch.cat([fro, self._colours(other)]), to[:, *part])
+        error = self.length(looked_up[:2] - self.identity[:, *part]) * self.factor
+        difference = (looked_up[2:] - self._colours(frame)[:, *part]).abs().mean(0)
         return torch.exp(-error / self.config.reach - difference / self.config.contrast).clip(min=self.config.least)
+
+    def extent(self, field: Tensor) -> Part:
+        """All of it: nobody waits to know."""
+        return WHOLE
 
     def length(self, planes: Tensor) -> Tensor:
         return torch.hypot(*planes)
