@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -82,7 +83,7 @@ class ByLooks:
         examples.draw(seen, likely, count, sure=sure)
         if self._finer_sight is not None:
             finely = self._finer_sight.seen(frame)
-            differs = _larger_planes(seen[..., NUMBERS:], finely.shape[:2])
+            differs = _enlarged(seen[..., NUMBERS:], finely.shape[:2])
             finer.draw(torch.cat([finely, differs], -1), likely, count, sure=sure)
 
     def _without_shadows(self, probabilities: Tensor, seen: Tensor) -> Tensor:
@@ -126,7 +127,7 @@ class ByLooks:
             heard = _larger(counts, sight.size)[0] > HEARD
             classes = _larger(told.coarse, sight.size).max(0).indices.to(torch.uint8)  # argmax takes ten times as long
             near = near_contours(classes.cpu().numpy()) & heard.cpu().numpy()
-        differs = _larger_planes(told.differs, sight.size)[torch.from_numpy(near)]
+        differs = _enlarged(told.differs, sight.size)[torch.from_numpy(near)]
         return told, near, torch.cat([sight.some(told.frame, near), differs], -1)
 
     def _sharpened(self, said: Tensor | None, near: Pixels, seen: Tensor) -> Tensor | None:
@@ -149,9 +150,12 @@ def _larger(said: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(said[None], tuple(size), mode="bilinear", align_corners=False)[0]
 
 
-def _larger_planes(numbers: Tensor, size: Sequence[int]) -> Tensor:
-    """Returns numbers of each pixel, (h, w, n), at another size."""
-    return _larger(numbers.permute(2, 0, 1), size).permute(1, 2, 0) if numbers.shape[2] else numbers.new_empty(*size, 0)
+def _enlarged(numbers: Tensor, size: Sequence[int]) -> Tensor:
+    """Returns numbers of each pixel, (h, w, n) on the CPU, at another size. OpenCV takes an eighth of PyTorch's time."""
+    if not numbers.shape[2]:
+        return numbers.new_empty(*size, 0)
+    found = cv2.resize(np.ascontiguousarray(numbers.numpy()), tuple(size)[::-1], interpolation=cv2.INTER_LINEAR)
+    return torch.from_numpy(found.reshape(*size, -1))
 
 
 def draft_of(smoothed: Iterable[Field], labelled: Sample, *, flow: Flow, config: LooksConfig) -> Draft:

@@ -14,11 +14,16 @@ enum kind { INT16, FLOAT16, BFLOAT16, FLOAT32 };
 
 #ifdef __AVX512F__
 typedef __m512 vec;
+typedef int32_t vint __attribute__((vector_size(64)));
+#define BETWEEN(x, least, most) _mm512_max_ps(_mm512_min_ps(x, _mm512_set1_ps(most)), _mm512_set1_ps(least))
 #define NEAREST(x) _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #else
 typedef __m256 vec;
+typedef int32_t vint __attribute__((vector_size(32)));
+#define BETWEEN(x, least, most) _mm256_max_ps(_mm256_min_ps(x, _mm256_set1_ps(most)), _mm256_set1_ps(least))
 #define NEAREST(x) _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #endif
+typedef uint32_t vuint __attribute__((vector_size(sizeof(vec))));
 #define LANES ((long)(sizeof(vec) / sizeof(float)))
 
 #define SHEAR 0.41421356237309503f    /* tan(pi/8) */
@@ -104,26 +109,31 @@ static inline void narrow(const float *from, void *to, long n, enum kind kind)
         }                                                                                                                      \
     } while (0)
 
-/* All phases of n elements, in registers; along T, H, W, or back along W, H, T. phases: 2, 4 or 8, of as many axes. */
-static inline __attribute__((always_inline)) void rotate(float (*restrict v)[TILE], long n, int phases, int exact, int back)
+/* All phases of some elements; along T, H, W, or back along W, H, T. phases: 2, 4 or 8, of as many axes. */
+static inline __attribute__((always_inline)) void rotate(vec *x, int phases, int exact, int back)
+{
+    if (!back) {
+#pragma GCC unroll 3
+        for (int step = phases / 2; step; step /= 2)
+#pragma GCC unroll 8
+            for (int p = 0; p < phases; p++)
+                if (!(p & step)) ROTATE(x[p], x[p + step]);
+    } else {
+#pragma GCC unroll 3
+        for (int step = 1; step < phases; step *= 2)
+#pragma GCC unroll 8
+            for (int p = 0; p < phases; p++)
+                if (!(p & step)) ROTATE_BACK(x[p], x[p + step]);
+    }
+}
+
+static inline __attribute__((always_inline)) void rotate_rows(float (*restrict v)[TILE], long n, int phases, int exact, int back)
 {
     for (long i = 0; i < n; i += LANES) { /* a few too many, perhaps: there is room, and nobody reads them */
         vec x[8];
 #pragma GCC unroll 8
         for (int p = 0; p < phases; p++) memcpy(x + p, v[p] + i, sizeof(vec));
-        if (!back) {
-#pragma GCC unroll 3
-            for (int step = phases / 2; step; step /= 2)
-#pragma GCC unroll 8
-                for (int p = 0; p < phases; p++)
-                    if (!(p & step)) ROTATE(x[p], x[p + step]);
-        } else {
-#pragma GCC unroll 3
-            for (int step = 1; step < phases; step *= 2)
-#pragma GCC unroll 8
-                for (int p = 0; p < phases; p++)
-                    if (!(p & step)) ROTATE_BACK(x[p], x[p + step]);
-        }
+        rotate(x, phases, exact, back);
 #pragma GCC unroll 8
         for (int p = 0; p < phases; p++) memcpy(v[p] + i, x + p, sizeof(vec));
     }
@@ -131,10 +141,10 @@ static inline __attribute__((always_inline)) void rotate(float (*restrict v)[TIL
 
 #define ROTATED(PHASES)                                                                                                        \
     case PHASES:                                                                                                               \
-        if (exact && back) rotate(v, n, PHASES, 1, 1);                                                                         \
-        else if (exact) rotate(v, n, PHASES, 1, 0);                                                                            \
-        else if (back) rotate(v, n, PHASES, 0, 1);                                                                             \
-        else rotate(v, n, PHASES, 0, 0);                                                                                       \
+        if (exact && back) rotate_rows(v, n, PHASES, 1, 1);                                                                         \
+        else if (exact) rotate_rows(v, n, PHASES, 1, 0);                                                                            \
+        else if (back) rotate_rows(v, n, PHASES, 0, 1);                                                                             \
+        else rotate_rows(v, n, PHASES, 0, 0);                                                                                       \
         break;
 
 static void rotate_all(float (*restrict v)[TILE], long n, int phases, int exact, int back)
@@ -162,30 +172,103 @@ static inline void move(char *restrict to, long step, const char *restrict from,
     }
 }
 
-/* Elements of 16 bits one by one, of which every second one is of the same phase. */
-static inline void unzip(const uint16_t *restrict from, uint16_t *restrict even, uint16_t *restrict odd, long count)
+/* ------------------------------------------------------------------ a row of one channel of 16 bits, all axes halved */
+
+/* Words of 16 bits in the lower halves of integers, as numbers. */
+static inline __attribute__((always_inline)) vec opened(vint words, enum kind kind)
 {
-    for (long w = 0; w < count; w++) even[w] = from[2 * w], odd[w] = from[2 * w + 1];
+    vint bits = words << 16;
+    if (kind == INT16) return (vec)__builtin_convertvector(bits >> 16, vec);
+    if (kind == BFLOAT16) return (vec)bits;
+#ifdef __AVX512F__
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)words));
+#else
+    __m256i low = (__m256i)(words & 0xffff);
+    return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
+#endif
 }
 
-static inline void zip(uint16_t *restrict to, const uint16_t *restrict even, const uint16_t *restrict odd, long count)
+/* And back, the upper halves 0. */
+static inline __attribute__((always_inline)) vint closed(vec x, enum kind kind)
 {
-    for (long w = 0; w < count; w++) to[2 * w] = even[w], to[2 * w + 1] = odd[w];
-}
-
-/* 8 x 8 elements of 16 bits: rows `stride` apart become columns. */
-static inline void transpose(uint16_t *to, long step, const uint16_t *from, long stride)
-{
-    __m128i a[8], b[8];
-    for (int i = 0; i < 8; i++) a[i] = _mm_loadu_si128((const __m128i *)(from + i * stride));
-    for (int turn = 0; turn < 3; turn++) { /* rows i and i + 4, interleaved: three times, and all are where they belong */
-        for (int i = 0; i < 4; i++) {
-            b[2 * i] = _mm_unpacklo_epi16(a[i], a[i + 4]);
-            b[2 * i + 1] = _mm_unpackhi_epi16(a[i], a[i + 4]);
-        }
-        memcpy(a, b, sizeof(a));
+    if (kind == FLOAT16) {
+#ifdef __AVX512F__
+        return (vint)_mm512_cvtepu16_epi32(_mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+#else
+        return (vint)_mm256_cvtepu16_epi32(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+#endif
     }
-    for (int i = 0; i < 8; i++) _mm_storeu_si128((__m128i *)(to + i * step), a[i]);
+    if (kind == INT16) return __builtin_convertvector(BETWEEN(x, -LARGEST, LARGEST), vint) & 0xffff;
+    vuint bits = (vuint)x, rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    vint unknown = x != x;
+    return (unknown & 0x7fc0) | (~unknown & (vint)rounded);
+}
+
+/* Four rows of pairs and the phases of as many pixels, LANES at a time, the last ones perhaps twice, which changes nothing: one
+ * memory is read, another written. Returns whether the row is long enough. */
+static inline __attribute__((always_inline)) int single_row(
+    char *fine, char *coarse, long height, long width, enum kind kind, int exact, int back)
+{
+    for (long done = 0; done < width && width >= LANES; done += LANES) {
+        const long first = done + LANES > width ? width - LANES : done;
+        vec x[8];
+        int32_t pairs[4][LANES]; /* phases 2 k and 2 k + 1 of each pixel */
+        __m128i *pixels = (__m128i *)(coarse + 16 * first);
+        vint two[4];
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++) {
+            if (!back) memcpy(two + k, fine + 4 * (((k >> 1) * 2 * height + (k & 1)) * width + first), sizeof(vint));
+        }
+        for (int part = 0; part < LANES && back; part += 4) {
+            __m128i a = _mm_loadu_si128(pixels + part), b = _mm_loadu_si128(pixels + part + 1);
+            __m128i c = _mm_loadu_si128(pixels + part + 2), d = _mm_loadu_si128(pixels + part + 3);
+            __m128i ab = _mm_unpacklo_epi32(a, b), cd = _mm_unpacklo_epi32(c, d);
+            __m128i AB = _mm_unpackhi_epi32(a, b), CD = _mm_unpackhi_epi32(c, d);
+            _mm_storeu_si128((__m128i *)(pairs[0] + part), _mm_unpacklo_epi64(ab, cd));
+            _mm_storeu_si128((__m128i *)(pairs[1] + part), _mm_unpackhi_epi64(ab, cd));
+            _mm_storeu_si128((__m128i *)(pairs[2] + part), _mm_unpacklo_epi64(AB, CD));
+            _mm_storeu_si128((__m128i *)(pairs[3] + part), _mm_unpackhi_epi64(AB, CD));
+        }
+        if (back) memcpy(two, pairs, sizeof(two));
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++) {
+            x[2 * k] = opened(two[k], kind);
+            x[2 * k + 1] = opened((vint)((two[k] >> 16) & 0xffff), kind);
+        }
+        rotate(x, 8, exact, back);
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++) two[k] = closed(x[2 * k], kind) | closed(x[2 * k + 1], kind) << 16;
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++) {
+            if (back) memcpy(fine + 4 * (((k >> 1) * 2 * height + (k & 1)) * width + first), two + k, sizeof(vint));
+        }
+        if (!back) memcpy(pairs, two, sizeof(two));
+        for (int part = 0; part < LANES && !back; part += 4) {
+            __m128i a = _mm_loadu_si128((__m128i *)(pairs[0] + part)), b = _mm_loadu_si128((__m128i *)(pairs[1] + part));
+            __m128i c = _mm_loadu_si128((__m128i *)(pairs[2] + part)), d = _mm_loadu_si128((__m128i *)(pairs[3] + part));
+            __m128i ab = _mm_unpacklo_epi32(a, b), cd = _mm_unpacklo_epi32(c, d);
+            __m128i AB = _mm_unpackhi_epi32(a, b), CD = _mm_unpackhi_epi32(c, d);
+            _mm_storeu_si128(pixels + part, _mm_unpacklo_epi64(ab, cd));
+            _mm_storeu_si128(pixels + part + 1, _mm_unpackhi_epi64(ab, cd));
+            _mm_storeu_si128(pixels + part + 2, _mm_unpacklo_epi64(AB, CD));
+            _mm_storeu_si128(pixels + part + 3, _mm_unpackhi_epi64(AB, CD));
+        }
+    }
+    return width >= LANES;
+}
+
+/* The same, each kind and direction compiled by itself. */
+static int single(char *fine, char *coarse, long height, long width, enum kind kind, int back)
+{
+#define SINGLE(KIND, EXACT)                                                                                                    \
+    case KIND:                                                                                                                 \
+        return back ? single_row(fine, coarse, height, width, KIND, EXACT, 1)                                                  \
+                    : single_row(fine, coarse, height, width, KIND, EXACT, 0);
+    switch (kind) {
+        SINGLE(INT16, 1) SINGLE(FLOAT16, 0) SINGLE(BFLOAT16, 0)
+    default:
+        return 0;
+    }
 }
 
 /* One row of the coarse field, whose pixels have a phase of C elements for each digit of 2^(number of halved axes). fine: the
@@ -194,48 +277,32 @@ static inline void row(
     char *fine, char *coarse, long height, long width, long channels, int dt, int dh, int dw, enum kind kind, int exact, int back)
 {
     const long bytes = kind == FLOAT32 ? 4 : 2, phases = dt * dh * dw;
+    if (channels == 1 && phases == 8 && exact == (kind == INT16) && single(fine, coarse, height, width, kind, back)) return;
     const long run = channels < TILE ? channels : TILE, most = TILE / run, tiles = (width + most - 1) / most;
-    const int single = channels == 1 && bytes == 2;
     float values[8][TILE];
-    uint16_t words[8][2 * TILE];
+    uint32_t words[TILE];
     for (long tile = 0; tile < tiles * ((channels + run - 1) / run); tile++) {
         const long first = tile % tiles * most, from = tile / tiles * run;
         const long count = width - first < most ? width - first : most;
         const long length = channels - from < run ? channels - from : run, n = count * length;
         for (int way = 0; way < 2; way++) { /* in, and out again */
             const int coarser = way != back; /* whether it is the coarse field's turn */
-            for (int p = 0; p < phases && way == 1; p++) narrow(values[p], words[p], n, kind);
-            long done = 0; /* pixels that are moved 8 at a time */
-            for (; coarser && single && phases == 8 && done + 8 <= count; done += 8) {
-                uint16_t *here = (uint16_t *)coarse + (first + done) * 8;
-                if (way == 0)
-                    transpose(words[0] + done, 2 * TILE, here, 8);
-                else
-                    transpose(here, 8, words[0] + done, 2 * TILE);
-            }
             for (int p = 0; p < phases; p++) {
                 const int i = p / (dh * dw), j = p / dw % dh, k = p % dw;
                 char *there = fine + bytes * ((((i * dh * height + j) * width + first) * dw + k) * channels + from);
-                char *here = coarse + bytes * (((first + done) * phases + p) * channels + from);
-                if (!coarser && single && dw == 2) {
-                    if (k == 0 && way == 0) unzip((uint16_t *)there, words[p], words[p + 1], count);
-                    if (k == 0 && way == 1) zip((uint16_t *)there, words[p], words[p + 1], count);
-                    continue;
-                }
-                char *place = coarser ? here : there, *own = (char *)words[p] + done * length * bytes;
+                char *here = coarse + bytes * ((first * phases + p) * channels + from);
+                char *place = coarser ? here : there;
                 const long stride = (coarser ? phases : dw) * channels * bytes;
-                if (way == 0)
-                    move(own, length * bytes, place, stride, count - done, length * bytes);
-                else
-                    move(place, stride, own, length * bytes, count - done, length * bytes);
-            }
-            if (way == 0) {
-                for (int p = 0; p < phases; p++) {
-                    widen(words[p], values[p], n, kind);
+                if (way == 0) {
+                    move((char *)words, length * bytes, place, stride, count, length * bytes);
+                    widen(words, values[p], n, kind);
                     for (long i = n; i % LANES; i++) values[p][i] = 0; /* a denormal would take a hundred times as long */
+                } else {
+                    narrow(values[p], words, n, kind);
+                    move(place, stride, (char *)words, length * bytes, count, length * bytes);
                 }
-                rotate_all(values, n, phases, exact, back);
             }
+            if (way == 0) rotate_all(values, n, phases, exact, back);
         }
     }
 }

@@ -34,7 +34,7 @@ SECONDS = 120
 """No compiler takes longer."""
 
 KINDS = {torch.int16: 0, torch.float16: 1, torch.bfloat16: 2, torch.float32: 3}
-GROUP_BYTES = 2 << 20
+GROUP_BYTES = 1 << 20
 """Bytes of the frames whose level is changed at a time: they and their copy stay in the caches."""
 
 Axes = tuple[bool, bool, bool]
