@@ -14,7 +14,7 @@ one label more, the gaps beside it, and what is weighed and smoothed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -132,12 +132,11 @@ def _found(
     labelled, flow = carrier.sources.labelled, carrier.flow
     others = labelled.unlabelled_frames
 
-    def smoothed(sweeps: int = config.smoothing.sweeps) -> Iterator[Field]:
-        settings = replace(config.smoothing, sweeps=min(sweeps, config.smoothing.sweeps))
-        return _smoothed(planes, Smoothing(flow, settings, fixed=labelled.labelled_frames), recognised)
+    def smoothed() -> Iterator[Field]:
+        return _smoothed(planes, Smoothing(flow, config.smoothing, fixed=labelled.labelled_frames), recognised)
 
     def drafted() -> Draft:
-        return draft_of(smoothed(config.looks.draft_sweeps), labelled, flow=flow, config=config.looks)
+        return draft_of(smoothed(), labelled, flow=flow, config=config.looks)
 
     by_looks = recognised = None
     planes = carrier.carried(gaps)

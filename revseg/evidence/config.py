@@ -170,8 +170,6 @@ class LooksConfig:
     """Width of the classifier's two hidden layers."""
     steps: int = 300
     """Steps that it learns in."""
-    draft_sweeps: int = 2
-    """Sweeps in which the evidence is smoothed that it learns from, at most (``Smoothing``)."""
 
     def __post_init__(self) -> None:
         _between("looks.power", self.power, 0, most=inf)
@@ -182,7 +180,6 @@ class LooksConfig:
         _between("looks.sure", self.sure, 0, most=1)
         _whole("looks.hidden", self.hidden, least=1)
         _whole("looks.steps", self.steps, least=1)
-        _whole("looks.draft_sweeps", self.draft_sweeps, least=0)
 
     def sees_contours_anew(self, lines: int) -> bool:
         """Whether contours of frames of so many lines are seen in more of them than the rest."""
