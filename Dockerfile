@@ -17,9 +17,10 @@ FROM python:${PYTHON}-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 HOME=/tmp USER=revseg
 
-# Triton compiles the GPU kernels' launchers in C, at first use; what it made lies on the mounted folder and is there next time.
+# Triton compiles the GPU kernels' launchers in C at first use, and revseg its kernels for the CPU; what they made, and what was tried out on
+# this machine, lies on the mounted folder and is there next time.
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
-ENV TRITON_CACHE_DIR=/segment/runs/.triton
+ENV TRITON_CACHE_DIR=/segment/runs/.triton XDG_CACHE_HOME=/segment/runs/.cache
 
 # Dependencies first, from pyproject.toml alone: a change of the source does not download torch again.
 WORKDIR /source

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from revseg.evidence.camera import LEAST_POINTS, Displaced, Ground, Homography
 from revseg.evidence.config import MotionConfig
-from revseg.evidence.descriptors import Picture, blurred, side_by_side
+from revseg.evidence.descriptors import Picture, side_by_side
 from revseg.evidence.flow import Flow
 
 AT = (4, 8, 12, 17, 23, 30, 38)
@@ -75,7 +75,7 @@ class Background:
         behind, known = self.behind(frame)
         colour, lightness = _least_difference(self._picture(frame), behind)
         found = np.stack([colour, lightness, np.abs(lightness)], 2) * known[..., None]
-        wide = blurred(found, WIDE)
+        wide = cv2.GaussianBlur(found, (0, 0), WIDE)
         return side_by_side([found, known[..., None].astype(np.float32), wide], None)
 
     def behind(self, frame: int) -> tuple[Picture, NDArray[np.bool_]]:
@@ -131,10 +131,10 @@ def _least_difference(picture: Picture, behind: Picture) -> tuple[NDArray[np.flo
     least, best = np.full((lines, columns), np.inf, np.float32), lab.copy()
     for down, right in product(range(3), repeat=2):
         difference = cv2.subtract(lab, around[down : down + lines, right : right + columns])
-        amount = blurred(cv2.transform(cv2.multiply(difference, difference), np.ones((1, 3))), FINE)
+        amount = cv2.GaussianBlur(cv2.transform(cv2.multiply(difference, difference), np.ones((1, 3))), (0, 0), FINE)
         cv2.copyTo(difference, cv2.compare(amount, least, cv2.CMP_LT), best)
         cv2.min(amount, least, dst=least)
-    lightness, green, blue = cv2.split(blurred(best, FINE))
+    lightness, green, blue = cv2.split(cv2.GaussianBlur(best, (0, 0), FINE))
     return cv2.magnitude(green, blue), lightness
 
 

@@ -5,7 +5,6 @@ The histogram counts directions without a sign, so that an object looks the same
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -25,8 +24,8 @@ Pixels: TypeAlias = NDArray[np.bool_]
 
 COLOUR_SCALES, GRADIENT_SCALES = (2, 6), (3, 8)
 """Standard deviations of the surroundings, in pixels."""
-REACH = 25
-"""Pixels beyond which nothing of the surroundings is seen: three of the largest of them, and one for gradients."""
+REACH = 24
+"""Pixels beyond which hardly anything of the surroundings is seen: three of the largest of them."""
 BINS = 6
 """Directions of a histogram."""
 NUMBERS = 3 * (1 + len(COLOUR_SCALES)) + BINS * len(GRADIENT_SCALES)
@@ -37,17 +36,9 @@ def descriptors(picture: Picture, pixels: Pixels | None = None) -> Tensor:
     """Returns the descriptors (h, w, NUMBERS) float32 of a picture, or those of some pixels, (n, NUMBERS)."""
     colours = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     gradients = _gradients(np.ascontiguousarray(colours[:, :, 0]))
-    blurs = [blurred(colours, scale) for scale in COLOUR_SCALES]
-    histograms = [np.sqrt(blurred(gradients, scale)) for scale in GRADIENT_SCALES]
-    return side_by_side([colours, *blurs, *histograms], pixels)
-
-
-def blurred(values: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-    """Returns the means of the surroundings, (h, w, n): Gaussian, up to three standard deviations off. OpenCV's four take a third
-    longer."""
-    side = 2 * math.ceil(3 * scale) + 1
-    found: NDArray[np.float32] = cv2.GaussianBlur(values, (side, side), scale)
-    return found
+    blurred = [cv2.GaussianBlur(colours, (0, 0), scale) for scale in COLOUR_SCALES]
+    histograms = [np.sqrt(cv2.GaussianBlur(gradients, (0, 0), scale)) for scale in GRADIENT_SCALES]
+    return side_by_side([colours, *blurred, *histograms], pixels)
 
 
 def side_by_side(layers: Sequence[NDArray[np.float32]], pixels: Pixels | None) -> Tensor:

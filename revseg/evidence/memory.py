@@ -153,13 +153,15 @@ def looks_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
 
 
 def _finer_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
-    """Bytes of a whole frame that is learned from, or of strips of frames, and of the pixels near contours that wait."""
-    pixels, numbers = finer_pixels(sizes, config), NUMBERS + config.background * DIFFERENCES
+    """Bytes of a whole frame that is learned from, or of strips of frames, of the pixels near contours that wait, and of how
+    frames differ from what is behind, as it is seen in the large and enlarged."""
+    pixels, differences = finer_pixels(sizes, config), 4 * config.background * DIFFERENCES
     lines = min(config.contour_height, sizes.size[0])
     strip = min(1, (STRIP + 2 * REACH) / lines)
-    told = FINE_BYTES * threads * strip + 4 * numbers * (threads + 1) * NEAR_SHARE + 8 * sizes.classes
-    free = config.background * min(sizes.frames, PICTURES)
-    return round((free + max(FINE_BYTES, told)) * pixels)
+    waiting = (4 * NUMBERS + differences) * (threads + 1) * NEAR_SHARE
+    told = FINE_BYTES * threads * strip + waiting + 8 * sizes.classes + differences * threads
+    differing = differences * (threads + 1) * seen_pixels(sizes, config) if pixels else 0
+    return round(max(FINE_BYTES + differences, told) * pixels) + differing
 
 
 def draft_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:

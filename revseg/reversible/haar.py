@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -39,11 +40,11 @@ STRIP_BYTES = {"cpu": 1 << 20, "cuda": 64 << 20}
 def coarsen_(field: Tensor, axes: Axes, grid: Grid, group_bytes: int) -> Tensor:
     """Halves the axes of (T, H, W, C), C -> 2C for each, in the same memory; ``field`` must not be used afterwards."""
     coarse = field.view(coarse_shape(field.shape, axes))
-    fused, compiled = _ways(field, axes, grid)
-    for fine_part, coarse_part in _groups(field, coarse, _group_bytes(field, fused, compiled, group_bytes)):
-        if fused:
+    way = _way(field, axes, grid=grid, budget=group_bytes)
+    for fine_part, coarse_part in _groups(field, coarse, way.group_bytes):
+        if way.fused:
             dispatch.coarsen_group_(fine_part, coarse_part, halve_time=axes[0], exact=grid.exact)
-        elif compiled:
+        elif way.compiled:
             native.change_level_(fine_part, coarse_part, fine=fine_part, axes=axes, exact=grid.exact)
         else:
             _coarsen_group_(fine_part, coarse_part, axes=axes, grid=grid)
@@ -53,26 +54,31 @@ def coarsen_(field: Tensor, axes: Axes, grid: Grid, group_bytes: int) -> Tensor:
 def refine_(coarse: Tensor, axes: Axes, grid: Grid, group_bytes: int) -> Tensor:
     """Inverts ``coarsen_``; in floating point this is also its adjoint, because the transform is orthonormal."""
     field = coarse.view(fine_shape(coarse.shape, axes))
-    fused, compiled = _ways(field, axes, grid)
-    for fine_part, coarse_part in _groups(field, coarse, _group_bytes(field, fused, compiled, group_bytes)):
-        if fused:
+    way = _way(field, axes, grid=grid, budget=group_bytes)
+    for fine_part, coarse_part in _groups(field, coarse, way.group_bytes):
+        if way.fused:
             dispatch.refine_group_(coarse_part, fine_part, halve_time=axes[0], exact=grid.exact)
-        elif compiled:
+        elif way.compiled:
             native.change_level_(coarse_part, fine_part, fine=fine_part, axes=axes, exact=grid.exact)
         else:
             _refine_group_(coarse_part, fine_part, axes=axes, grid=grid)
     return field
 
 
-def _ways(field: Tensor, axes: Axes, grid: Grid) -> tuple[bool, bool]:
-    """Whether a GPU's kernel changes the level of a field, and whether a CPU's does."""
-    return axes[1] and axes[2] and dispatch.usable_for_haar(field, grid), native.changes_levels(field)
+class _Way(NamedTuple):
+    """How a level is changed: by a GPU's kernel, by a CPU's, or by PyTorch; and so many bytes of coarse frames at a time."""
+
+    fused: bool
+    compiled: bool
+    group_bytes: int
 
 
-def _group_bytes(field: Tensor, fused: bool, compiled: bool, budget: int) -> int:
-    if fused or compiled:
-        return min(budget, dispatch.HAAR_GROUP_BYTES if fused else native.GROUP_BYTES)
-    return STRIP_BYTES[field.device.type]
+def _way(field: Tensor, axes: Axes, *, grid: Grid, budget: int) -> _Way:
+    if axes[1] and axes[2] and dispatch.usable_for_haar(field, grid):
+        return _Way(True, False, min(budget, dispatch.HAAR_GROUP_BYTES))
+    if native.changes_levels(field):
+        return _Way(False, True, min(budget, native.GROUP_BYTES))
+    return _Way(False, False, STRIP_BYTES[field.device.type])
 
 
 def _coarsen_group_(fine: Tensor, coarse: Tensor, axes: Axes, grid: Grid) -> None:

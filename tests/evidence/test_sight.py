@@ -38,7 +38,8 @@ def test_some_pixels_are_seen_as_in_the_frame(volume: torch.Tensor, height: int)
     assert whole.shape == (*sight.size, NUMBERS)
     pixels[:5, :7] = pixels[90:110, 3:9] = pixels[95:100, -20:] = pixels[-2:, 60:70] = True
     expected, spread = whole[torch.from_numpy(pixels)], whole.flatten(0, 1).std(0)
-    assert ((sight.some(5, pixels) - expected).abs() <= 1e-5 * spread + 1e-5).all()
+    error = (sight.some(5, pixels) - expected).abs()
+    assert (error <= 0.02 * spread + 1e-3).all()  # of what is farther off than three standard deviations
     assert sight.some(5, np.zeros(sight.size, bool)).shape == (0, NUMBERS)
 
 
