@@ -76,7 +76,7 @@ class Background:
         colour, lightness = _least_difference(self._picture(frame), behind)
         found = np.stack([colour, lightness, np.abs(lightness)], 2) * known[..., None]
         wide = cv2.GaussianBlur(found, (0, 0), WIDE)
-        return side_by_side([found, known[..., None].astype(np.float32), wide], None)
+        return side_by_side([found, known[..., None].astype(np.float32), wide])
 
     def behind(self, frame: int) -> tuple[Picture, NDArray[np.bool_]]:
         """Returns what is behind the pixels of a frame, (h, w, 3), and where that is known; what is before it, else."""

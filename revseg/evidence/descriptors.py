@@ -41,7 +41,7 @@ def descriptors(picture: Picture, pixels: Pixels | None = None) -> Tensor:
     return side_by_side([colours, *blurred, *histograms], pixels)
 
 
-def side_by_side(layers: Sequence[NDArray[np.float32]], pixels: Pixels | None) -> Tensor:
+def side_by_side(layers: Sequence[NDArray[np.float32]], pixels: Pixels | None = None) -> Tensor:
     """Returns numbers (h, w, n) of each pixel as one tensor (h, w, N), or those of some pixels, (m, N), in the order of rows."""
     return torch.from_numpy(np.concatenate(layers if pixels is None else [layer[pixels] for layer in layers], -1))
 

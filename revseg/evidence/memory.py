@@ -200,8 +200,8 @@ def smoothing_bytes(
     links = 2 * len(config.hops) * linked * (1 - fixed / frames)  # there and back; fixed frames need none
     objects = 4 * (classes - 1)  # the ground has what is left of them
     working = min(threads, sweeps) * (20 + 2 * objects) + 24 + 8 * classes  # of an update, links in the making, what is given
-    # What is known of each frame, and of those that are not fixed what is given, with its weight until the first sweep.
-    held = objects * window * (2 - fixed / frames) + 4 * min(window, reach + 1) + 4 * min(window, reach + 1)
+    # What is known of each frame and, where it is not fixed, given; until the first sweep its weight, and where it is thin.
+    held = objects * window * (2 - fixed / frames) + 8 * min(window, reach + 1)
     return round((held + links * (4 if kept else 8) + working) * pixels)
 
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +37,8 @@ SECONDS = 120
 KINDS = {torch.int16: 0, torch.float16: 1, torch.bfloat16: 2, torch.float32: 3}
 GROUP_BYTES = 1 << 20
 """Bytes of the frames whose level is changed at a time: they and their copy stay in the caches."""
+
+_COSTS = "PyTorch changes levels and adds forces on the CPU, so that a step takes about half as long again"
 
 Axes = tuple[bool, bool, bool]
 
@@ -113,16 +116,15 @@ def _differs(found: ctypes.CDLL) -> str:
     from revseg.reversible import haar
     from revseg.reversible.grid import Grid
 
-    grid, random = Grid(torch.int16, 8), torch.Generator().manual_seed(0)
-    fine = torch.randint(-9999, 9999, (2, 6, 38, 3), generator=random).to(torch.int16)
-    axes = (True, True, True)
-    coarse, expected = (fine.new_empty(haar.coarse_shape(fine.shape, axes)) for _ in range(2))
-    change_level_(fine, coarse, fine=fine, axes=axes, exact=True, found=found)
-    haar._coarsen_group_(fine.clone(), expected, axes=axes, grid=grid)
-    return "" if torch.equal(coarse, expected) else "what was compiled rounds otherwise than PyTorch"
-
-
-_COSTS = "PyTorch changes levels and adds forces on the CPU, so that a step takes about half as long again"
+    grid, axes, random = Grid(torch.int16, 8), (True, True, True), torch.Generator().manual_seed(0)
+    for channels in (1, 3):  # the first in a way of its own
+        fine = torch.randint(-9999, 9999, (2, 6, 70, channels), generator=random).to(torch.int16)
+        coarse, expected = (fine.new_empty(haar.coarse_shape(fine.shape, axes)) for _ in range(2))
+        change_level_(fine, coarse, fine=fine, axes=axes, exact=True, found=found)
+        haar._coarsen_group_(fine.clone(), expected, axes=axes, grid=grid)
+        if not torch.equal(coarse, expected):
+            return "what was compiled rounds otherwise than PyTorch"
+    return ""
 
 
 def _loaded() -> ctypes.CDLL | None:
@@ -131,18 +133,20 @@ def _loaded() -> ctypes.CDLL | None:
     if command is None:
         return None
     key = hashlib.sha256("\0".join([SOURCE.read_text("utf-8"), COMPILED, LINKED, command, _instructions()]).encode())
-    base = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(base) if base else Path.home() / ".cache") / "revseg" / "kernels"
-    kept = folder / f"{key.hexdigest()[:32]}.so"
-    if not kept.is_file():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder) as beside:
-                _compile(command, Path(beside)).replace(kept)
-        except OSError:  # a home that cannot be written: compiled again next time
-            with tempfile.TemporaryDirectory() as elsewhere:
-                return _checked(_compile(command, Path(elsewhere)))
-    return _checked(kept)
+    try:
+        base = os.environ.get("XDG_CACHE_HOME")
+        folder = (Path(base) if base else Path.home() / ".cache") / "revseg" / "kernels"
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = folder / f"{key.hexdigest()[:32]}.so"
+        if kept.is_file():
+            with suppress(OSError):  # a damaged one is made anew
+                return _opened(kept)
+        with tempfile.TemporaryDirectory(dir=folder) as beside:
+            _compile(command, Path(beside)).replace(kept)
+            return _opened(kept)
+    except (OSError, RuntimeError):  # a home that cannot be written, or none: compiled again next time
+        with tempfile.TemporaryDirectory() as elsewhere:
+            return _opened(_compile(command, Path(elsewhere)))
 
 
 def _compile(command: str, folder: Path) -> Path:
@@ -152,7 +156,7 @@ def _compile(command: str, folder: Path) -> Path:
     return library
 
 
-def _checked(path: Path) -> ctypes.CDLL:
+def _opened(path: Path) -> ctypes.CDLL:
     """Loads it at once as a whole: what is missing of OpenMP is said now."""
     found = ctypes.CDLL(str(path), mode=os.RTLD_NOW)
     found.kick_exact.restype = ctypes.c_double
