@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from revseg.network.network import RevSegNet, check_volume
-from revseg.network.volume import Part, Placement, features, frames_at_once, opened
+from revseg.network.opening import opened
+from revseg.network.volume import Part, Placement, features, frames_at_once
 from revseg.network.windows import weights_of, windows_of
 from revseg.reversible.grid import Grid
 from revseg.reversible.shard import Shard

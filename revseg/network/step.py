@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from revseg.network.network import RevSegNet, check_volume
-from revseg.network.volume import Part, Placement, features, frames_at_once, frames_of_opening, of_opening, opened, opening_inputs
+from revseg.network.opening import frames_of_opening, gradient_of_opening, opened, opened_frames
+from revseg.network.volume import Part, Placement, features, frames_at_once
 from revseg.reversible.grid import Grid
 from revseg.reversible.run import Run, range_error, unscaled
 from revseg.reversible.shard import Shard
@@ -342,7 +343,7 @@ def _close(
     """Returns whether the state is the opening that it began as, None in floating point, and the opening's gradients.
 
     The state starts as (y, y): d(loss)/dy = g_prev + g_curr, the velocity of the adjoint. On a grid the state must be (y, y)
-    again, bit for bit. The opening is linear: its gradients are written out, without a graph.
+    again, bit for bit.
     """
     grid, exact = state.grid, state.grid.exact
     back = [_equal(state.partner, state.curr)] if exact else []
@@ -354,13 +355,13 @@ def _close(
     trains = weight.requires_grad or bias.requires_grad
     with torch.no_grad():
         for start, stop in frames_of_opening(net, volume, placement, grid=grid):
-            inputs = opening_inputs(net, volume, placement, start=start, stop=stop)
             if y is not None:
-                back.append((grid.store(of_opening(net, inputs)) == y[:, start:stop]).all())
+                again = opened_frames(net, volume, placement, start=start, stop=stop, grid=grid)
+                back.append((again == y[:, start:stop]).all())
             if trains:
-                part = unscaled(gradient[:, start:stop].to(weight.dtype), adjoint)
-                total_weight.add_(torch.bmm(inputs.flatten(2), part.flatten(1, -2)).sum(0).t())
-                total_bias.add_(part.sum((0, 1, 2, 3)))
+                parts = gradient_of_opening(net, volume, placement, gradient[:, start:stop], start=start)
+                total_weight.add_(unscaled(parts[0], adjoint))
+                total_bias.add_(unscaled(parts[1], adjoint))
     returned = torch.stack(back).all() if exact else None
     pairs = ((weight, total_weight), (bias, total_bias))
     return returned, {parameter: total for parameter, total in pairs if parameter.requires_grad}

@@ -6,7 +6,6 @@ The video may lie on the network's device or on the host: it is copied a few fra
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +14,6 @@ from torch import Tensor
 from revseg.network.config import NetworkConfig
 from revseg.network.network import RevSegNet, normalise
 from revseg.network.plan import check_shards, multiple_of, output_stride, padded_size
-from revseg.reversible.grid import Grid
 from revseg.reversible.shard import Shard
 from revseg.reversible.state import State
 
@@ -112,50 +110,6 @@ def frames_at_once(placement: Placement, channels: int, batch: int, budget: int)
     """Number of frames whose float32 features of ``channels`` channels, with their autograd graph, fit in ``budget`` bytes."""
     _, height, width = placement.padded
     return max(1, budget // (batch * height * width * channels * 16))
-
-
-def opening_inputs(net: RevSegNet, volume: Tensor, placement: Placement, start: int, stop: int) -> Tensor:
-    """Returns the normalised frames [start, stop) of those held here, zero where there is no video: (N, I, t, H', W').
-
-    Plane by plane, as the video is: on a CPU six times as fast as channel by channel.
-    """
-    (_, height, width), (_, h, w) = placement.size, placement.offset
-    frames, t = len(placement.seen), placement.seen.start + placement.offset[0] - placement.own[0]
-    dtype = net.opening.weight.dtype
-    inputs = torch.zeros(*volume.shape[:2], stop - start, *placement.padded[1:], dtype=dtype, device=net.device)
-    first, last = max(start, t), min(stop, t + frames)
-    if first < last:
-        pixels = volume[:, :, first - t : last - t].to(net.device, non_blocking=True)
-        inputs[:, :, first - start : last - start, h : h + height, w : w + width] = normalise(pixels, dtype)
-    return inputs
-
-
-def of_opening(net: RevSegNet, inputs: Tensor) -> Tensor:
-    """Returns opening(inputs): (N, I, t, H', W') -> (N, t, H', W', C), a view."""
-    count, size = len(inputs), inputs.shape[2:]
-    weight, bias = (part.expand(count, *part.shape) for part in (net.opening.weight, net.opening.bias[:, None]))
-    return torch.baddbmm(bias, weight, inputs.flatten(2)).unflatten(2, size).movedim(1, -1)
-
-
-@torch.no_grad()
-def opened(net: RevSegNet, volume: Tensor, placement: Placement, grid: Grid) -> Tensor:
-    """Returns y = opening(volume), stored on the grid, (N, T', H', W', C), built a few frames at a time."""
-    fields = torch.empty(
-        len(volume), placement.frames, *placement.padded[1:], net.config.channels, dtype=grid.dtype, device=net.device
-    )
-    for start, stop in frames_of_opening(net, volume, placement, grid=grid):
-        fields[:, start:stop] = grid.store(of_opening(net, opening_inputs(net, volume, placement, start=start, stop=stop)))
-    return fields
-
-
-def frames_of_opening(net: RevSegNet, volume: Tensor, placement: Placement, grid: Grid) -> Iterator[tuple[int, int]]:
-    """Yields those of its frames [start, stop) that a process opens together: the same ones in every pass."""
-    channels, frames = net.config.channels, placement.frames
-    voxels = len(volume) * frames * placement.padded[1] * placement.padded[2]
-    budget = net.sequence.slab_budget(voxels * channels * grid.dtype.itemsize, net.device)
-    count = frames_at_once(placement, channels=channels + volume.shape[1], batch=len(volume), budget=budget)
-    for start in range(0, frames, count):
-        yield start, min(start + count, frames)
 
 
 def features(net: RevSegNet, state: State, volume: Tensor, placement: Placement, start: int, stop: int) -> Tensor:

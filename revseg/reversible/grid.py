@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from revseg.reversible.kernels import native
+from revseg.reversible.kernels.native import fields as native
 
 # float32: a quarter of the integers that it holds, so that 2 curr - prev is exact before the range check sees it.
 # int32, int16: sums are formed in floating point, and one integer beyond the limit is reserved to mark values out of range.

@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 
 from revseg.reversible.grid import Grid
-from revseg.reversible.kernels import dispatch, native
+from revseg.reversible.kernels import dispatch
+from revseg.reversible.kernels.native import fields as native
 
 Axes = tuple[bool, bool, bool]
 """Which of T, H and W are halved."""

@@ -8,7 +8,8 @@ import torch
 
 from revseg import RevSegNet
 from revseg.network.inference import predict_probabilities
-from revseg.network.volume import Placement, opened
+from revseg.network.opening import opened
+from revseg.network.volume import Placement
 from revseg.reversible.state import State
 
 

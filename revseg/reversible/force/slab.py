@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from revseg.reversible.kernels.native import fields as native
+
 
 @dataclass(frozen=True)
 class Slab:
@@ -79,7 +81,11 @@ def read(field: Tensor, frames: tuple[int, int], rows: tuple[int, int], dtype: t
     inside = (max(first, 0), min(last, len(field))), (max(high, 0), min(low, field.shape[1]))
     (t0, t1), (h0, h1) = (inside[0][0] - first, inside[0][1] - first), (inside[1][0] - high, inside[1][1] - high)
     _clear_outside_(slab, t0=t0, t1=t1, h0=h0, h1=h1)
-    slab[t0:t1, h0:h1].copy_(field[slice(*inside[0]), slice(*inside[1])])
+    target, source = slab[t0:t1, h0:h1], field[slice(*inside[0]), slice(*inside[1])]
+    if native.copies(target, source):
+        native.copy_(target, source)
+    else:
+        target.copy_(source)
     return slab
 
 

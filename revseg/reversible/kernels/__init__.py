@@ -6,5 +6,4 @@ Importing this package does not import Triton; ``dispatch`` does, which says whe
     leapfrog    prev <- 2 curr - prev - K^T a       rounding, recurrence and range check in the epilogue
     gradient    d<adjoint, K field>/dK              two stages, no atomics
     haar        one change of level of a group of frames
-    native      on a CPU: a change of level; prev <- 2 curr - prev - f of a force that PyTorch has convolved
 """

@@ -11,7 +11,9 @@ import torch
 
 from revseg.reversible.grid import Grid
 from revseg.reversible.haar import coarsen_, refine_
-from revseg.reversible.kernels import native, switch
+from revseg.reversible.kernels import switch
+from revseg.reversible.kernels.native import fields
+from revseg.reversible.kernels.native import library as native
 
 SUBSETS = [axes for axes in itertools.product((True, False), repeat=3) if any(axes)]
 FLOATS = [torch.float16, torch.bfloat16, torch.float32]
@@ -109,6 +111,20 @@ def test_kicks_of_an_adjoint_have_the_bits_of_pytorch(dtype, force_dtype, sign):
     assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("rows", [slice(None), slice(2, 5)])
+@pytest.mark.parametrize(
+    ("source", "target"), [(torch.int16, torch.bfloat16), (torch.float16, torch.bfloat16), (torch.int16, torch.float32)]
+)
+def test_copies_have_the_bits_of_pytorch(source, target, rows):
+    field = values(4, 9, 300, 8, scale=3000).to(source)
+    found, expected = torch.zeros(2, *field.shape, dtype=target)
+    assert fields.copies(found[:, rows], field[:, rows])
+    fields.copy_(found[:, rows], field[:, rows])
+    expected[:, rows].copy_(field[:, rows])
+    assert torch.equal(found, expected)
+    assert not fields.copies(found[:, :, 1:], field[:, :, 1:])  # in more pieces
+
+
 def test_any_number_of_threads_makes_the_same():
     grid, fine = Grid(torch.int16, 4), Grid(torch.int16, 4).store(values(8, 64, 64, 8))
     threads, found = torch.get_num_threads(), []
@@ -125,13 +141,13 @@ STEP = """
 import sys, warnings, torch
 from revseg.reversible.grid import Grid
 from revseg.reversible.haar import coarsen_
-from revseg.reversible.kernels import native
+from revseg.reversible.kernels.native.library import library
 field = torch.arange(4 * 8 * 8, dtype=torch.int16).view(4, 8, 8, 1)
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
     for _ in range(2):
         coarse = coarsen_(field.clone(), (True, True, True), Grid(torch.int16, 4), 1 << 20)
-print(native.library() is not None, int(coarse.long().square().sum()), *(str(one.message) for one in told), sep="|")
+print(library() is not None, int(coarse.long().square().sum()), *(str(one.message) for one in told), sep="|")
 """
 
 

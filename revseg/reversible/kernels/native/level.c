@@ -1,86 +1,9 @@
-/* The passes over a field on a CPU in which PyTorch's operators would go through memory many times: a change of level, and the
- * kick of a leapfrog step. The equations stand in haar.py and grid.py of revseg/reversible; on the grid these give the same bits:
- * the same float32 products, each rounded before it is used. `native.py` compiles and calls this, with contraction off (an FMA
- * would round a product and a sum at once).
- *
- * Fields are contiguous, (T, H, W, C). Sizes count elements.
- */
-#include <immintrin.h>
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-
-enum kind { INT16, FLOAT16, BFLOAT16, FLOAT32 };
-
-#ifdef __AVX512F__
-typedef __m512 vec;
-typedef int32_t vint __attribute__((vector_size(64)));
-#define BETWEEN(x, least, most) _mm512_max_ps(_mm512_min_ps(x, _mm512_set1_ps(most)), _mm512_set1_ps(least))
-#define NEAREST(x) _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
-#else
-typedef __m256 vec;
-typedef int32_t vint __attribute__((vector_size(32)));
-#define BETWEEN(x, least, most) _mm256_max_ps(_mm256_min_ps(x, _mm256_set1_ps(most)), _mm256_set1_ps(least))
-#define NEAREST(x) _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
-#endif
-typedef uint32_t vuint __attribute__((vector_size(sizeof(vec))));
-#define LANES ((long)(sizeof(vec) / sizeof(float)))
+/* A change of level: the orthonormal Haar transform of frames. The equations stand in revseg/reversible/haar.py. */
+#include "convert.h"
 
 #define SHEAR 0.41421356237309503f    /* tan(pi/8) */
 #define ROTATION 0.70710678118654757f /* sin(pi/4) */
-#define LARGEST 32767.0f              /* beyond what an int16 state may reach, by one: the range check sees it */
-#define ALONE 65536                   /* of so little, one thread is done before the others are awake */
 #define TILE 256                      /* coarse elements of each phase at a time: all phases stay in a core's nearest cache */
-
-/* ------------------------------------------------------------------ conversions of contiguous elements */
-
-static inline void widen(const void *from, float *to, long n, enum kind kind)
-{
-    if (kind == INT16) {
-        const int16_t *v = from;
-        for (long i = 0; i < n; i++) to[i] = v[i];
-    } else if (kind == BFLOAT16) {
-        const uint16_t *v = from;
-        for (long i = 0; i < n; i++) {
-            uint32_t bits = (uint32_t)v[i] << 16;
-            memcpy(to + i, &bits, 4);
-        }
-    } else if (kind == FLOAT16) {
-        const uint16_t *v = from;
-        long i = 0;
-        for (; i + 8 <= n; i += 8) _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(v + i))));
-        for (; i < n; i++) to[i] = _cvtsh_ss(v[i]);
-    } else {
-        memcpy(to, from, 4 * n);
-    }
-}
-
-static inline void narrow(const float *from, void *to, long n, enum kind kind)
-{
-    if (kind == INT16) {
-        int16_t *v = to;
-        for (long i = 0; i < n; i++) {
-            float x = from[i] < -LARGEST ? -LARGEST : from[i];
-            v[i] = (int16_t)(int32_t)(x > LARGEST ? LARGEST : x);
-        }
-    } else if (kind == BFLOAT16) { /* to the nearest, ties to even; nan stays nan */
-        uint16_t *v = to;
-        for (long i = 0; i < n; i++) {
-            uint32_t bits;
-            memcpy(&bits, from + i, 4);
-            uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-            v[i] = from[i] != from[i] ? 0x7fc0 : rounded;
-        }
-    } else if (kind == FLOAT16) {
-        uint16_t *v = to;
-        long i = 0;
-        for (; i + 8 <= n; i += 8)
-            _mm_storeu_si128((__m128i *)(v + i), _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
-        for (; i < n; i++) v[i] = _cvtss_sh(from[i], _MM_FROUND_TO_NEAREST_INT);
-    } else {
-        memcpy(to, from, 4 * n);
-    }
-}
 
 /* ------------------------------------------------------------------ 45 degree rotations of pairs of phases */
 
@@ -317,56 +240,4 @@ void haar(
     for (long r = 0; r < frames * height; r++)
         row(fine + ((r / height * dt) * (dh * height) + r % height * dh) * line, coarse + r * dt * dh * line, height, width, channels,
             dt, dh, dw, kind, exact, back);
-}
-
-/* ------------------------------------------------------------------ the kick of a leapfrog step */
-
-enum { CHUNK = 2048 };
-
-/* partner <- 2 curr - partner - round(force), of `parts` runs of `count` elements, `stride` apart in both fields. Returns the
- * largest magnitude, nan if there is any. */
-double kick_exact(
-    int16_t *partner, const int16_t *curr, const char *force, int kind, long parts, long count, long stride, int threads)
-{
-    const long chunks = (count + CHUNK - 1) / CHUNK, bytes = kind == FLOAT32 ? 4 : 2;
-    float reached = 0;
-    long unknown = 0;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(max : reached) reduction(+ : unknown) \
-    if (parts * count > ALONE)
-    for (long job = 0; job < parts * chunks; job++) {
-        const long part = job / chunks, first = job % chunks * CHUNK;
-        const long n = count - first < CHUNK ? count - first : CHUNK;
-        int16_t *p = partner + part * stride + first;
-        const int16_t *c = curr + part * stride + first;
-        float f[CHUNK], most = 0;
-        int32_t nans = 0;
-        widen(force + bytes * (part * count + first), f, n, kind);
-        for (long i = 0; i < n; i++) {
-            float x = 2 * (float)c[i] - (float)p[i] - rintf(f[i]), size = fabsf(x);
-            p[i] = (int16_t)(int32_t)x;
-            most = size > most ? size : most;
-            nans += x != x;
-        }
-        reached = most > reached ? most : reached;
-        unknown += nans;
-    }
-    return unknown ? NAN : reached;
-}
-
-/* velocity <- velocity - sign force */
-void kick_floating(
-    char *velocity, int kind, const char *force, int force_kind, float sign, long parts, long count, long stride, int threads)
-{
-    const long chunks = (count + CHUNK - 1) / CHUNK, bytes = kind == FLOAT32 ? 4 : 2, force_bytes = force_kind == FLOAT32 ? 4 : 2;
-#pragma omp parallel for num_threads(threads) schedule(static) if (parts * count > ALONE)
-    for (long job = 0; job < parts * chunks; job++) {
-        const long part = job / chunks, first = job % chunks * CHUNK;
-        const long n = count - first < CHUNK ? count - first : CHUNK;
-        char *place = velocity + bytes * (part * stride + first);
-        float v[CHUNK], f[CHUNK];
-        widen(place, v, n, kind);
-        widen(force + force_bytes * (part * count + first), f, n, force_kind);
-        for (long i = 0; i < n; i++) v[i] -= sign * f[i];
-        narrow(v, place, n, kind);
-    }
 }

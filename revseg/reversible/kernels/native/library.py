@@ -1,9 +1,7 @@
-"""The passes over a field on a CPU that are compiled (``native.c``): a change of level, and the kick of a leapfrog step.
+"""Compiles the kernels for the CPU, and loads them.
 
-PyTorch's operators go through memory once for each sum and each rounding, and change int16 to float32 and back. Here a row stays
-in a core's nearest cache. On the grid the results are the same bits, so that a process may use either; nothing else is asked of a
-machine than a C compiler, at the first use. What it makes is kept in ``~/.cache/revseg/kernels`` (or in $XDG_CACHE_HOME), for the
-processor that it is made for. Without one PyTorch computes, and a warning says so.
+Nothing else is asked of a machine than a C compiler, at the first use. What it makes is kept in ``~/.cache/revseg/kernels`` (in
+$XDG_CACHE_HOME, if that is set), for the processor that it is made for. Without one PyTorch computes, and a warning says so.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -26,7 +25,7 @@ from torch import Tensor
 from revseg.reversible.kernels import switch
 from revseg.reversible.kernels.compiler import compiler
 
-SOURCE = Path(__file__).with_name("native.c")
+SOURCES = tuple(sorted(Path(__file__).parent.glob("*.c")))
 # Without contraction: a fused product and sum would round once, where PyTorch rounds twice. OpenMP's functions are those that
 # PyTorch has loaded: with a library of our own there would be twice as many threads.
 COMPILED = "-O3 -march=native -mprefer-vector-width=512 -ffp-contract=off -fno-math-errno -fno-trapping-math -fopenmp -fPIC -c"
@@ -35,65 +34,27 @@ SECONDS = 120
 """No compiler takes longer."""
 
 KINDS = {torch.int16: 0, torch.float16: 1, torch.bfloat16: 2, torch.float32: 3}
-GROUP_BYTES = 1 << 20
-"""Bytes of the frames whose level is changed at a time: they and their copy stay in the caches."""
+"""Types that elements of a field may have, as convert.h numbers them."""
 
 _COSTS = "PyTorch changes levels and adds forces on the CPU, so that a step takes about half as long again"
 
-Axes = tuple[bool, bool, bool]
+
+def takes(*fields: Tensor) -> bool:
+    """Whether fields on the CPU, of such types, may be given to what is compiled."""
+    return switch.on() and all(field.device.type == "cpu" and field.dtype in KINDS for field in fields) and library() is not None
 
 
-def changes_levels(field: Tensor) -> bool:
-    """Whether the level of a state or an adjoint is changed here."""
-    return _takes(field) and library() is not None
-
-
-def kicks(partner: Tensor, curr: Tensor, force: Tensor, *, exact: bool) -> bool:
-    """Whether these are kicked here: an exact state in int16, or what is floating; its frames each in one piece."""
-    alike = partner.stride() == curr.stride() and len(partner) > 0 and partner[0].is_contiguous()
-    taken = force.dtype != torch.int16 and (partner.dtype == torch.int16) == exact
-    return taken and alike and _takes(partner, curr, force) and library() is not None
-
-
-def _takes(*fields: Tensor) -> bool:
-    return switch.on() and all(field.device.type == "cpu" and field.dtype in KINDS for field in fields)
-
-
-def change_level_(
-    source: Tensor, target: Tensor, *, fine: Tensor, axes: Axes, exact: bool, found: ctypes.CDLL | None = None
-) -> None:
-    """Coarsens frames (T, H, W, C) or refines them, into the same memory; ``fine`` is one of both. found: the library."""
-    back = fine is target
-    copied = source.clone()
-    places = (target, copied) if back else (copied, target)
-    frames, height, width = (size // (2 if halved else 1) for size, halved in zip(fine.shape[:3], axes, strict=True))
-    sizes = frames, height, width, fine.shape[3]
-    halved = (2 if one else 1 for one in axes)
-    kind = KINDS[fine.dtype]
-    _called("haar", *map(_pointer, places), *map(ctypes.c_long, sizes), *halved, kind, int(exact), int(back), found=found)
-
-
-def kick_(partner: Tensor, curr: Tensor, force: Tensor, *, sign: int, exact: bool) -> Tensor | None:
-    """``Grid.kick_`` of fields (t, h, W, C), which may be parts of larger ones."""
-    force = force.contiguous()
-    parts, count, stride = len(partner), partner[0].numel(), partner.stride(0)
-    where = [ctypes.c_long(size) for size in (parts, count, stride)]
-    kind = KINDS[force.dtype]
-    if exact:
-        reached = _called("kick_exact", *map(_pointer, (partner, curr, force)), kind, *where)
-        return torch.tensor(reached, dtype=torch.float64)
-    _called("kick_floating", _pointer(partner), KINDS[partner.dtype], _pointer(force), kind, ctypes.c_float(sign), *where)
-    return None
-
-
-def _pointer(tensor: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr())
-
-
-def _called(name: str, *values: object, found: ctypes.CDLL | None = None) -> float:
+def called(name: str, *values: object, found: ctypes.CDLL | None = None) -> float:
+    """Calls a function with as many threads as PyTorch has; tensors as their addresses, integers as sizes."""
     found = found or library()
     assert found is not None
-    return float(getattr(found, name)(*values, torch.get_num_threads()) or 0)
+    given = (ctypes.c_void_p(value.data_ptr()) if isinstance(value, Tensor) else value for value in values)
+    return float(getattr(found, name)(*given, torch.get_num_threads()) or 0)
+
+
+def sizes(values: Iterable[int]) -> list[ctypes.c_long]:
+    """Returns sizes as a function takes them."""
+    return [ctypes.c_long(value) for value in values]
 
 
 @cache
@@ -115,6 +76,7 @@ def _differs(found: ctypes.CDLL) -> str:
     """Returns how what it does with a small field differs from what PyTorch does, in a bit; nothing: it does not."""
     from revseg.reversible import haar
     from revseg.reversible.grid import Grid
+    from revseg.reversible.kernels.native.fields import change_level_
 
     grid, axes, random = Grid(torch.int16, 8), (True, True, True), torch.Generator().manual_seed(0)
     for channels in (1, 3):  # the first in a way of its own
@@ -132,7 +94,7 @@ def _loaded() -> ctypes.CDLL | None:
     command = compiler()
     if command is None:
         return None
-    key = hashlib.sha256("\0".join([SOURCE.read_text("utf-8"), COMPILED, LINKED, command, _instructions()]).encode())
+    key = hashlib.sha256("\0".join([*_texts(), COMPILED, LINKED, command, _instructions()]).encode())
     try:
         base = os.environ.get("XDG_CACHE_HOME")
         folder = (Path(base) if base else Path.home() / ".cache") / "revseg" / "kernels"
@@ -149,18 +111,28 @@ def _loaded() -> ctypes.CDLL | None:
             return _opened(_compile(command, Path(elsewhere)))
 
 
+def _texts() -> list[str]:
+    return [path.read_text("utf-8") for path in (*SOURCES, Path(__file__).with_name("convert.h"))]
+
+
 def _compile(command: str, folder: Path) -> Path:
-    made, library = folder / "native.o", folder / "native.so"
-    for arguments in ([*COMPILED.split(), str(SOURCE), "-o", str(made)], [*LINKED.split(), str(made), "-o", str(library)]):
-        subprocess.run([command, *arguments], check=True, capture_output=True, text=True, timeout=SECONDS)
+    made, library = [folder / f"{path.stem}.o" for path in SOURCES], folder / "native.so"
+    for source, target in zip(SOURCES, made, strict=True):
+        _run(command, *COMPILED.split(), str(source), "-o", str(target))
+    _run(command, *LINKED.split(), *map(str, made), "-o", str(library))
     return library
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)
 
 
 def _opened(path: Path) -> ctypes.CDLL:
     """Loads it at once as a whole: what is missing of OpenMP is said now."""
     found = ctypes.CDLL(str(path), mode=os.RTLD_NOW)
     found.kick_exact.restype = ctypes.c_double
-    found.haar.restype = found.kick_floating.restype = None
+    for name in ("haar", "kick_floating", "convert", "opening", "opening_gradient"):
+        getattr(found, name).restype = None
     return found
 
 
