@@ -64,10 +64,10 @@ static inline __attribute__((always_inline)) void rotate_rows(float (*restrict v
 
 #define ROTATED(PHASES)                                                                                                        \
     case PHASES:                                                                                                               \
-        if (exact && back) rotate_rows(v, n, PHASES, 1, 1);                                                                         \
-        else if (exact) rotate_rows(v, n, PHASES, 1, 0);                                                                            \
-        else if (back) rotate_rows(v, n, PHASES, 0, 1);                                                                             \
-        else rotate_rows(v, n, PHASES, 0, 0);                                                                                       \
+        if (exact)                                                                                                             \
+            back ? rotate_rows(v, n, PHASES, 1, 1) : rotate_rows(v, n, PHASES, 1, 0);                                          \
+        else                                                                                                                   \
+            back ? rotate_rows(v, n, PHASES, 0, 1) : rotate_rows(v, n, PHASES, 0, 0);                                          \
         break;
 
 static void rotate_all(float (*restrict v)[TILE], long n, int phases, int exact, int back)
@@ -127,6 +127,15 @@ static inline __attribute__((always_inline)) vint closed(vec x, enum kind kind)
     return (unknown & 0x7fc0) | (~unknown & (vint)rounded);
 }
 
+/* 4 x 4 words of 32 bits: rows become columns. */
+static inline void turn(__m128i rows[4])
+{
+    __m128i first = _mm_unpacklo_epi32(rows[0], rows[1]), second = _mm_unpacklo_epi32(rows[2], rows[3]);
+    __m128i third = _mm_unpackhi_epi32(rows[0], rows[1]), fourth = _mm_unpackhi_epi32(rows[2], rows[3]);
+    rows[0] = _mm_unpacklo_epi64(first, second), rows[1] = _mm_unpackhi_epi64(first, second);
+    rows[2] = _mm_unpacklo_epi64(third, fourth), rows[3] = _mm_unpackhi_epi64(third, fourth);
+}
+
 /* Four rows of pairs and the phases of as many pixels, LANES at a time, the last ones perhaps twice, which changes nothing: one
  * memory is read, another written. Returns whether the row is long enough. */
 static inline __attribute__((always_inline)) int single_row(
@@ -143,14 +152,10 @@ static inline __attribute__((always_inline)) int single_row(
             if (!back) memcpy(two + k, fine + 4 * (((k >> 1) * 2 * height + (k & 1)) * width + first), sizeof(vint));
         }
         for (int part = 0; part < LANES && back; part += 4) {
-            __m128i a = _mm_loadu_si128(pixels + part), b = _mm_loadu_si128(pixels + part + 1);
-            __m128i c = _mm_loadu_si128(pixels + part + 2), d = _mm_loadu_si128(pixels + part + 3);
-            __m128i ab = _mm_unpacklo_epi32(a, b), cd = _mm_unpacklo_epi32(c, d);
-            __m128i AB = _mm_unpackhi_epi32(a, b), CD = _mm_unpackhi_epi32(c, d);
-            _mm_storeu_si128((__m128i *)(pairs[0] + part), _mm_unpacklo_epi64(ab, cd));
-            _mm_storeu_si128((__m128i *)(pairs[1] + part), _mm_unpackhi_epi64(ab, cd));
-            _mm_storeu_si128((__m128i *)(pairs[2] + part), _mm_unpacklo_epi64(AB, CD));
-            _mm_storeu_si128((__m128i *)(pairs[3] + part), _mm_unpackhi_epi64(AB, CD));
+            __m128i words[4];
+            for (int k = 0; k < 4; k++) words[k] = _mm_loadu_si128(pixels + part + k);
+            turn(words);
+            for (int k = 0; k < 4; k++) _mm_storeu_si128((__m128i *)(pairs[k] + part), words[k]);
         }
         if (back) memcpy(two, pairs, sizeof(two));
 #pragma GCC unroll 4
@@ -167,14 +172,10 @@ static inline __attribute__((always_inline)) int single_row(
         }
         if (!back) memcpy(pairs, two, sizeof(two));
         for (int part = 0; part < LANES && !back; part += 4) {
-            __m128i a = _mm_loadu_si128((__m128i *)(pairs[0] + part)), b = _mm_loadu_si128((__m128i *)(pairs[1] + part));
-            __m128i c = _mm_loadu_si128((__m128i *)(pairs[2] + part)), d = _mm_loadu_si128((__m128i *)(pairs[3] + part));
-            __m128i ab = _mm_unpacklo_epi32(a, b), cd = _mm_unpacklo_epi32(c, d);
-            __m128i AB = _mm_unpackhi_epi32(a, b), CD = _mm_unpackhi_epi32(c, d);
-            _mm_storeu_si128(pixels + part, _mm_unpacklo_epi64(ab, cd));
-            _mm_storeu_si128(pixels + part + 1, _mm_unpackhi_epi64(ab, cd));
-            _mm_storeu_si128(pixels + part + 2, _mm_unpacklo_epi64(AB, CD));
-            _mm_storeu_si128(pixels + part + 3, _mm_unpackhi_epi64(AB, CD));
+            __m128i words[4];
+            for (int k = 0; k < 4; k++) words[k] = _mm_loadu_si128((__m128i *)(pairs[k] + part));
+            turn(words);
+            for (int k = 0; k < 4; k++) _mm_storeu_si128(pixels + part + k, words[k]);
         }
     }
     return width >= LANES;
@@ -237,7 +238,8 @@ void haar(
 {
     const long bytes = kind == FLOAT32 ? 4 : 2, line = bytes * width * dw * channels;
 #pragma omp parallel for num_threads(threads) schedule(static) if (frames * height * line > ALONE)
-    for (long r = 0; r < frames * height; r++)
-        row(fine + ((r / height * dt) * (dh * height) + r % height * dh) * line, coarse + r * dt * dh * line, height, width, channels,
-            dt, dh, dw, kind, exact, back);
+    for (long r = 0; r < frames * height; r++) {
+        char *from = fine + ((r / height * dt) * (dh * height) + r % height * dh) * line;
+        row(from, coarse + r * dt * dh * line, height, width, channels, dt, dh, dw, kind, exact, back);
+    }
 }

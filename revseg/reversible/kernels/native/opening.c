@@ -16,8 +16,9 @@ struct place {
     long first, top, left;
 };
 
-void opening(const uint8_t *planes, int16_t *field, const struct place *at, const float *weight, const float *bias, const float *empty,
-             int threads)
+void opening(
+    const uint8_t *planes, int16_t *field, const struct place *at, const float *weight, const float *bias, const float *empty,
+    int threads)
 {
     const long channels = at->channels, line = at->columns * channels;
 #pragma omp parallel for num_threads(threads) schedule(static) if (at->padded * at->lines * line > ALONE)
