@@ -34,21 +34,21 @@ def opened(net: RevSegNet, volume: Tensor, placement: Placement, grid: Grid) -> 
 def opened_frames(net: RevSegNet, volume: Tensor, placement: Placement, *, start: int, stop: int, grid: Grid) -> Tensor:
     """The same of the frames [start, stop) of those held here."""
     size = len(volume), stop - start, *placement.padded[1:], net.config.channels
-    if grid.exact and grid.dtype == torch.int16 and _compiled(net, volume):
-        fields = torch.empty(size, dtype=grid.dtype)
+    if grid.exact and _compiled(net, volume):  # the same integers, whatever holds them
+        fields = torch.empty(size, dtype=torch.int16 if grid.dtype == torch.int16 else torch.float32)
         if all(native.opens(planes, field) for planes, field in zip(volume, fields, strict=True)):
             weight, bias = (part.detach().double() for part in (net.opening.weight, net.opening.bias))
             of_bytes = weight / PIXEL_STD, bias - weight.sum(1) * (PIXEL_MEAN / PIXEL_STD)
             units = {"weight": of_bytes[0] / grid.unit, "bias": of_bytes[1] / grid.unit, "empty": grid.store(net.opening.bias)}
             for planes, field in zip(volume, fields, strict=True):
                 native.open_(field, planes, _offset(placement, start), **units)
-            return fields
+            return fields if fields.dtype == grid.dtype else grid.saturate_(fields).to(grid.dtype)
     return grid.store(_of(net, _inputs(net, volume, placement, start=start, stop=stop)))
 
 
 @torch.no_grad()
 def gradient_of_opening(
-    net: RevSegNet, volume: Tensor, placement: Placement, gradient: Tensor, *, start: int
+    net: RevSegNet, volume: Tensor, placement: Placement, *, gradient: Tensor, start: int
 ) -> tuple[Tensor, Tensor]:
     """Returns d(loss)/dW, (C, I), and d(loss)/db, (C,), of some frames. gradient: d(loss)/dy, (N, t, H', W', C), of those from
     ``start`` on. The opening is linear: they are written out, without a graph."""

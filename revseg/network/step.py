@@ -359,7 +359,7 @@ def _close(
                 again = opened_frames(net, volume, placement, start=start, stop=stop, grid=grid)
                 back.append((again == y[:, start:stop]).all())
             if trains:
-                parts = gradient_of_opening(net, volume, placement, gradient[:, start:stop], start=start)
+                parts = gradient_of_opening(net, volume, placement, gradient=gradient[:, start:stop], start=start)
                 total_weight.add_(unscaled(parts[0], adjoint))
                 total_bias.add_(unscaled(parts[1], adjoint))
     returned = torch.stack(back).all() if exact else None

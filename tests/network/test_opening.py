@@ -8,6 +8,7 @@ import torch
 from revseg.network.network import RevSegNet
 from revseg.network.opening import gradient_of_opening, opened, opened_frames
 from revseg.network.volume import Placement
+from revseg.reversible.grid import Grid
 from revseg.reversible.kernels import switch
 from revseg.reversible.kernels.native import opening as native
 
@@ -66,6 +67,13 @@ def test_by_pytorch(net: RevSegNet, offset: tuple[int, int, int]) -> None:
     the_field(net, offset)
 
 
+def gradients(
+    net: RevSegNet, volume: torch.Tensor, placement: Placement, *, gradient: torch.Tensor
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Of the first four frames, and of the others."""
+    return [gradient_of_opening(net, volume, placement, gradient=gradient[:, start : start + 4], start=start) for start in (0, 4)]
+
+
 @OFFSETS
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 def test_the_gradient_is_that_of_autograd(net: RevSegNet, offset: tuple[int, int, int], dtype: torch.dtype) -> None:
@@ -75,16 +83,29 @@ def test_the_gradient_is_that_of_autograd(net: RevSegNet, offset: tuple[int, int
     gradient = torch.randn(size, generator=torch.Generator().manual_seed(1)).to(dtype)
     loss = (plainly(net, volume, placement) * gradient.double()).sum()
     expected = torch.autograd.grad(loss, (net.opening.weight, net.opening.bias))
-    parts = [gradient_of_opening(net, volume, placement, gradient[:, start : start + 4], start=start) for start in (0, 4)]
+    parts = [
+        gradient_of_opening(net, volume, placement, gradient=gradient[:, start : start + 4], start=start) for start in (0, 4)
+    ]
     for found, truth in zip(zip(*parts, strict=True), expected, strict=True):
         assert torch.allclose(sum(found), truth, rtol=1e-4, atol=0.02)
     switch.enable(False)
     try:
-        plain = [gradient_of_opening(net, volume, placement, gradient[:, start : start + 4], start=start) for start in (0, 4)]
+        plain = [
+            gradient_of_opening(net, volume, placement, gradient=gradient[:, start : start + 4], start=start) for start in (0, 4)
+        ]
     finally:
         switch.enable(True)
     for found, other in zip(zip(*parts, strict=True), zip(*plain, strict=True), strict=True):
         assert torch.allclose(sum(found), sum(other), rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int32])
+def test_a_field_of_32_bits_has_the_same_integers(net: RevSegNet, dtype: torch.dtype) -> None:
+    volume, grid = video(), net.sequence.grid
+    placement = Placement.of(net, volume, (1, 2, 3))
+    wide = opened(net, volume, placement, Grid(dtype, grid.bits))
+    assert wide.dtype == dtype
+    assert torch.equal(wide, opened(net, volume, placement, grid).to(dtype))
 
 
 def test_weights_that_are_no_numbers_leave_the_range(net: RevSegNet) -> None:
@@ -103,7 +124,9 @@ def test_any_number_of_threads_makes_the_same_gradient(net: RevSegNet) -> None:
     try:
         for count in (1, 2, 5):
             torch.set_num_threads(count)
-            found.append(torch.cat([part.flatten() for part in gradient_of_opening(net, volume, placement, gradient, start=0)]))
+            found.append(
+                torch.cat([part.flatten() for part in gradient_of_opening(net, volume, placement, gradient=gradient, start=0)])
+            )
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(one, found[0]) for one in found)

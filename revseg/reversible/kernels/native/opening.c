@@ -17,18 +17,18 @@ struct place {
 };
 
 void opening(
-    const uint8_t *planes, int16_t *field, const struct place *at, const float *weight, const float *bias, const float *empty,
-    int threads)
+    const uint8_t *planes, char *field, int kind, const struct place *at, const float *weight, const float *bias,
+    const float *empty, int threads)
 {
-    const long channels = at->channels, line = at->columns * channels;
+    const long channels = at->channels, line = at->columns * channels, bytes = kind == FLOAT32 ? 4 : 2;
 #pragma omp parallel for num_threads(threads) schedule(static) if (at->padded * at->lines * line > ALONE)
     for (long row = 0; row < at->padded * at->lines; row++) {
         const long t = row / at->lines - at->first, h = row % at->lines - at->top;
         const int inside = t >= 0 && t < at->frames && h >= 0 && h < at->height;
-        int16_t *out = field + row * line;
+        char *out = field + bytes * row * line;
         for (long w = 0; w < at->columns; w++) {
             if (inside && w == at->left) w += at->width;
-            for (long c = 0; c < channels && w < at->columns; c++) out[w * channels + c] = (int16_t)empty[c];
+            if (w < at->columns) narrow(empty, out + bytes * w * channels, channels, kind);
         }
         for (long from = 0; from < at->width && inside; from += PIXELS) {
             const long n = at->width - from < PIXELS ? at->width - from : PIXELS;
@@ -41,14 +41,13 @@ void opening(
                 for (long c = 0; c < channels; c++)
                     for (long w = 0; w < n; w++) sums[c][w] += weight[c * at->inputs + i] * x[w];
             }
-            for (long c = 0; c < channels; c++) {
-                int16_t *to = out + (at->left + from) * channels + c;
+            float mixed[MOST * PIXELS]; /* the channels of a pixel beside each other */
+            for (long c = 0; c < channels; c++)
                 for (long w = 0; w < n; w++) {
-                    float y = rintf(sums[c][w]); /* what is nan leaves the range */
-                    y = y < -LARGEST ? -LARGEST : y <= LARGEST ? y : LARGEST;
-                    to[w * channels] = (int16_t)(int32_t)y;
+                    const float y = rintf(sums[c][w]);
+                    mixed[w * channels + c] = y == y ? y : 2 * LARGEST; /* what is no number leaves the range */
                 }
-            }
+            narrow(mixed, out + bytes * (at->left + from) * channels, n * channels, kind);
         }
     }
 }

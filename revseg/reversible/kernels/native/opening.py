@@ -47,9 +47,12 @@ def opens(planes: Tensor, field: Tensor) -> bool:
 
 
 def open_(field: Tensor, planes: Tensor, offset: Sequence[int], *, weight: Tensor, bias: Tensor, empty: Tensor) -> None:
-    """Fills a field in int16. offset: where the planes lie in it; weight: (C, I), bias, empty: (C,), all in units of the grid."""
+    """Fills a field of integers in int16 or float32.
+
+    offset: where the planes lie in it; weight: (C, I), bias, empty: (C,), all in units of the grid.
+    """
     numbers = [part.detach().float().contiguous() for part in (weight, bias, empty)]
-    called("opening", planes, field, ctypes.byref(_place(planes, field, offset)), *numbers)
+    called("opening", planes, field, KINDS[field.dtype], ctypes.byref(_place(planes, field, offset)), *numbers)
 
 
 def gradient_of(field: Tensor, planes: Tensor, offset: Sequence[int]) -> Opened:
@@ -62,4 +65,5 @@ def gradient_of(field: Tensor, planes: Tensor, offset: Sequence[int]) -> Opened:
 
 
 def _place(planes: Tensor, field: Tensor, offset: Sequence[int]) -> _Place:
-    return _Place(*planes.shape, *planes.stride()[:2], *field.shape, *offset)
+    values = *planes.shape, *planes.stride()[:2], *field.shape, *offset
+    return _Place(*values)
