@@ -34,9 +34,10 @@ def opened(net: RevSegNet, volume: Tensor, placement: Placement, grid: Grid) -> 
 def opened_frames(net: RevSegNet, volume: Tensor, placement: Placement, *, start: int, stop: int, grid: Grid) -> Tensor:
     """The same of the frames [start, stop) of those held here."""
     size = len(volume), stop - start, *placement.padded[1:], net.config.channels
-    if grid.exact and _compiled(net, volume):  # the same integers, whatever holds them
+    if grid.exact and net.device.type == "cpu":
+        # The same integers, whatever holds them.
         fields = torch.empty(size, dtype=torch.int16 if grid.dtype == torch.int16 else torch.float32)
-        if all(native.opens(planes, field) for planes, field in zip(volume, fields, strict=True)):
+        if _compiled(net, volume, fields):
             weight, bias = (part.detach().double() for part in (net.opening.weight, net.opening.bias))
             of_bytes = weight / PIXEL_STD, bias - weight.sum(1) * (PIXEL_MEAN / PIXEL_STD)
             units = {"weight": of_bytes[0] / grid.unit, "bias": of_bytes[1] / grid.unit, "empty": grid.store(net.opening.bias)}
@@ -53,7 +54,7 @@ def gradient_of_opening(
     """Returns d(loss)/dW, (C, I), and d(loss)/db, (C,), of some frames. gradient: d(loss)/dy, (N, t, H', W', C), of those from
     ``start`` on. The opening is linear: they are written out, without a graph."""
     dtype = net.opening.weight.dtype
-    if _compiled(net, volume) and all(native.opens(planes, field) for planes, field in zip(volume, gradient, strict=True)):
+    if _compiled(net, volume, gradient):
         offset = _offset(placement, start)
         sums = [native.gradient_of(field, planes, offset) for planes, field in zip(volume, gradient, strict=True)]
         weights = torch.stack([(one.products - PIXEL_MEAN * one.inside[:, None]) / PIXEL_STD for one in sums])
@@ -63,9 +64,10 @@ def gradient_of_opening(
     return torch.bmm(inputs.flatten(2), part.flatten(1, -2)).sum(0).t(), part.sum((0, 1, 2, 3))
 
 
-def _compiled(net: RevSegNet, volume: Tensor) -> bool:
-    """Whether it may be left to what is compiled: bytes in, weights of 32 bits."""
-    return net.device.type == "cpu" and volume.dtype == torch.uint8 and net.opening.weight.dtype == torch.float32
+def _compiled(net: RevSegNet, volume: Tensor, fields: Tensor) -> bool:
+    """Whether it is left to what is compiled: bytes in, weights of 32 bits."""
+    pairs = zip(volume, fields, strict=True)
+    return net.opening.weight.dtype == torch.float32 and all(native.opens(planes, field) for planes, field in pairs)
 
 
 def _offset(placement: Placement, start: int) -> tuple[int, int, int]:

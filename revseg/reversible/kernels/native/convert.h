@@ -12,6 +12,8 @@
 
 enum kind { INT16, FLOAT16, BFLOAT16, FLOAT32 };
 
+static inline long bytes_of(enum kind kind) { return kind == FLOAT32 ? 4 : 2; }
+
 #ifdef __AVX512F__
 typedef __m512 vec;
 typedef int32_t vint __attribute__((vector_size(64)));

@@ -8,7 +8,7 @@ enum { CHUNK = 2048 };
 double kick_exact(
     int16_t *partner, const int16_t *curr, const char *force, int kind, long parts, long count, long stride, int threads)
 {
-    const long chunks = (count + CHUNK - 1) / CHUNK, bytes = kind == FLOAT32 ? 4 : 2;
+    const long chunks = (count + CHUNK - 1) / CHUNK, bytes = bytes_of(kind);
     float reached = 0;
     long unknown = 0;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(max : reached) reduction(+ : unknown) \
@@ -37,7 +37,7 @@ double kick_exact(
 void kick_floating(
     char *velocity, int kind, const char *force, int force_kind, float sign, long parts, long count, long stride, int threads)
 {
-    const long chunks = (count + CHUNK - 1) / CHUNK, bytes = kind == FLOAT32 ? 4 : 2, force_bytes = force_kind == FLOAT32 ? 4 : 2;
+    const long chunks = (count + CHUNK - 1) / CHUNK, bytes = bytes_of(kind), force_bytes = bytes_of(force_kind);
 #pragma omp parallel for num_threads(threads) schedule(static) if (parts * count > ALONE)
     for (long job = 0; job < parts * chunks; job++) {
         const long part = job / chunks, first = job % chunks * CHUNK;
@@ -55,7 +55,7 @@ void kick_floating(
 void convert(
     char *to, int kind, long to_stride, const char *from, int from_kind, long from_stride, long parts, long count, int threads)
 {
-    const long chunks = (count + CHUNK - 1) / CHUNK, bytes = kind == FLOAT32 ? 4 : 2, from_bytes = from_kind == FLOAT32 ? 4 : 2;
+    const long chunks = (count + CHUNK - 1) / CHUNK, bytes = bytes_of(kind), from_bytes = bytes_of(from_kind);
 #pragma omp parallel for num_threads(threads) schedule(static) if (parts * count > ALONE)
     for (long job = 0; job < parts * chunks; job++) {
         const long part = job / chunks, first = job % chunks * CHUNK;

@@ -200,7 +200,7 @@ static int single(char *fine, char *coarse, long height, long width, enum kind k
 static inline void row(
     char *fine, char *coarse, long height, long width, long channels, int dt, int dh, int dw, enum kind kind, int exact, int back)
 {
-    const long bytes = kind == FLOAT32 ? 4 : 2, phases = dt * dh * dw;
+    const long bytes = bytes_of(kind), phases = dt * dh * dw;
     if (channels == 1 && phases == 8 && exact == (kind == INT16) && single(fine, coarse, height, width, kind, back)) return;
     const long run = channels < TILE ? channels : TILE, most = TILE / run, tiles = (width + most - 1) / most;
     float values[8][TILE];
@@ -236,7 +236,7 @@ void haar(
     char *fine, char *coarse, long frames, long height, long width, long channels, int dt, int dh, int dw, int kind, int exact,
     int back, int threads)
 {
-    const long bytes = kind == FLOAT32 ? 4 : 2, line = bytes * width * dw * channels;
+    const long bytes = bytes_of(kind), line = bytes * width * dw * channels;
 #pragma omp parallel for num_threads(threads) schedule(static) if (frames * height * line > ALONE)
     for (long r = 0; r < frames * height; r++) {
         char *from = fine + ((r / height * dt) * (dh * height) + r % height * dh) * line;

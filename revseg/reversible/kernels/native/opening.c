@@ -20,7 +20,7 @@ void opening(
     const uint8_t *planes, char *field, int kind, const struct place *at, const float *weight, const float *bias,
     const float *empty, int threads)
 {
-    const long channels = at->channels, line = at->columns * channels, bytes = kind == FLOAT32 ? 4 : 2;
+    const long channels = at->channels, line = at->columns * channels, bytes = bytes_of(kind);
 #pragma omp parallel for num_threads(threads) schedule(static) if (at->padded * at->lines * line > ALONE)
     for (long row = 0; row < at->padded * at->lines; row++) {
         const long t = row / at->lines - at->first, h = row % at->lines - at->top;
@@ -72,7 +72,7 @@ static inline float product_of(const float *a, const float *b, long n)
 void opening_gradient(const uint8_t *planes, const char *gradient, int kind, const struct place *at, double *found, int threads)
 {
     const long channels = at->channels, line = at->columns * channels, numbers = channels * (at->inputs + 2);
-    const long bytes = kind == FLOAT32 ? 4 : 2;
+    const long bytes = bytes_of(kind);
 #pragma omp parallel for num_threads(threads) schedule(static) if (at->padded * at->lines * line > ALONE)
     for (long frame = 0; frame < at->padded; frame++) {
         double *own = found + frame * numbers;
