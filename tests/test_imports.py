@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "runs": {"runs"},
     "video": BASE | {"video"},
     "labels": BASE | {"video", "labels"},
-    "evidence": BASE | {"video", "labels", "evidence"},
+    "evidence": BASE | {"reversible", "video", "labels", "evidence"},
     "evaluation": BASE | {"labels", "evaluation"},
     "network": {"reversible", "network"},
     "revseg": {"reversible", "network", "api"},  # revseg/__init__.py

@@ -1,32 +1,17 @@
 /* What the files here share: elements of a field, as numbers and back.
  *
  * The passes over a field on a CPU in which PyTorch's operators would go through memory many times. On the grid these give the
- * same bits: the same float32 products, each rounded before it is used. `library.py` compiles and loads them, with contraction off
+ * same bits: the same float32 products, each rounded before it is used. They are compiled with contraction off
  * (an FMA would round a product and a sum at once). Fields are contiguous, (T, H, W, C). Sizes count elements.
  */
 #pragma once
-#include <immintrin.h>
+#include "vector.h"
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
 enum kind { INT16, FLOAT16, BFLOAT16, FLOAT32 };
 
 static inline long bytes_of(enum kind kind) { return kind == FLOAT32 ? 4 : 2; }
-
-#ifdef __AVX512F__
-typedef __m512 vec;
-typedef int32_t vint __attribute__((vector_size(64)));
-#define BETWEEN(x, least, most) _mm512_max_ps(_mm512_min_ps(x, _mm512_set1_ps(most)), _mm512_set1_ps(least))
-#define NEAREST(x) _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
-#else
-typedef __m256 vec;
-typedef int32_t vint __attribute__((vector_size(32)));
-#define BETWEEN(x, least, most) _mm256_max_ps(_mm256_min_ps(x, _mm256_set1_ps(most)), _mm256_set1_ps(least))
-#define NEAREST(x) _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
-#endif
-typedef uint32_t vuint __attribute__((vector_size(sizeof(vec))));
-#define LANES ((long)(sizeof(vec) / sizeof(float)))
 
 #define LARGEST 32767.0f              /* beyond what an int16 state may reach, by one: the range check sees it */
 #define ALONE 65536                   /* of so little, one thread is done before the others are awake */

@@ -11,7 +11,8 @@ import ctypes
 import torch
 from torch import Tensor
 
-from revseg.reversible.kernels.native.library import KINDS, called, sizes, takes
+from revseg.reversible.kernels.native.compiled import sizes
+from revseg.reversible.kernels.native.library import KINDS, called, takes
 
 GROUP_BYTES = 1 << 20
 """Bytes of the frames whose level is changed at a time: they and their copy stay in the caches."""

@@ -1,0 +1,1 @@
+"""What is computed of evidence on a CPU, in C."""

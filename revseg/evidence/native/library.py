@@ -1,0 +1,49 @@
+"""What of the evidence is compiled for the CPU. Without a compiler OpenCV and NumPy compute, and a warning says so.
+
+A function of the library computes in the thread that calls it: several frames are worked on at a time (``Flow.pool``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from revseg.reversible.kernels import switch
+from revseg.reversible.kernels.native.compiled import Compiled
+
+FUNCTIONS: tuple[str, ...] = ()
+
+_compiled = Compiled(
+    Path(__file__).parent,
+    dict.fromkeys(FUNCTIONS),
+    flags="-ffp-contract=fast",
+    costs="OpenCV and NumPy compute the evidence on the CPU, which takes about twice as long",
+)
+
+
+def compiled() -> bool:
+    """Whether there is what is compiled, and it may be used."""
+    return switch.on() and _compiled.library() is not None
+
+
+def called(name: str, *values: object) -> None:
+    """Calls a function: arrays and tensors as the addresses of their elements, which lie one after the other; whole numbers as
+    long, others as float."""
+    library = _compiled.library()
+    assert library is not None
+    getattr(library, name)(*map(_given, values))
+
+
+def _given(value: object) -> object:
+    if isinstance(value, Tensor):
+        assert value.is_contiguous()
+        return ctypes.c_void_p(value.data_ptr())
+    if isinstance(value, np.ndarray):
+        assert value.flags.c_contiguous
+        return ctypes.c_void_p(value.ctypes.data)
+    if isinstance(value, float):
+        return ctypes.c_float(value)
+    return ctypes.c_long(value) if isinstance(value, int) else value

@@ -1,0 +1,137 @@
+"""Compiles C files for this machine's processor, and loads them.
+
+Nothing else is asked of a machine than a C compiler, at the first use. What it makes is kept in ``~/.cache/revseg/kernels`` (in
+$XDG_CACHE_HOME, if that is set), for the processor that it is made for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from torch import Tensor
+
+from revseg.reversible.kernels.compiler import compiler
+
+SHARED = Path(__file__).parent
+"""Folder of the headers that all may include."""
+
+# OpenMP's functions are those that PyTorch has loaded: with a library of our own there would be twice as many threads.
+COMPILED = "-O3 -march=native -mprefer-vector-width=512 -fno-math-errno -fno-trapping-math -fopenmp -fPIC -c"
+LINKED = "-shared"
+SECONDS = 120
+"""No compiler takes longer."""
+
+
+class Compiled:
+    """What the C files of a folder are compiled to, at the first use.
+
+    functions: their names; one that returns a number has the type of it, the others return nothing. flags: for the compiler,
+    beside the common ones. costs: what it means to be without, which a warning says once with its reason. differs: says how
+    what was compiled is wrong; nothing: it is not.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        functions: Mapping[str, type[ctypes.c_double] | None],
+        *,
+        flags: str,
+        costs: str,
+        differs: Callable[[ctypes.CDLL], str] = lambda found: "",
+    ) -> None:
+        self.sources, self._headers = ([*sorted(folder.glob(f"*.{kind}"))] for kind in ("c", "h"))
+        if folder != SHARED:
+            self._headers += sorted(SHARED.glob("*.h"))
+        self._functions, self._costs, self._differs = functions, costs, differs
+        self._command = [*COMPILED.split(), *flags.split(), f"-I{SHARED}"]
+        self._lock = threading.Lock()
+        self._tried = False
+        self._found: ctypes.CDLL | None = None
+
+    def library(self) -> ctypes.CDLL | None:
+        """Returns it, in a second where it is not kept; None, with a warning, where it cannot be made."""
+        with self._lock:
+            if not self._tried:
+                self._found, self._tried = self._made(), True
+            return self._found
+
+    def _made(self) -> ctypes.CDLL | None:
+        if sys.platform != "linux" or platform.machine() != "x86_64":
+            return None  # written for its instructions
+        try:
+            found = self._loaded()
+            said = "there is no C compiler (gcc, clang, or CC); install gcc" if found is None else self._differs(found)
+        except (OSError, subprocess.SubprocessError, AttributeError) as error:
+            said = (getattr(error, "stderr", None) or f"{type(error).__name__}: {error}").strip()
+        if said:
+            warnings.warn(f"{self._costs}: {said}", stacklevel=4)
+        return None if said else found
+
+    def _loaded(self) -> ctypes.CDLL | None:
+        """Compiles what is not kept, and loads it."""
+        command = compiler()
+        if command is None:
+            return None
+        texts = [path.read_text("utf-8") for path in (*self.sources, *self._headers)]
+        flags = [part for part in self._command if not part.startswith("-I")]  # wherever revseg lies
+        key = hashlib.sha256("\0".join([*texts, *flags, LINKED, command, _instructions()]).encode())
+        try:
+            base = os.environ.get("XDG_CACHE_HOME")
+            folder = (Path(base) if base else Path.home() / ".cache") / "revseg" / "kernels"
+            folder.mkdir(parents=True, exist_ok=True)
+            kept = folder / f"{key.hexdigest()[:32]}.so"
+            if kept.is_file():
+                with suppress(OSError):  # a damaged one is made anew
+                    return self._opened(kept)
+            with tempfile.TemporaryDirectory(dir=folder) as beside:
+                self._compile(command, Path(beside)).replace(kept)
+                return self._opened(kept)
+        except (OSError, RuntimeError):  # a home that cannot be written, or none: compiled again next time
+            with tempfile.TemporaryDirectory() as elsewhere:
+                return self._opened(self._compile(command, Path(elsewhere)))
+
+    def _compile(self, command: str, folder: Path) -> Path:
+        made, library = [folder / f"{path.stem}.o" for path in self.sources], folder / "native.so"
+        for source, target in zip(self.sources, made, strict=True):
+            _run(command, *self._command, str(source), "-o", str(target))
+        _run(command, *LINKED.split(), *map(str, made), "-o", str(library))
+        return library
+
+    def _opened(self, path: Path) -> ctypes.CDLL:
+        """Loads it at once as a whole: what is missing of OpenMP is said now."""
+        found = ctypes.CDLL(str(path), mode=os.RTLD_NOW)
+        for name, returned in self._functions.items():
+            getattr(found, name).restype = returned
+        return found
+
+
+def address(tensor: Tensor) -> ctypes.c_void_p:
+    """Returns the address of a tensor's elements."""
+    return ctypes.c_void_p(tensor.data_ptr())
+
+
+def sizes(values: Iterable[int]) -> list[ctypes.c_long]:
+    """Returns sizes as a function takes them."""
+    return [ctypes.c_long(value) for value in values]
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)
+
+
+def _instructions() -> str:
+    """What the processor knows: a home may be shared by machines."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
+    return next((line for line in lines if line.startswith("flags")), platform.processor())
