@@ -1,7 +1,8 @@
 """How long each stage of the evidence takes, and how good the evidence is, by what computes its flow.
 
-    python scripts/evidence_speed.py --root data/DAVIS --sequences dance-twirl                       # CPU: OpenCV
-    python scripts/evidence_speed.py --root data/DAVIS --methods opencv,torch --device cuda          # a GPU beside its CPU
+    python scripts/evidence_speed.py --root data/DAVIS --sequences dance-twirl                       # CPU: compiled
+    python scripts/evidence_speed.py --root data/DAVIS --methods compiled,opencv                     # beside OpenCV
+    python scripts/evidence_speed.py --root data/DAVIS --methods compiled,torch --device cuda        # a GPU beside its CPU
     python scripts/evidence_speed.py --root data/DAVIS --sequences libby --max-frames 9 --methods torch   # a trial on the CPU
 
 What is written key=value goes to revseg-train. Nothing is trained, and nothing is kept from one case to the next. Seconds are
@@ -32,7 +33,7 @@ from revseg.labels.dataset import DavisDataset
 from revseg.runs.phases import recorded
 from revseg.tasks.measures import object_ids
 
-METHODS = ("opencv", "torch")
+METHODS = ("compiled", "opencv", "torch")
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
     made.add_argument("--root", required=True, help="folder DAVIS, where JPEGImages, Annotations and ImageSets lie")
     made.add_argument("--sequences", type=arguments.words, help="comma-separated (default: all there are)")
     made.add_argument("--labelled", type=arguments.numbers, default=[5], help="numbers of labelled frames (default: 5)")
-    made.add_argument("--methods", type=arguments.some_of(list(METHODS)), default=["opencv"], help=f"of {','.join(METHODS)}")
+    made.add_argument("--methods", type=arguments.some_of(list(METHODS)), default=["compiled"], help=f"of {','.join(METHODS)}")
     made.add_argument("--height", type=int, default=96, help="lines at which J is measured (default: 96)")
     made.add_argument("--max-frames", type=int, help="only the first frames of each sequence")
     made.add_argument("overrides", nargs="*", metavar="key=value", help="settings and groups of revseg-train")

@@ -9,20 +9,23 @@ the classes is for who sees it to learn (``Looks``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import product
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.evidence.camera import LEAST_POINTS, Displaced, Ground, Homography
 from revseg.evidence.config import MotionConfig
-from revseg.evidence.descriptors import Picture, side_by_side
+from revseg.evidence.descriptors import Colours, Picture, colours_of, side_by_side
 from revseg.evidence.flow import Flow
+from revseg.evidence.native import background as native
+from revseg.evidence.native.library import compiled
 
 AT = (4, 8, 12, 17, 23, 30, 38)
 """How many frames before and after show what is behind a frame's objects."""
@@ -66,35 +69,37 @@ class Background:
         self._cameras = scene.cameras_at(size)
         self._free = lru_cache(PICTURES)(self._free_of)  # each is asked for by many frames
 
-    def differences(self, frame: int) -> Tensor:
+    def differences(self, frame: int, colours: Colours | None = None, *, into: Tensor | None = None) -> Tensor:
         """Returns how the pixels of a frame differ from what is behind them, (h, w, DIFFERENCES) float32.
 
         By colour, by lightness, and its amount (CIE Lab), in finer surroundings and, after whether that is known at all, in wider
-        ones. Where it is not, the former are 0.
+        ones. Where it is not, the former are 0. colours: its own, if they are at hand; into: where all that is put.
         """
         behind, known = self.behind(frame)
-        colour, lightness = _least_difference(self._picture(frame), behind)
+        before = colours_of(self._picture(frame)) if colours is None else colours
+        if into is None:
+            into = torch.empty(*self._size, DIFFERENCES)
+        if compiled():
+            native.differences(before, colours_of(behind), known, rows=into, scales=(FINE, WIDE))
+            return into
+        colour, lightness = _least_difference(before, colours_of(behind))
         found = np.stack([colour, lightness, np.abs(lightness)], 2) * known[..., None]
-        wide = cv2.GaussianBlur(found, (0, 0), WIDE)
-        return side_by_side([found, known[..., None].astype(np.float32), wide])
+        wide = cv2.GaussianBlur(found, (0, 0), WIDE).reshape(found.shape)
+        side_by_side([found, known[..., None].astype(np.float32), wide], into=into)
+        return into
 
     def behind(self, frame: int) -> tuple[Picture, NDArray[np.bool_]]:
         """Returns what is behind the pixels of a frame, (h, w, 3), and where that is known; what is before it, else."""
         picture = self._picture(frame)
         lines, columns = self._size
-        flags = cv2.WARP_INVERSE_MAP
-        shown, count = [], np.zeros((lines, columns), np.uint8)
-        for other, way in self._others(frame):
-            seen = cv2.warpPerspective(self._picture(other), way, (columns, lines), flags=flags | cv2.INTER_LINEAR)
-            free = cv2.warpPerspective(self._free(other), way, (columns, lines), flags=flags | cv2.INTER_NEAREST)
-            shown.append(cv2.bitwise_or(seen, cv2.merge(3 * [free - np.uint8(1)])))  # 255, white, where it is no ground
-            count += free
-        known = count > 0
-        if not known.any():
-            return picture, known
-        middle = (count.astype(np.intp) - 1).clip(min=0) // 2  # those that show nothing come last
-        found = np.take_along_axis(_in_order(shown), middle[None, ..., None], 0)[0]
-        return np.where(known[..., None], found, picture), known
+        flags, others = cv2.WARP_INVERSE_MAP, list(self._others(frame))
+        shown, free = np.empty((len(others), lines, columns, 3), np.uint8), np.empty((len(others), lines, columns), np.uint8)
+        for (other, way), seen, ground in zip(others, shown, free, strict=True):
+            cv2.warpPerspective(self._picture(other), way, (columns, lines), seen, flags=flags | cv2.INTER_LINEAR)
+            cv2.warpPerspective(self._free(other), way, (columns, lines), ground, flags=flags | cv2.INTER_NEAREST)
+        if compiled():
+            return native.median(shown, free, _comparisons(len(others)), before=picture)
+        return _median(shown, free, picture)
 
     def _free_of(self, frame: int) -> NDArray[np.uint8]:
         """Ground of a frame that is not close to an object, 1 or 0."""
@@ -123,9 +128,21 @@ def _camera(flow: Flow, frame: int, *, config: MotionConfig, ground: Ground) -> 
     return (on_ground if len(on_ground.here) >= LEAST_POINTS else displaced).camera(config.tolerance)
 
 
-def _least_difference(picture: Picture, behind: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _median(shown: NDArray[np.uint8], free: NDArray[np.uint8], before: Picture) -> tuple[Picture, NDArray[np.bool_]]:
+    """Returns the median (h, w, 3) of what frames show, (n, h, w, 3), where they are free, (n, h, w), 1 or 0, and where that is
+    known; `before` elsewhere."""
+    count = free.sum(0, dtype=np.uint8)
+    known = count > 0
+    if not known.any():
+        return before, known
+    shown |= (free - np.uint8(1))[..., None]  # 255, white, where it is no ground: these come last
+    middle = (count.astype(np.intp) - 1).clip(min=0) // 2
+    found = np.take_along_axis(_in_order(shown), middle[None, ..., None], 0)[0]
+    return np.where(known[..., None], found, before), known
+
+
+def _least_difference(lab: Colours, other: Colours) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """By colour, 0 or more, and lightness, (h, w) each; the least, where what is behind is shifted by a pixel at most."""
-    lab, other = (cv2.cvtColor(one.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for one in (picture, behind))
     around = cv2.copyMakeBorder(other, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     lines, columns = lab.shape[:2]
     least, best = np.full((lines, columns), np.inf, np.float32), lab.copy()
@@ -138,7 +155,7 @@ def _least_difference(picture: Picture, behind: Picture) -> tuple[NDArray[np.flo
     return cv2.magnitude(green, blue), lightness
 
 
-def _in_order(values: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def _in_order(values: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Sorts arrays, element by element: whole arrays at a time, which is fast in 8 bits."""
     ordered = list(values)
     for one, other in _comparisons(len(ordered)):

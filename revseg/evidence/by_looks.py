@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.evidence.ahead import map_ahead
@@ -20,7 +21,22 @@ from revseg.evidence.draft import Draft
 from revseg.evidence.ensemble import Ensemble
 from revseg.evidence.fields import Field
 from revseg.evidence.flow import Flow
-from revseg.evidence.looks import FADES, HEARD, PIXELS, Examples, evenly, sure_objects, surely, weigh, weight_of
+from revseg.evidence.looks import (
+    FADES,
+    HEARD,
+    PIXELS,
+    Choice,
+    Drawn,
+    Examples,
+    choose,
+    evenly,
+    sure_objects,
+    surely,
+    weighed,
+    weight_of,
+)
+from revseg.evidence.native import opinion
+from revseg.evidence.native.library import compiled
 from revseg.evidence.shadows import shadows
 from revseg.evidence.sight import Sight, near_contours
 from revseg.labels.sample import Sample
@@ -56,13 +72,9 @@ class ByLooks:
         self._finer_sight = Sight(volume, looks.contour_height) if looks.sees_contours_anew(volume.shape[2]) else None
         labels = {frame: planes[:-1, frame].cpu() for frame in evenly(labelled.labelled_frames, looks.frames)}
         of_labels, self._sure, finer = Examples(), Examples(), Examples()
-        for frame, known in labels.items():
-            self._draw(frame, self.seen(frame), known, into=(of_labels, finer), count=PIXELS // len(labels), sure=0)
+        self._draw(labels, into=(of_labels, finer), sure=0)
         self._by_labels = self._learned(of_labels)
-        for frame, found in draft.likely.items():
-            seen = self.seen(frame)
-            likely = self._without_shadows(found, seen)
-            self._draw(frame, seen, likely, into=(self._sure, finer), count=PIXELS // len(draft.likely), sure=looks.sure)
+        self._draw(draft.likely, into=(self._sure, finer), sure=looks.sure, of_labels=False)
         self.ensemble = self._learned(of_labels, self._sure)
         if self._finer_sight is not None:
             self._finer = self._learned(finer)
@@ -76,15 +88,33 @@ class ByLooks:
         return self._sight.seen(frame)
 
     def _draw(
-        self, frame: int, seen: Tensor, likely: Tensor, *, into: tuple[Examples, Examples], count: int, sure: float
+        self, likely: Mapping[int, Tensor], *, into: tuple[Examples, Examples], sure: float, of_labels: bool = True
     ) -> None:
-        """Draws pixels of a frame that is seen so in the large, and others as they are finely seen."""
+        """Draws pixels of frames as they are seen in the large, and others as they are finely seen.
+
+        likely: frame -> 255 times the probabilities, (classes, H, W) uint8; of_labels: these are labels, without shadows.
+        """
         examples, finer = into
-        examples.draw(seen, likely, count, sure=sure)
-        if self._finer_sight is not None:
-            finely = self._finer_sight.seen(frame)
-            differs = _enlarged(seen[..., NUMBERS:], finely.shape[:2])
-            finer.draw(torch.cat([finely, differs], -1), likely, count, sure=sure)
+        finest, count = self._finer_sight, PIXELS // max(1, len(likely))
+
+        def chosen(frame: int) -> tuple[Tensor, Choice, Choice | None]:
+            seen = self.seen(frame)
+            found = likely[frame] if of_labels else self._without_shadows(likely[frame], seen)
+            fine = None if finest is None else choose(finest.size, found, count, sure=sure)
+            return seen, choose((seen.shape[0], seen.shape[1]), found, count, sure=sure), fine
+
+        def drawn() -> Iterator[tuple[int, Tensor, Drawn]]:
+            for frame, (seen, coarse, fine) in self.flow.each(chosen, list(likely)):
+                examples.draw(coarse, seen)
+                if fine is not None:
+                    yield frame, seen[..., NUMBERS:].clone(), finer.drawn(fine)
+
+        def finely(one: tuple[int, Tensor, Drawn]) -> tuple[Tensor, Tensor]:
+            frame, differs, some = one
+            pixels, rows = some.rows()
+            return self._seen_finely(frame, pixels, differs)[rows], some.classes
+
+        finer.parts += map_ahead(self.flow.pool, finely, drawn(), ahead=self.flow.threads)
 
     def _without_shadows(self, probabilities: Tensor, seen: Tensor) -> Tensor:
         """Returns probabilities (classes, H, W) uint8 of a frame that is seen so, with ground where shadows are."""
@@ -96,19 +126,19 @@ class ByLooks:
         return torch.where(F.interpolate(found, probabilities.shape[1:])[0, 0] > 0, ground, probabilities)
 
     def _learned(self, *examples: Examples) -> Ensemble:
-        return Ensemble(*examples, classes=self._classes, config=self.config, device=self.flow.device)
+        return Ensemble(*examples, classes=self._classes, config=self.config, device=self.flow.device, pool=self.flow.pool)
 
     def told(self, frames: Sequence[int], confidence: Tensor) -> Iterator[Told]:
         """Yields what is said of frames, a few of them in the making. confidence: in the evidence, (T, H, W) uint8."""
-        coarse = (self._coarsely(frame, seen) for frame, seen in self.flow.each(self.seen, frames))
+        pool, ahead = self.flow.pool, self.flow.threads  # all is done there: PyTorch's own threads would only be in the way
+        coarse = map_ahead(pool, self._coarsely, frames, ahead=ahead)
         if self._finer_sight is None:
             yield from coarse
-            return
-        finely = partial(self._finely_seen, confidence=confidence)
-        for told, near, seen in map_ahead(self.flow.pool, finely, coarse, ahead=self.flow.threads):
-            yield told._replace(said=self._sharpened(told.coarse, near, seen))
+        else:
+            yield from map_ahead(pool, partial(self._finely, confidence=confidence), coarse, ahead=ahead)
 
-    def _coarsely(self, frame: int, seen: Tensor) -> Told:
+    def _coarsely(self, frame: int) -> Told:
+        seen = self.seen(frame)
         said, known = self.ensemble.odds(seen), torch.zeros(self._classes)
         if said is not None:
             sure = sure_objects(said)
@@ -117,33 +147,57 @@ class ByLooks:
                 known = surely(said[:, sure], by_labels) / sure.numel()
         return Told(frame, said, coarse=said, differs=seen[..., NUMBERS:].clone(), known=known)
 
-    def _finely_seen(self, told: Told, confidence: Tensor) -> tuple[Told, Pixels, Tensor]:
-        """Returns the same, the pixels near contours where looks are heard, and what is finely seen of these."""
+    def _finely(self, told: Told, confidence: Tensor) -> Told:
+        """Returns the same, with what is said by who sees finely near contours, where looks are heard."""
         sight = self._finer_sight
         assert sight is not None
-        near = np.zeros(sight.size, bool)
-        if told.coarse is not None:
-            counts = weight_of(confidence[None, told.frame].float() / 255, self._fades)
-            heard = _larger(counts, sight.size)[0] > HEARD
-            classes = _larger(told.coarse, sight.size).max(0).indices.to(torch.uint8)  # argmax takes ten times as long
-            near = near_contours(classes.cpu().numpy()) & heard.cpu().numpy()
-        differs = _enlarged(told.differs, sight.size)[torch.from_numpy(near)]
-        return told, near, torch.cat([sight.some(told.frame, near), differs], -1)
+        if told.coarse is None:
+            return told
+        near = near_contours(_likeliest(told.coarse, sight.size)) & self._heard(confidence[told.frame], sight.size)
+        finely = self._finer.odds(self._seen_finely(told.frame, near, told.differs)) if near.any() else None
+        return told if finely is None else told._replace(said=_sharpened(told.coarse, near, finely))
 
-    def _sharpened(self, said: Tensor | None, near: Pixels, seen: Tensor) -> Tensor | None:
-        """Returns what is said, (classes, H, W), by who sees finely near contours."""
-        if said is None or not near.any() or (finely := self._finer.odds(seen)) is None:
-            return said
-        larger = _larger(said, near.shape)
-        larger[:, torch.from_numpy(near)] = finely
-        return larger
+    def _heard(self, confidence: Tensor, size: tuple[int, int]) -> Pixels:
+        """Returns where looks are heard beside evidence of a confidence (H, W) uint8, (h, w)."""
+        counts = weight_of(torch.arange(256) / 255, self._fades)
+        if tuple(confidence.shape) == size:
+            return (counts > HEARD).numpy()[confidence.cpu().numpy()]
+        found: Pixels = (_larger(counts.to(confidence.device)[None, confidence.int()], size)[0] > HEARD).cpu().numpy()
+        return found
+
+    def _seen_finely(self, frame: int, pixels: Pixels, differs: Tensor) -> Tensor:
+        """Returns what is finely seen of some pixels (H, W) of a frame, (n, N). differs: how it differs from what is behind it,
+        as it is seen in the large."""
+        sight = self._finer_sight
+        assert sight is not None
+        rows = torch.empty(int(pixels.sum()), NUMBERS + differs.shape[2])
+        sight.some(frame, pixels, into=rows[:, :NUMBERS])
+        if compiled():
+            opinion.enlarge(differs, pixels, into=rows[:, NUMBERS:])
+        else:
+            rows[:, NUMBERS:] = _enlarged(differs, sight.size)[torch.from_numpy(pixels)]
+        return rows
 
     def weighed(self, evidence: Tensor, said: Tensor | None) -> Tensor:
         """Returns the probabilities of a frame of which that is said, (classes + 1, H, W) uint8 -> (classes, H, W) uint8."""
-        if said is None:
-            return evidence[:-1]
-        weighed = weigh(evidence.to(self.flow.device).float() / 255, said, self.config.power, fades=self._fades)
-        return weighed.mul_(255).round_().to(torch.uint8)
+        return evidence[:-1] if said is None else weighed(evidence, said, self.config.power, fades=self._fades)
+
+
+def _likeliest(said: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Returns the likeliest class of each pixel at another size."""
+    if said.device.type == "cpu" and compiled():
+        return opinion.likeliest(said, size)
+    found: NDArray[np.uint8] = _larger(said, size).max(0).indices.to(torch.uint8).cpu().numpy()  # argmax takes ten times as long
+    return found
+
+
+def _sharpened(said: Tensor, near: Pixels, finely: Tensor) -> Tensor:
+    """Returns an opinion at the size of some pixels (H, W), with what is said of these, (classes, n), in its place."""
+    if said.device.type == "cpu" and compiled():
+        return opinion.sharpen(said, near, finely)
+    larger = _larger(said, near.shape)
+    larger[:, torch.from_numpy(near)] = finely
+    return larger
 
 
 def _larger(said: Tensor, size: Sequence[int]) -> Tensor:

@@ -27,7 +27,7 @@ from torch import Tensor
 from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.config import CarryConfig
-from revseg.evidence.fields import Field, Pair
+from revseg.evidence.fields import Field, Link, Pair, Way
 from revseg.evidence.gaps import Gap
 from revseg.evidence.sources import Labels
 from revseg.runs.phases import phase
@@ -142,8 +142,8 @@ class Carrier:
         for frame in frames:
             before = frame - frames.step
             if self._chain_share:
-                position = self.fields.look_up(position, self.flow.position(frame, before))
-                way_back = self.fields.look_up(self.flow.position(before, frame), way_back)
+                position = self.fields.composed(self.flow.way(frame, before), position)
+                way_back = self.fields.composed(way_back, self.flow.way(before, frame))
             yield frame, position, way_back
 
     def _sum(self, planes: Field, source: int, frame: int, position: Field, way_back: Field) -> Field:
@@ -151,13 +151,13 @@ class Carrier:
         objects = planes[1:].sum(0)
         extent = self.fields.extent(objects)
         objects = objects[extent]
-        weight, total = objects.sum(), 0 * planes
+        weight, links = objects.sum(), []
         for share, to, fro in self._both(source, frame, position, way_back=way_back):
             agreed = self.flow.agreement(source, frame, to=fro, fro=to, part=extent)
             # Without objects nothing can be lost: 1.
             kept = ((agreed * objects).sum() + (weight == 0)) / (weight + (weight == 0))
-            total += (share * kept**0.5) * self.flow.agreement(frame, source, to=to, fro=fro) * self.fields.look_up(planes, to)
-        return total
+            links.append(Link(planes, to, (share * kept**0.5) * self.flow.agreement(frame, source, to=to, fro=fro)))
+        return self.fields.gathered(None, links)
 
     def summed(self, sums: list[Field]) -> Tensor:
         """Returns, from w_s p_s of each source, (classes, H, W), probabilities and confidence, (classes + 1, H, W) uint8."""
@@ -171,10 +171,10 @@ class Carrier:
         confidence = confidence.clip(min=1 / 255) * (confidence > 0)
         return torch.cat([self.fields.to_bytes(part) for part in (probabilities, confidence[None])])
 
-    def _both(self, source: int, frame: int, position: Field, way_back: Field) -> Iterator[tuple[float, Field, Field]]:
+    def _both(self, source: int, frame: int, position: Field, way_back: Field) -> Iterator[tuple[float, Way, Way]]:
         """Weight of each way that has one, where it leads to, and back."""
         if self._chain_share:
             yield self._chain_share, position, way_back
         if self._direct_share:
-            to, fro = (self.flow.position(*pair, again=False) for pair in ((frame, source), (source, frame)))
+            to, fro = (self.flow.way(*pair, again=False) for pair in ((frame, source), (source, frame)))
             yield self._direct_share, to, fro

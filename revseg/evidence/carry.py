@@ -138,7 +138,7 @@ def _found(
     def drafted() -> Draft:
         return draft_of(smoothed(), labelled, flow=flow, config=config.looks)
 
-    by_looks = recognised = None
+    by_looks = draft = recognised = None
     planes = carrier.carried(gaps)
     moved = motion(flow, config=config.motion, cache=carrier.cache) if config.likelihood.enabled else None
     by_motion = ByMotion(labelled, carrier.classes, flow=flow, config=config, moved=moved)
@@ -165,6 +165,7 @@ def _found(
         sure = {frame: flow.fields.from_bytes(planes[-1, frame]) ** 0.5 * probabilities for frame, probabilities in found.items()}
         again = Carrier(PseudoLabels(carrier.sources, sure), config=config.carry, cache=EvidenceCache(None))
         _hear(again, planes, by_motion=by_motion, by_looks=by_looks)
+    by_looks = draft = None  # the pictures that it holds are not needed any more
     _agree(planes, recognised, labelled=labelled, flow=flow, config=config)
     return planes, None if returned is None else returned.planes
 

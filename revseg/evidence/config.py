@@ -12,7 +12,8 @@ class FlowConfig:
     """Settings of the optical flow (``Flow``): DIS, and how far it is trusted."""
 
     method: str = "auto"
-    """What finds it: opencv, on the CPU, or torch, on the device of the run; auto: torch where that is a GPU, else opencv."""
+    """What finds it: compiled (C) or opencv, on the CPU, or torch, on the device of the run; auto: torch where that is a GPU, or
+    else compiled, and opencv where there is no C compiler."""
     height: int = 480
     """Lines at which labels are carried along; those of the network if they are more, those of the video if they are fewer."""
     least_height: int = 384
@@ -40,7 +41,7 @@ class FlowConfig:
         _whole("flow.height", self.height, least=1)
         _whole("flow.least_height", self.least_height, least=1)
         _one_of("flow.preset", self.preset, ("ultrafast", "fast", "medium"))
-        _one_of("flow.method", self.method, ("auto", "opencv", "torch"))
+        _one_of("flow.method", self.method, ("auto", "compiled", "opencv", "torch"))
         _whole("flow.finest_scale", self.finest_scale, least=0, most=5)
         _whole("flow.far_finest_scale", self.far_finest_scale, least=0, most=5)
         _whole("flow.refinement", self.refinement, least=0)

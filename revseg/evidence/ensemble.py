@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from concurrent.futures import Executor
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -16,16 +17,22 @@ class Ensemble:
     """One sees descriptors alone, and a second one, where examples have more, how a pixel differs from what is behind it too.
     They count alike: where nothing stays behind an object, differences mislead.
 
-    classes: how many there are.
+    classes: how many there are. pool: where members learn meanwhile.
     """
 
-    def __init__(self, *examples: Examples, classes: int, config: LooksConfig, device: torch.device) -> None:
+    def __init__(self, *examples: Examples, classes: int, config: LooksConfig, device: torch.device, pool: Executor) -> None:
         values, known = together(examples)
         make = partial(Looks, classes=known, count=classes, config=config, device=device)
-        self.members = [make(values[:, :numbers]) for numbers in sorted({NUMBERS, values.shape[1]})]
+        self._learning = [pool.submit(make, values[:, :numbers]) for numbers in sorted({NUMBERS, values.shape[1]})]
+
+    @cached_property
+    def members(self) -> list[Looks]:
+        """They, once they have learned."""
+        return [member.result() for member in self._learning]
 
     def odds(self, seen: Tensor) -> Tensor | None:
         """Returns the mean of what they say (``Looks.odds``) of what is seen, (..., N), (classes, ...); None: nothing."""
-        said = [member.odds(seen[..., : member.numbers]) for member in self.members]
-        known = [one for one in said if one is not None]
-        return torch.stack(known).mean(0) if known else None
+        known, said = [member for member in self.members if member.learned], None
+        for member in known:
+            said = member.odds(seen[..., : member.numbers], share=1 / len(known), onto=said)
+        return said

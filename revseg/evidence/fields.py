@@ -8,7 +8,7 @@ smoothing are written once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ Field: TypeAlias = Any
 
 Displacement: TypeAlias = Any
 """Array or tensor, (2, H, W) int16: by how much x and y move, in 1 / SUBPIXEL of a pixel."""
+
+Way: TypeAlias = Any
+"""Where each pixel of a frame is found in another: positions (2, H, W), or a displacement, as fields take it best."""
 
 Pair: TypeAlias = tuple[int, int]
 """Two frames: from the first to the second."""
@@ -34,6 +37,29 @@ Part: TypeAlias = tuple[slice, slice]
 """Rows and columns of a frame."""
 
 WHOLE: Part = (slice(None), slice(None))
+
+
+class Link(NamedTuple):
+    """From a frame to another, of which something is known."""
+
+    planes: Field
+    """(C, H, W), of the other frame."""
+    way: Way
+    """To it."""
+    share: Field | None
+    """(H, W): how much counts what is found there; None: all."""
+
+
+def gathered(fields: Fields, own: Field | None, around: Sequence[Link], *, sharp: Places | None) -> Field:
+    """``Fields.gathered``, one link after the other."""
+    total = None if own is None else 1 * own
+    for planes, way, share in around:
+        found = fields.look_up(planes, way, sharp)
+        if share is not None:
+            found *= share
+        total = found if total is None else total.__iadd__(found)
+    return total
+
 
 THIN, DISTINCT = 5, 0.6
 """What is less wide than THIN pixels, and more probable than its surroundings by DISTINCT, is thin."""
@@ -52,6 +78,11 @@ class Fields(Protocol):
         """How many flows are best found at a time."""
         ...
 
+    @property
+    def made_by(self) -> str:
+        """What computes flow and look-ups: another one makes others, be it by rounding."""
+        ...
+
     def find(self, pairs: Sequence[Pair], finest_scale: int) -> Sequence[Displacement]:
         """Returns the optical flow of each pair of frames."""
         ...
@@ -64,11 +95,23 @@ class Fields(Protocol):
         """Returns the displacement that leads to positions (2, H, W)."""
         ...
 
-    def look_up(self, planes: Field, position: Field, sharp: Places | None = None) -> Field:
-        """Returns planes (C, H, W) at each position, linearly; beyond the border, what is at the border.
+    def way(self, displacement: Displacement) -> Way:
+        """Returns a displacement as a way."""
+        ...
+
+    def composed(self, first: Way, second: Way) -> Field:
+        """Returns the positions (2, H, W) that a second way leads to from where the first one does: second(first(p))."""
+        ...
+
+    def look_up(self, planes: Field, way: Way, sharp: Places | None = None) -> Field:
+        """Returns planes (C, H, W) where each pixel leads to, linearly; beyond the border, what is at the border.
 
         sharp: where cubically, from planes of 0 to 1, and within these bounds.
         """
+        ...
+
+    def gathered(self, own: Field | None, around: Sequence[Link], sharp: Places | None = None) -> Field:
+        """Returns own + sum of share look_up(planes, way) over links, (C, H, W). own: None: 0."""
         ...
 
     def thin(self, probabilities: Field) -> Places | None:
@@ -79,8 +122,8 @@ class Fields(Protocol):
         """
         ...
 
-    def agreement(self, pair: Pair, to: Field, fro: Field, part: Part = WHOLE) -> Field:
-        """Returns (h, w) of a part of the first frame, 0 to 1. to: from it to the other, (2, H, W); fro: back."""
+    def agreement(self, pair: Pair, to: Way, fro: Way, part: Part = WHOLE) -> Field:
+        """Returns (h, w) of a part of the first frame, 0 to 1. to: from it to the other; fro: back."""
         ...
 
     def extent(self, field: Field) -> Part:

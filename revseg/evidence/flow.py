@@ -29,7 +29,9 @@ from revseg.device import free_memory
 from revseg.evidence.ahead import map_ahead, use_threads
 from revseg.evidence.cache import digest
 from revseg.evidence.config import FlowConfig
-from revseg.evidence.fields import WHOLE, Displacement, Field, Fields, Pair, Part
+from revseg.evidence.fields import WHOLE, Displacement, Field, Fields, Pair, Part, Way
+from revseg.evidence.native.fields import CompiledFields
+from revseg.evidence.native.library import compiled
 from revseg.evidence.opencv import OpenCVFields
 from revseg.evidence.store import FlowRecords, FlowStore, HeldRecords
 from revseg.evidence.tensors import TensorFields
@@ -87,14 +89,15 @@ class Flow:
         """What is computed of the frames."""
         if self.on_tensors:
             return TensorFields(self._volume, self.config, factor=self.factor, device=self.device)
-        return OpenCVFields(self._volume, self.config, factor=self.factor)
+        by_c = self.config.method in ("auto", "compiled") and min(self.size) > 1 and compiled()
+        return (CompiledFields if by_c else OpenCVFields)(self._volume, self.config, factor=self.factor)
 
     @cached_property
     def key(self) -> str:
         """Key of all displacements: of the video's content and the settings they depend on."""
         config = self.config
         settings = config.least_height, config.preset, config.finest_scale, config.far_finest_scale, config.refinement
-        return digest("flow", VERSION, "torch" if self.on_tensors else cv2.__version__, self._volume, settings)
+        return digest("flow", VERSION, self.fields.made_by, self._volume, settings)
 
     @cached_property
     def agreement_key(self) -> str:
@@ -196,18 +199,21 @@ class Flow:
         """Returns the flow of pairs of the same finest scale."""
         return self.fields.find(pairs, self._finest_scale(pairs[0]))
 
-    def position(self, frame: int, other: int, *, again: bool = True) -> Field:
-        """(2, H, W): where in `other` each pixel (x, y) of `frame` is found. again: it will be needed again."""
-        return self.fields.moved(self.displacement(frame, other, again=again))
+    def position(self, frame: int, other: int) -> Field:
+        """(2, H, W): where in `other` each pixel (x, y) of `frame` is found."""
+        return self.fields.moved(self.displacement(frame, other))
+
+    def way(self, frame: int, other: int, *, again: bool = True) -> Way:
+        """The same as a way. again: it will be needed again."""
+        return self.fields.way(self.displacement(frame, other, again=again))
 
     def displacement(self, frame: int, other: int, *, again: bool = True) -> Displacement:
-        """The same to be held in memory: (2, H, W), in 1 / SUBPIXEL of a pixel, from where it is in ``frame``."""
+        """The same as it is held in memory: (2, H, W), in 1 / SUBPIXEL of a pixel, from where it is in ``frame``."""
         if (kept := self._records.get((frame, other))) is not None:
             return kept
         if _is_composed((frame, other)):
             between = (frame + other) // 2
-            there = self.fields.look_up(self.position(between, other), self.position(frame, between))
-            found = self.fields.displacement(there)
+            found = self.fields.displacement(self.fields.composed(self.way(frame, between), self.way(between, other)))
         else:
             (found,) = self._find([(frame, other)])
         if again or self.store.keeps:
@@ -218,8 +224,8 @@ class Flow:
         """Whether ``displacement`` need not compute it."""
         return (frame, other) in self._records
 
-    def agreement(self, frame: int, other: int, *, to: Field, fro: Field, part: Part = WHOLE) -> Field:
-        """(h, w) of a part of a frame, 0 to 1. to: from it to the other, (2, H, W); fro: back."""
+    def agreement(self, frame: int, other: int, *, to: Way, fro: Way, part: Part = WHOLE) -> Field:
+        """(h, w) of a part of a frame, 0 to 1. to: from it to the other; fro: back."""
         return self.fields.agreement((frame, other), to=to, fro=fro, part=part)
 
 

@@ -16,22 +16,28 @@ same video and labels have the same evidence.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.evidence.cache import digest
 from revseg.evidence.config import LooksConfig
+from revseg.evidence.native import opinion
+from revseg.evidence.native.library import compiled
+from revseg.evidence.native.perceptron import Perceptron, add_odds, gradients
 from revseg.labels.palette import VOID
 
-VERSION = 9
+VERSION = 10
 """Version of what this file and those that see for it make of the same: descriptors.py, background.py, sight.py, draft.py,
-shadows.py, ensemble.py, by_looks.py and recognised.py."""
+shadows.py, ensemble.py, by_looks.py and recognised.py; and what is compiled of these."""
 
 PIXELS = 24000
 """Pixels that are drawn from all labelled frames together, and as many from all others."""
@@ -62,6 +68,48 @@ def asks_looks(config: LooksConfig, labels: Tensor) -> bool:
     return config.power > 0 and len({*labels.unique().tolist()} - {VOID}) > 1
 
 
+class Choice(NamedTuple):
+    """Pixels of a frame that may be drawn."""
+
+    classes: NDArray[np.int64]
+    """(h, w)."""
+    places: list[tuple[NDArray[np.int64], int]]
+    """Some of them, in the order of rows, and how many are drawn of these."""
+
+
+class Drawn(NamedTuple):
+    """Pixels of a frame that were drawn, some perhaps several times."""
+
+    size: tuple[int, ...]
+    """(h, w)."""
+    places: Tensor
+    """(n,), in the order of rows."""
+    classes: Tensor
+    """(n,)."""
+
+    def rows(self) -> tuple[NDArray[np.bool_], Tensor]:
+        """Returns which pixels these are, (h, w), and for each that was drawn its number among them, in the order of rows."""
+        pixels = np.zeros(self.size, bool)
+        pixels.reshape(-1)[self.places.numpy()] = True
+        return pixels, torch.from_numpy(pixels.cumsum() - 1)[self.places]
+
+
+def choose(size: tuple[int, int], probabilities: Tensor, count: int, *, sure: float) -> Choice:
+    """Returns of which pixels of a frame (h, w) so many are drawn: half of objects, a quarter around them, the rest elsewhere.
+
+    probabilities: 255 times, (classes, H, W) uint8, on the CPU; sure: what one exceeds where pixels are drawn.
+    """
+    same = tuple(probabilities.shape[1:]) == size
+    likely = probabilities if same else F.interpolate(probabilities[None].float(), size, mode="area")[0]
+    surest, classes = (part.numpy() for part in likely.max(0))
+    chosen, square = surest > 255 * sure, np.ones((2 * AROUND + 1, 2 * AROUND + 1), np.uint8)
+    around = (cv2.dilate((classes > 0).astype(np.uint8), square) > 0) & (classes == 0)
+    present = [int(number) for number in np.flatnonzero(np.bincount(classes[chosen], minlength=1)) if number]
+    objects = [(classes == number, count // (2 * len(present))) for number in present]
+    wanted = [*objects, (around, count // 4), (classes == 0, count // 4)]
+    return Choice(classes, [(np.flatnonzero(where & chosen), number) for where, number in wanted])
+
+
 class Examples:
     """Pixels whose class is known. seed: of what is drawn."""
 
@@ -70,24 +118,19 @@ class Examples:
         self.parts: list[tuple[Tensor, Tensor]] = []
         """What is seen, (n, N), and the classes (n), of each draw."""
 
-    def draw(self, seen: Tensor, probabilities: Tensor, count: int, *, sure: float) -> None:
-        """Draws so many pixels of a frame: half of objects, a quarter around them, the rest elsewhere.
+    def draw(self, choice: Choice, seen: Tensor) -> None:
+        """Draws pixels of a frame. seen: what is seen of them, (h, w, N)."""
+        drawn = self.drawn(choice)
+        self.parts.append((seen.flatten(0, 1)[drawn.places], drawn.classes))
 
-        seen: what is seen of its pixels, (h, w, N); probabilities: 255 times, (classes, H, W) uint8, on the CPU; sure: what one
-        exceeds where pixels are drawn.
-        """
-        likely = F.interpolate(probabilities[None].float(), seen.shape[:2], mode="area")[0]
-        surest, classes = likely.max(0)
-        chosen = surest > 255 * sure
-        square = np.ones((2 * AROUND + 1, 2 * AROUND + 1), np.uint8)
-        around = torch.from_numpy(cv2.dilate((classes > 0).to(torch.uint8).numpy(), square) > 0) & (classes == 0)
-        present = [number for number in range(1, len(likely)) if (chosen & (classes == number)).any()]
-        places = [(classes == number, count // (2 * len(present))) for number in present]
-        for where, wanted in [*places, (around, count // 4), (classes == 0, count // 4)]:
-            found = (where & chosen).flatten().nonzero()[:, 0]
-            if len(found):
-                drawn = found[torch.randint(len(found), (wanted,), generator=self._random)]
-                self.parts.append((seen.flatten(0, 1)[drawn], classes.flatten()[drawn]))
+    def drawn(self, choice: Choice) -> Drawn:
+        """The same, while it is not told yet what is seen of them: that is to be put among ``parts``."""
+        places = [torch.zeros(0, dtype=torch.int64)]
+        for some, count in choice.places:
+            if len(some):
+                places.append(torch.from_numpy(some)[torch.randint(len(some), (count,), generator=self._random)])
+        drawn = torch.cat(places)
+        return Drawn(choice.classes.shape, drawn, torch.from_numpy(choice.classes).flatten()[drawn])
 
 
 def together(examples: Iterable[Examples]) -> tuple[Tensor, Tensor]:
@@ -104,54 +147,94 @@ class Looks:
     """
 
     def __init__(self, values: Tensor, classes: Tensor, count: int, *, config: LooksConfig, device: torch.device) -> None:
-        self.device, self.numbers, self._learned = device, values.shape[1], len(values) > 0
-        if not self._learned:
+        self.device, self.numbers, self.learned = device, values.shape[1], len(values) > 0
+        if not self.learned:
             return
-        shift, scale = values.mean(0).to(device), 1 / values.std(0).clamp(min=1e-3).to(device)
+        # In float64, so that the bits do not depend on how many threads PyTorch has.
+        shift, scale = (torch.from_numpy(part.astype(np.float32)).to(device) for part in _spread(values.numpy()))
         self._random = torch.Generator().manual_seed(0)
-        widths = values.shape[1], config.hidden, config.hidden, count
-        self._layers = [part for sizes in pairwise(widths) for part in self._layer(*sizes)]
-        with torch.enable_grad():
-            self._learn((values.to(device) - shift) * scale, classes.to(device), config.steps)
-        weight, bias = (part.detach_() for part in self._layers[:2])
+        sizes = values.shape[1], config.hidden, config.hidden, count
+        drawn = torch.cat([part.flatten() for pair in pairwise(sizes) for part in self._layer(*pair)])
+        self._network = Perceptron(drawn.to(device), inputs=sizes[0], hidden=config.hidden, classes=count)
+        self._learn((values.to(device) - shift).mul_(scale).contiguous(), classes.to(device), config.steps)
+        weight, bias = layers_of(self._network)[:2]
         bias -= weight.mul_(scale) @ shift  # from here on it sees values as they are
+
+    @property
+    def _compiled(self) -> bool:
+        """Whether C computes."""
+        return self.device.type == "cpu" and compiled()
 
     def _layer(self, inputs: int, outputs: int) -> list[Tensor]:
         """Weights and bias, from a generator of their own: what a training draws stays as it is."""
         drawn = [2 * torch.rand(shape, generator=self._random) - 1 for shape in ((outputs, inputs), (outputs,))]
-        return [(part * inputs**-0.5).to(self.device).requires_grad_() for part in drawn]
-
-    def _logits(self, values: Tensor) -> Tensor:
-        first, first_bias, second, second_bias, last, last_bias = self._layers
-        hidden = F.linear(F.linear(values, first, first_bias).relu_(), second, second_bias).relu_()
-        return F.linear(hidden, last, last_bias)
+        return [part * inputs**-0.5 for part in drawn]
 
     def _learn(self, values: Tensor, classes: Tensor, steps: int) -> None:
         """Adam (Kingma and Ba, arXiv:1412.6980), at a rate that falls to 0. That of PyTorch would load its compiler."""
-        means, squares = ([torch.zeros_like(part) for part in self._layers] for _ in range(2))
+        network, find = self._network, gradients if self._compiled else gradients_of
+        part = network.parameters
+        mean, square = torch.zeros_like(part), torch.zeros_like(part)
         for step in range(1, steps + 1):
             rows = torch.randint(len(values), (BATCH,), generator=self._random).to(self.device)
-            loss = F.cross_entropy(self._logits(values[rows]), classes[rows])
-            gradients = torch.autograd.grad(loss, self._layers)
+            gradient = find(network, values, classes, rows=rows)
             rate = RATE * (1 - (step - 1) / steps)
-            with torch.no_grad():
-                for part, mean, square, gradient in zip(self._layers, means, squares, gradients, strict=True):
-                    mean.lerp_(gradient, 1 - DECAYS[0])
-                    square.lerp_(gradient**2, 1 - DECAYS[1])
-                    length = (square / (1 - DECAYS[1] ** step)).sqrt_().add_(1e-8)
-                    part.addcdiv_(mean, length, value=-rate / (1 - DECAYS[0] ** step))
+            mean.lerp_(gradient, 1 - DECAYS[0])
+            square.lerp_(gradient**2, 1 - DECAYS[1])
+            length = (square / (1 - DECAYS[1] ** step)).sqrt_().add_(1e-8)
+            part.addcdiv_(mean, length, value=-rate / (1 - DECAYS[0] ** step))
 
-    @torch.no_grad()
-    def odds(self, seen: Tensor) -> Tensor | None:
+    def odds(self, seen: Tensor, *, share: float = 1.0, onto: Tensor | None = None) -> Tensor | None:
         """Returns the logarithm of how likely each class is beside the likeliest, (classes, ...), of what is seen, (..., N).
 
-        None: it has learned nothing.
+        share: what the logarithms are multiplied by; onto: what they are added to, in place. None: it has learned nothing.
         """
-        if not self._learned:
+        if not self.learned:
             return None
-        parts = [self._logits(part.to(self.device)) for part in seen.flatten(0, -2).split(PART)]
-        logits = torch.cat(parts).T.unflatten(1, seen.shape[:-1])
-        return (logits - logits.max(0).values).clamp(min=-CLIP)
+        values = seen.flatten(0, -2)
+        found = values.new_empty(self._network.classes, len(values), device=self.device) if onto is None else onto.flatten(1)
+        if self._compiled:
+            add_odds(self._network, values, found, clip=CLIP, share=share, add=onto is not None)
+        else:
+            for part, out in zip(values.split(PART), found.split(PART, 1), strict=True):
+                logits = _said(self._network, part.to(self.device))[-1].T
+                said = (logits - logits.max(0).values).clamp_(min=-CLIP).mul_(share)
+                out.copy_(said) if onto is None else out.add_(said)
+        return found.unflatten(1, seen.shape[:-1])
+
+
+def _spread(values: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns the mean of numbers (n, N), and 1 by their standard deviation, (N,)."""
+    deviation = values.std(0, ddof=min(1, len(values) - 1), dtype=np.float64)
+    return values.mean(0, dtype=np.float64), 1 / deviation.clip(min=1e-3)
+
+
+def layers_of(network: Perceptron) -> list[Tensor]:
+    """Returns weights and biases, layer by layer, in the memory of the parameters."""
+    inputs, hidden, classes = network.sizes
+    shapes = [shape for pair in pairwise((inputs, hidden, hidden, classes)) for shape in ((pair[1], pair[0]), (pair[1],))]
+    parts = network.parameters.split([math.prod(shape) for shape in shapes])
+    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _said(network: Perceptron, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns what each layer says of values (n, N)."""
+    first, first_bias, second, second_bias, last, last_bias = layers_of(network)
+    one = F.linear(values, first, first_bias).relu_()
+    two = F.linear(one, second, second_bias).relu_()
+    return one, two, F.linear(two, last, last_bias)
+
+
+def gradients_of(network: Perceptron, values: Tensor, classes: Tensor, *, rows: Tensor) -> Tensor:
+    """Returns what ``gradients`` does, on any device; the equations stand in perceptron.c."""
+    seen = values[rows]
+    one, two, logits = _said(network, seen)
+    second, last = layers_of(network)[2::2]
+    error = logits.softmax(1).sub_(F.one_hot(classes[rows], network.classes)).div_(len(rows))
+    before = (error @ last).mul_(two > 0)
+    first = (before @ second).mul_(one > 0)
+    pairs = (first, seen), (before, one), (error, two)
+    return torch.cat([part for own, given in pairs for part in ((own.T @ given).flatten(), own.sum(0))])
 
 
 def weigh(evidence: Tensor, said: Tensor, power: float, fades: float) -> Tensor:
@@ -164,6 +247,14 @@ def weigh(evidence: Tensor, said: Tensor, power: float, fades: float) -> Tensor:
     larger = F.interpolate(said[None], probabilities.shape[1:], mode="bilinear", align_corners=False)[0]
     weighed = probabilities.clamp(min=LEAST) * larger.mul_(power * weight_of(confidence, fades)).exp_()
     return weighed * ((probabilities.sum(0) > 0) / weighed.sum(0))
+
+
+def weighed(evidence: Tensor, said: Tensor, power: float, fades: float) -> Tensor:
+    """The same of bytes, (classes + 1, H, W) uint8 -> (classes, H, W) uint8: 255 times. said: where it is computed."""
+    if said.device.type == "cpu" and compiled():
+        weights = power * weight_of(torch.arange(256) / 255, fades)
+        return opinion.weigh(evidence, said, weights, least=LEAST)
+    return weigh(evidence.to(said.device).float() / 255, said, power, fades=fades).mul_(255).round_().to(torch.uint8)
 
 
 def weight_of(confidence: Tensor, fades: float) -> Tensor:
@@ -179,8 +270,9 @@ def objectness(said: Tensor) -> Tensor:
 def sure_objects(said: Tensor) -> Tensor:
     """Returns where an opinion (classes, ...) is sure of an object, (...) bool: one is e^SURE times as likely as any other class,
     at least."""
-    (best, second), (classes, _) = said.topk(2, 0)
-    return (best - second > SURE) & (classes > 0)
+    best, classes = said.max(0)
+    others = (said >= best - SURE).sum(0, dtype=torch.uint8)  # a fraction of the time that topk takes
+    return (others == 1) & (classes > 0)
 
 
 def surely(*said: Tensor) -> Tensor:

@@ -15,18 +15,31 @@ from revseg.evidence.config import EvidenceConfig, LooksConfig, SmoothingConfig
 from revseg.evidence.descriptors import NUMBERS, REACH
 from revseg.evidence.flow import enlargement
 from revseg.evidence.gaps import Gap, gaps_between
+from revseg.evidence.native.library import expected
 from revseg.evidence.opencv import COLOURS
 from revseg.evidence.sight import STRIP
 from revseg.evidence.store import HEADER, LARGEST_BYTES
 
-FLOW_BYTES = 45
-"""What DIS of OpenCV holds of each pixel of the enlarged frames, one for each thread (measured)."""
-DESCRIPTOR_BYTES = 8 * NUMBERS + 120
-"""What the descriptors of a pixel take in the making, and as they wait (measured)."""
-BEHIND_BYTES = 4 * DIFFERENCES + 150
-"""The same of how it differs from what is behind it (measured)."""
-FINE_BYTES = 230
-"""The same of all that is seen of a pixel, where looks see more lines (measured)."""
+
+@dataclass(frozen=True)
+class _Bytes:
+    """What is held of a pixel while it is computed, by each thread (measured)."""
+
+    flow: int
+    """Optical flow, of each pixel of the enlarged frames."""
+    flow_stays: int
+    """What of it is held until the evidence is made."""
+    descriptors: int
+    """Descriptors in the making, and as they wait."""
+    behind: int
+    """How a pixel differs from what is behind it."""
+    fine: int
+    """All that is seen of a pixel where looks see more lines."""
+
+
+BY_C = _Bytes(flow=20, flow_stays=0, descriptors=4 * NUMBERS + 36, behind=4 * DIFFERENCES + 120, fine=24)
+BY_OPENCV = _Bytes(flow=45, flow_stays=45, descriptors=8 * NUMBERS + 120, behind=4 * DIFFERENCES + 150, fine=230)
+
 NEAR_SHARE = 0.3
 """Share of the pixels of a frame that are near contours (measured: 0.14 to 0.34)."""
 GAP_SHARE, MOTION_SHARE = 0.3, 0.6
@@ -79,17 +92,17 @@ class EvidenceSize:
 def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -> dict[str, int]:
     """Returns the bytes of memory of each phase beside the video, its masks and the evidence itself."""
     pixels, classes = sizes.pixels, sizes.classes
-    fields = flow_bytes(sizes.size, config, threads)  # DIS stays for the next phase
+    flow, fields = (flow_bytes(sizes.size, config, threads, stays=stays) for stays in (False, True))
     moved = storage.held(sizes.moved_bytes) if moves(sizes, config) else 0
     returned = storage.held(sizes.returned_bytes)
     fixed = len(sizes.labelled_frames)
-    found = {"optical flow": fields + 24 * threads * pixels}
+    found = {"optical flow": flow + 24 * threads * pixels}
     if sizes.labelled_frames:
         # Positions there and back of the frames on their way; those, agreement, and sums of each; and the sums of one.
         carrying = (threads + 2) * 16 + threads * (4 + 12 * classes)
         again = with_pseudo_labels(sizes, config)
         held = max(_waiting(sizes), _waiting(again) + moved + returned + storage.held(sizes.held_bytes) if again else 0)
-        found["carrying labels"] = fields + held + (8 * classes + carrying) * pixels
+        found["carrying labels"] = flow + held + (8 * classes + carrying) * pixels
         found["carrying labels back"] = fields + moved + returned + (carrying + 12 * classes) * pixels
     if moves(sizes, config):
         found["motion"] = fields + moved + threads * 60 * pixels
@@ -144,7 +157,8 @@ def finer_pixels(sizes: EvidenceSize, config: LooksConfig) -> int:
 def looks_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
     """Bytes of ``Looks``: frames that are being seen, and one that is weighed, as it is seen and at its size; and contours."""
     seen, numbers = seen_pixels(sizes, config), NUMBERS + config.background * DIFFERENCES
-    seeing = DESCRIPTOR_BYTES + config.background * BEHIND_BYTES
+    held = BY_C if expected() else BY_OPENCV
+    seeing = held.descriptors + config.background * held.behind
     pictures = config.background * 4 * min(sizes.frames, PICTURES)  # and where they are free
     classified = (4 * numbers + 12 * sizes.classes) * seen + 4 * sizes.classes * sizes.pixels
     weighing = max(classified, 24 * sizes.classes * sizes.pixels)
@@ -153,15 +167,18 @@ def looks_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
 
 
 def _finer_bytes(sizes: EvidenceSize, config: LooksConfig, threads: int) -> int:
-    """Bytes of a whole frame that is learned from, or of strips of frames, of the pixels near contours that wait, and of how
-    frames differ from what is behind, as it is seen in the large and enlarged."""
+    """Bytes of frames, of the pixels near contours that wait, and of how frames differ from what is behind, as it is seen in the
+    large. Where that is not compiled, of strips of frames, or of a whole one that is learned from, and of the latter enlarged."""
     pixels, differences = finer_pixels(sizes, config), 4 * config.background * DIFFERENCES
+    differing = differences * (threads + 1) * seen_pixels(sizes, config) if pixels else 0
+    if expected():
+        some = (4 * NUMBERS + differences) * (threads + 1) * NEAR_SHARE
+        return round((BY_C.fine * threads + some + 8 * sizes.classes) * pixels) + differing
     lines = min(config.contour_height, sizes.size[0])
     strip = min(1, (STRIP + 2 * REACH) / lines)
     waiting = (4 * NUMBERS + differences) * (threads + 1) * NEAR_SHARE
-    told = FINE_BYTES * threads * strip + waiting + 8 * sizes.classes + differences * threads
-    differing = differences * (threads + 1) * seen_pixels(sizes, config) if pixels else 0
-    return round(max(FINE_BYTES + differences, told) * pixels) + differing
+    told = BY_OPENCV.fine * threads * strip + waiting + 8 * sizes.classes + differences * threads
+    return round(max(BY_OPENCV.fine + differences, told) * pixels) + differing
 
 
 def draft_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:
@@ -180,10 +197,13 @@ def recognised_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:
     return sizes.frames * seen_pixels(sizes, config)
 
 
-def flow_bytes(size: tuple[int, int], config: EvidenceConfig, threads: int) -> int:
-    """Bytes of what computes optical flow, of the identity that positions are told from, and of colours that are compared."""
-    pixels = size[0] * size[1]
-    return threads * FLOW_BYTES * pixels * enlargement(*size, config.flow.least_height) ** 2 + (8 + 4 * COLOURS) * pixels
+def flow_bytes(size: tuple[int, int], config: EvidenceConfig, threads: int, *, stays: bool = False) -> int:
+    """Bytes of what computes optical flow, or stays of it, of the identity that positions are told from, and of colours that are
+    compared."""
+    pixels, by_c = size[0] * size[1], expected() and config.flow.method in ("auto", "compiled") and not config.flow.refinement
+    held = BY_C if by_c else BY_OPENCV
+    each = (held.flow_stays if stays else held.flow) * enlargement(*size, config.flow.least_height) ** 2
+    return threads * each * pixels + (8 + 4 * COLOURS) * pixels
 
 
 def smoothing_bytes(
@@ -199,7 +219,8 @@ def smoothing_bytes(
     linked = min(frames, (reach + 1) * (sweeps - 1) + reach + 1 + ahead)
     links = 2 * len(config.hops) * linked * (1 - fixed / frames)  # there and back; fixed frames need none
     objects = 4 * (classes - 1)  # the ground has what is left of them
-    working = min(threads, sweeps) * (20 + 2 * objects) + 24 + 8 * classes  # of an update, links in the making, what is given
+    update = 16 + objects if expected() else 20 + 2 * objects  # ways to the neighbours and a sum; or a way at a time
+    working = min(threads, sweeps) * update + 24 + 8 * classes  # of an update, links in the making, what is given
     # What is known of each frame and, where it is not fixed, given; until the first sweep its weight, and where it is thin.
     held = objects * window * (2 - fixed / frames) + 8 * min(window, reach + 1)
     return round((held + links * (4 if kept else 8) + working) * pixels)

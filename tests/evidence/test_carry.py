@@ -178,10 +178,10 @@ def test_confidence_is_that_of_going_there_and_back(monkeypatch: pytest.MonkeyPa
     """Nothing to see, and a flow that leads four pixels to the right on its way back in time: eight of the enlarged frames."""
     video = sample(np.full((2, HEIGHT, WIDTH, 3), 90, np.uint8), np.zeros((2, HEIGHT, WIDTH), np.uint8), (0,))
 
-    def position(self: Flow, frame: int, other: int, *, again: bool = True) -> np.ndarray:
+    def way(self: Flow, frame: int, other: int, *, again: bool = True) -> np.ndarray:
         return self.identity + np.float32([4 if frame > other else 0, 0]).reshape(2, 1, 1)
 
-    monkeypatch.setattr(Flow, "position", position)
+    monkeypatch.setattr(Flow, "way", way)
     known, once = propagate(video, 2, (0.5,)), 255 * np.exp(-4 * 2 / FLOW.reach)
     inside = slice(8, -8)
     assert known.evidence[-1, 1, :, inside].numpy() == pytest.approx(once, abs=1)

@@ -1,5 +1,6 @@
 """Looks find again what flow has lost, and are the same for the same frames."""
 
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,24 @@ import torch
 
 from revseg.evidence.config import LooksConfig
 from revseg.evidence.descriptors import NUMBERS, descriptors, picture_at
-from revseg.evidence.looks import Examples, Looks, asks_looks, evenly, objectness, sure_objects, surely, together, weigh
+from revseg.evidence.ensemble import Ensemble
+from revseg.evidence.looks import (
+    Drawn,
+    Examples,
+    Looks,
+    asks_looks,
+    choose,
+    evenly,
+    objectness,
+    sure_objects,
+    surely,
+    together,
+    weigh,
+)
 from revseg.evidence.recognised import Recognised
 from revseg.labels.palette import VOID
 from revseg.labels.sample import Sample
+from revseg.reversible.kernels import switch
 from tests.evidence.made import EVIDENCE, HEIGHT, SIDE, WIDTH, carried, moving, same, sample, texture
 
 LOOKS = LooksConfig(steps=60)
@@ -91,7 +106,7 @@ def test_only_what_is_sure_is_learned_from() -> None:
     seen = torch.zeros(40, 60, NUMBERS)
     seen[..., 0] = torch.arange(40)[:, None]
     examples = Examples()
-    examples.draw(seen, (255 * probabilities).to(torch.uint8), 400, sure=LOOKS.sure)
+    examples.draw(choose((40, 60), (255 * probabilities).to(torch.uint8), 400, sure=LOOKS.sure), seen)
     values, classes = together([examples])
     assert classes.bincount().tolist() == [200, 100, 100]
     assert values[:, 0].min() >= 20
@@ -144,7 +159,7 @@ def test_some_of_many_frames() -> None:
 def test_without_examples_nothing_is_said() -> None:
     config = LooksConfig()
     nothing = Examples()
-    nothing.draw(torch.rand(8, 8, NUMBERS), torch.full((2, 8, 8), 127, dtype=torch.uint8), 100, sure=0.6)
+    nothing.draw(choose((8, 8), torch.full((2, 8, 8), 127, dtype=torch.uint8), 100, sure=0.6), torch.rand(8, 8, NUMBERS))
     looks = Looks(*together([nothing]), 2, config=config, device=torch.device("cpu"))
     assert looks.odds(torch.rand(8, 8, NUMBERS)) is None
 
@@ -188,3 +203,47 @@ def test_what_looks_are_sure_of_is_not_worn_away() -> None:
     of_truth = [one.probabilities.gather(0, truth[None].long())[0, BACK.start :].float() for one in (known, unknown)]
     objects = truth[BACK.start :] > 0
     assert of_truth[0][objects].mean() > of_truth[1][objects].mean()
+
+
+def learned(threads: int, pool: Executor) -> torch.Tensor:
+    """What an ensemble says that has learned in a pool, while PyTorch has so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        classes = torch.arange(40000) % 2
+        seen = torch.randn(40000, NUMBERS + 2, generator=torch.Generator().manual_seed(0)) + classes[:, None]
+        examples = Examples()
+        examples.parts.append((seen, classes))
+        ensemble = Ensemble(examples, classes=2, config=replace(LOOKS, steps=5), device=torch.device("cpu"), pool=pool)
+        assert [member.numbers for member in ensemble.members] == [NUMBERS, NUMBERS + 2]
+        said = ensemble.odds(seen[:500])
+        assert said is not None
+        return said
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_same_is_learned_in_any_number_of_threads() -> None:
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(3) as several:
+        expected = learned(1, one)
+        assert all(torch.equal(learned(threads, pool), expected) for threads in (1, 2, 4) for pool in (one, several))
+
+
+def test_members_count_alike_compiled_or_not() -> None:
+    """What one says that sees less, and another; the numbers are those of PyTorch's operators."""
+    with ThreadPoolExecutor(1) as pool:
+        found = learned(1, pool)
+        switch.enable(False)
+        try:
+            expected = learned(1, pool)
+        finally:
+            switch.enable(True)
+    assert (found - expected).abs().max() < 1e-3
+    assert found.min() < -1
+
+
+def test_what_was_drawn_is_found_among_its_pixels() -> None:
+    drawn = Drawn((2, 3), torch.tensor([4, 0, 4, 5]), torch.zeros(4))
+    pixels, rows = drawn.rows()
+    assert pixels.tolist() == [[True, False, False], [False, True, True]]
+    assert rows.tolist() == [1, 0, 1, 2]

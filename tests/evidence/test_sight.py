@@ -10,6 +10,7 @@ from revseg.evidence.background import DIFFERENCES, Scene
 from revseg.evidence.by_looks import ByLooks, draft_of
 from revseg.evidence.config import FlowConfig, LooksConfig, MotionConfig
 from revseg.evidence.descriptors import NUMBERS
+from revseg.evidence.native.library import compiled
 from revseg.evidence.sight import NEAR, Sight, near_contours
 from revseg.labels.sample import Sample
 from tests.evidence.made import EVIDENCE, flow_of, sample, texture
@@ -41,6 +42,13 @@ def test_some_pixels_are_seen_as_in_the_frame(volume: torch.Tensor, height: int)
     error = (sight.some(5, pixels) - expected).abs()
     assert (error <= 0.02 * spread + 1e-3).all()  # of what is farther off than three standard deviations
     assert sight.some(5, np.zeros(sight.size, bool)).shape == (0, NUMBERS)
+
+
+@pytest.mark.skipif(not compiled(), reason="OpenCV sees no farther than three standard deviations here")
+def test_some_pixels_are_seen_to_the_bit_as_in_the_frame(volume: torch.Tensor) -> None:
+    sight, pixels = Sight(volume, HEIGHT), np.zeros((HEIGHT, WIDTH), bool)
+    pixels[95:105, 100:120:3] = True
+    assert torch.equal(sight.some(5, pixels), sight.seen(5)[torch.from_numpy(pixels)])
 
 
 @pytest.mark.parametrize("height", [HEIGHT, 150])
@@ -100,11 +108,16 @@ def test_where_looks_do_not_count_contours_are_not_seen(monkeypatch) -> None:
     smoothed = (flow.fields.field(planes[:2, frame].float() / 255) for frame in range(len(truth)))
     looks = ByLooks(video, planes, draft_of(smoothed, video, flow=flow, config=config.looks), flow=flow, config=config)
     asked, some = [], Sight.some
-    monkeypatch.setattr(Sight, "some", lambda sight, frame, pixels: (asked.append(pixels.copy()), some(sight, frame, pixels))[1])
+
+    def noted(sight: Sight, frame: int, pixels: np.ndarray, **into: torch.Tensor) -> torch.Tensor:
+        asked.append(pixels.copy())
+        return some(sight, frame, pixels, **into)
+
+    monkeypatch.setattr(Sight, "some", noted)
     planes[-1, :, :, 64:] = 0
     list(looks.told([4], planes[-1]))
-    assert asked[0][:, 70:].any()
-    assert not asked[0][:, :58].any()
+    assert asked[-1][:, 70:].any()
+    assert not asked[-1][:, :58].any()
 
 
 def iou(found: np.ndarray, truth: np.ndarray) -> float:

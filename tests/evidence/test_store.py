@@ -110,9 +110,9 @@ def test_near_flow_is_computed_before_it_is_needed_as_far_as_there_is_room(
 def test_what_is_far_is_not_kept(computed: list) -> None:
     flow = flow_of(running(5, 3))
     for _ in range(2):
-        flow.position(0, 4, again=False)
+        flow.way(0, 4, again=False)
         flow.position(0, 2)
-    assert computed == [(0, 4), (1, 2), (0, 1), (0, 4)]  # that of two apart is composed, and kept
+    assert computed == [(0, 4), (0, 1), (1, 2), (0, 4)]  # that of two apart is composed, and kept
 
 
 def named(folder: Path, key: str = "k") -> FlowRecords:

@@ -12,9 +12,14 @@ import numpy as np
 from torch import Tensor
 
 from revseg.reversible.kernels import switch
-from revseg.reversible.kernels.native.compiled import Compiled
+from revseg.reversible.kernels.compiler import compiler
+from revseg.reversible.kernels.native.compiled import Compiled, written_for_this_machine
 
-FUNCTIONS: tuple[str, ...] = ()
+FUNCTIONS: tuple[str, ...] = (
+    *("agreement", "dis_flow", "follow", "gather"),
+    *("descriptors", "differences", "median", "perceptron_odds", "perceptron_gradients"),
+    *("enlarge", "likeliest", "sharpen", "weigh"),
+)
 
 _compiled = Compiled(
     Path(__file__).parent,
@@ -27,6 +32,11 @@ _compiled = Compiled(
 def compiled() -> bool:
     """Whether there is what is compiled, and it may be used."""
     return switch.on() and _compiled.library() is not None
+
+
+def expected() -> bool:
+    """Whether it is to be expected that it can be compiled, without trying."""
+    return switch.on() and written_for_this_machine() and compiler() is not None
 
 
 def called(name: str, *values: object) -> None:

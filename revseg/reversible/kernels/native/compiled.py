@@ -67,8 +67,8 @@ class Compiled:
             return self._found
 
     def _made(self) -> ctypes.CDLL | None:
-        if sys.platform != "linux" or platform.machine() != "x86_64":
-            return None  # written for its instructions
+        if not written_for_this_machine():
+            return None
         try:
             found = self._loaded()
             said = "there is no C compiler (gcc, clang, or CC); install gcc" if found is None else self._differs(found)
@@ -114,6 +114,11 @@ class Compiled:
         for name, returned in self._functions.items():
             getattr(found, name).restype = returned
         return found
+
+
+def written_for_this_machine() -> bool:
+    """Whether the C files are written for the instructions of this machine."""
+    return sys.platform == "linux" and platform.machine() == "x86_64"
 
 
 def address(tensor: Tensor) -> ctypes.c_void_p:
