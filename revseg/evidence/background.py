@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import product
 
 import cv2
@@ -65,9 +65,9 @@ class Background:
     """What is behind the pixels of a video's pictures, all of a size (h, w)."""
 
     def __init__(self, pictures: Callable[[int], Picture], size: tuple[int, int], scene: Scene) -> None:
-        self._picture, self._size, self._ground = pictures, size, scene.ground
+        self._picture, self._size = pictures, size
         self._cameras = scene.cameras_at(size)
-        self._free = lru_cache(PICTURES)(self._free_of)  # each is asked for by many frames
+        self._free = lru_cache(PICTURES)(partial(_free_of, scene.ground, size))  # each is asked for by many frames
 
     def differences(self, frame: int, colours: Colours | None = None, *, into: Tensor | None = None) -> Tensor:
         """Returns how the pixels of a frame differ from what is behind them, (h, w, DIFFERENCES) float32.
@@ -101,13 +101,6 @@ class Background:
             return native.median(shown, free, _comparisons(len(others)), before=picture)
         return _median(shown, free, picture)
 
-    def _free_of(self, frame: int) -> NDArray[np.uint8]:
-        """Ground of a frame that is not close to an object, 1 or 0."""
-        ground = self._ground(frame)
-        if ground.shape != self._size:
-            ground = cv2.resize(ground, self._size[::-1], interpolation=cv2.INTER_NEAREST)
-        return cv2.erode(ground, np.ones((2 * MARGIN + 1, 2 * MARGIN + 1)))
-
     def _others(self, frame: int) -> Iterator[tuple[int, Homography]]:
         """Frames before and after, and the way to them."""
         for sign in (1, -1):
@@ -126,6 +119,14 @@ def _camera(flow: Flow, frame: int, *, config: MotionConfig, ground: Ground) -> 
     displaced = Displaced.on_grid(flow, flow.position(frame, frame + 1), config.spacing)
     on_ground = displaced.on(ground(frame), flow.size)
     return (on_ground if len(on_ground.here) >= LEAST_POINTS else displaced).camera(config.tolerance)
+
+
+def _free_of(ground: Ground, size: tuple[int, int], frame: int) -> NDArray[np.uint8]:
+    """Ground of a frame of a size (h, w) that is not close to an object, 1 or 0."""
+    found = ground(frame)
+    if found.shape != size:
+        found = cv2.resize(found, size[::-1], interpolation=cv2.INTER_NEAREST)
+    return cv2.erode(found, np.ones((2 * MARGIN + 1, 2 * MARGIN + 1)))
 
 
 def _median(shown: NDArray[np.uint8], free: NDArray[np.uint8], before: Picture) -> tuple[Picture, NDArray[np.bool_]]:

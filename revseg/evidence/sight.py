@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
@@ -28,7 +28,8 @@ class Sight:
 
     def __init__(self, volume: Tensor, height: int, *, scene: Scene | None = None, held: int = 0) -> None:
         self.volume, self.height, self.size = volume, height, size_at(volume.shape[2:], height)
-        self._picture = lru_cache(held)(self._picture_of)
+        # Of the volume alone: what knew this object too would hold its pictures until Python looks for circles.
+        self._picture = lru_cache(held)(partial(_picture_of, volume, height))
         self._background = None if scene is None else Background(self._picture, self.size, scene)
 
     @property
@@ -62,8 +63,9 @@ class Sight:
             found[torch.from_numpy(number[part][inner])] = descriptors(np.ascontiguousarray(picture[part]), inner)
         return found
 
-    def _picture_of(self, frame: int) -> Picture:
-        return picture_at(self.volume[:, frame], self.height)
+
+def _picture_of(volume: Tensor, height: int, frame: int) -> Picture:
+    return picture_at(volume[:, frame], height)
 
 
 def near_contours(classes: NDArray[np.uint8]) -> Pixels:
