@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from revseg import storage
-from revseg.evidence.by_looks import ByLooks, draft_of
+from revseg.evidence.ahead import map_ahead
+from revseg.evidence.by_looks import ByLooks, Told, draft_of
 from revseg.evidence.by_motion import ByMotion
 from revseg.evidence.cache import EvidenceCache, digest
 from revseg.evidence.carrier import Carrier
@@ -153,9 +155,8 @@ def _found(
         with phase("looks", total=len(others)) as bar:
             by_looks = ByLooks(labelled, planes, draft, flow=flow, config=config)
             recognised = Recognised(flow.frames, carrier.classes, draft.size)
-            for told in by_looks.told(others, planes[-1]):
-                planes[:-1, told.frame] = by_looks.weighed(planes[:, told.frame], told.said)
-                recognised.put(told.frame, told.coarse, known=told.known, trust=config.looks.trust)
+            weigh = partial(_weigh, planes, recognised, by_looks=by_looks)
+            for _ in map_ahead(flow.pool, weigh, by_looks.told(others, planes[-1]), ahead=flow.threads):
                 bar.advance(1)
         if returned is not None:
             _weigh_returned(returned, by_looks)
@@ -168,6 +169,12 @@ def _found(
     by_looks = draft = None  # the pictures that it holds are not needed any more
     _agree(planes, recognised, labelled=labelled, flow=flow, config=config)
     return planes, None if returned is None else returned.planes
+
+
+def _weigh(planes: Tensor, recognised: Recognised, told: Told, by_looks: ByLooks) -> None:
+    """Weighs a frame in place with what looks say of it, and notes what they recognise."""
+    planes[:-1, told.frame] = by_looks.weighed(planes[:, told.frame], told.said)
+    recognised.put(told.frame, told.coarse, known=told.known, trust=by_looks.config.trust)
 
 
 def _agree(planes: Tensor, recognised: Recognised | None, *, labelled: Sample, flow: Flow, config: EvidenceConfig) -> None:

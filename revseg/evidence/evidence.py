@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import torch
@@ -64,14 +66,17 @@ class Evidence:
         seen = self.probabilities[:, number].flatten(1).any(1).tolist()
         return [object_ for object_, anywhere in enumerate(seen) if object_ and not anywhere] if any(seen) else []
 
-    def resized(self, size: tuple[int, int]) -> Evidence:
-        """Returns the same at another size (h, w): means over areas."""
+    def resized(self, size: tuple[int, int], pool: Executor | None = None) -> Evidence:
+        """Returns the same at another size (h, w): means over areas. pool: works on several frames at a time."""
         if self.size == size:
             return self
         result = Evidence.from_planes(storage.empty(self.classes + 1, self.frames, *size))
-        for frame in range(self.frames):
+
+        def put(frame: int) -> None:
             result.probabilities[:, frame] = _means(self.probabilities[:, frame], size)
             result.confidence[frame] = _means(self.confidence[None, frame], size)[0]
+
+        deque((map if pool is None else pool.map)(put, range(self.frames)), maxlen=0)
         return result
 
 

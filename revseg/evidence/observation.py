@@ -95,7 +95,8 @@ def observe(
             )
         carried = carry(whole, classes, flow=flow, config=config, shares=shares, cache=cache, team=team)
         returned = tuple(one.resized(size) for one in carried.returned)
-        return Observation(small, flow, carried.evidence, seen=carried.evidence.resized(size), returned=returned)
+        seen = carried.evidence.resized(size, flow.pool)
+        return Observation(small, flow, carried.evidence, seen=seen, returned=returned)
     if unlabelled == "motion":
         return Observation(small, flow, seen=motion_evidence(flow, classes, config=config, cache=cache).resized(size))
     return Observation(small, flow, seen=Evidence.blank(classes, video.frames, size))

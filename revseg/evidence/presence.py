@@ -54,8 +54,13 @@ def presence_key(config: PresenceConfig) -> str:
 
 def shares_of(probabilities: Tensor) -> Tensor:
     """Returns the share of the pixels that each class is the likeliest of, (classes,), from (classes, H, W); of 0 none is."""
-    most, classes = probabilities.max(0)
-    return classes[most > 0].bincount(minlength=len(probabilities)).cpu() / classes.numel()
+    # By hand: in bytes a tenth of the time of a maximum with its place, and of counting through a mask.
+    most, classes = probabilities[0], torch.zeros_like(probabilities[0])
+    for number, plane in enumerate(probabilities[1:], 1):
+        classes.masked_fill_(plane > most, number)
+        most = torch.maximum(most, plane)
+    counts = [torch.count_nonzero((classes == number) & (most > 0)) for number in range(len(probabilities))]
+    return torch.stack(counts).cpu() / classes.numel()
 
 
 def cuts_in(agreed: Mapping[int, Field]) -> set[int]:
