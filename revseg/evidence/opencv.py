@@ -20,6 +20,9 @@ from revseg.video.picture import picture_of
 LINE = 1024
 """Pixels in a line of those that are looked up by themselves: OpenCV takes fewer than 32767."""
 
+PATCH = 8
+"""Side of the patches of DIS: where a scale has fewer lines, OpenCV stops with an error, or chooses a finer one."""
+
 COLOURS = 8
 """Frames whose blurred colours are held: each is compared with several around it."""
 
@@ -58,7 +61,7 @@ class OpenCVFields:
     def _flow(self, first: Image, second: Image, finest_scale: int) -> Array:
         """(H, W, 2) in pixels of the enlarged frames."""
         dis = self._dis()
-        dis.setFinestScale(finest_scale)
+        dis.setFinestScale(finest_scale if min(first.shape) >> finest_scale >= PATCH else 0)
         flow: Array = dis.calc(first, second, None)
         return flow
 

@@ -15,7 +15,8 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -103,9 +104,10 @@ class Compiled:
 
     def _compile(self, command: str, folder: Path) -> Path:
         made, library = [folder / f"{path.stem}.o" for path in self.sources], folder / "native.so"
-        for source, target in zip(self.sources, made, strict=True):
-            _run(command, *self._command, str(source), "-o", str(target))
-        _run(command, *LINKED.split(), *map(str, made), "-o", str(library))
+        each = [(command, *self._command, str(path), "-o", str(to)) for path, to in zip(self.sources, made, strict=True)]
+        with ThreadPoolExecutor(len(each)) as together:
+            list(together.map(_run, each))
+        _run((command, *LINKED.split(), *map(str, made), "-o", str(library)))
         return library
 
     def _opened(self, path: Path) -> ctypes.CDLL:
@@ -131,7 +133,7 @@ def sizes(values: Iterable[int]) -> list[ctypes.c_long]:
     return [ctypes.c_long(value) for value in values]
 
 
-def _run(*command: str) -> None:
+def _run(command: Sequence[str]) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)
 
 
