@@ -332,7 +332,7 @@ static inline vec channel(vint colours, int number) { return __builtin_convertve
 /* agreement(p) = max(least, exp(-|fro(to(p)) - p| / reach - sum of |difference of colour| / contrast))
  *
  * Of a part of the frame, (rows, columns), which begins at top and left. to, fro: ways of whole frames. colours: red, green and
- * blue in the lower bytes. */
+ * blue in the lower bytes; where they are between pixels, rounded: less than half of a step is no difference. */
 void agreement(
     float *found, const char *to, long to_displaced, const char *fro, long fro_displaced, const uint32_t *colours,
     const uint32_t *other_colours, const long *part, long height, long width, float reach, float contrast, float least)
@@ -360,7 +360,7 @@ void agreement(
             for (int c = 0; c < 3; c++) {
                 const vec high = between(channel(upper, c), channel(upper_right, c), p.right);
                 const vec low = between(channel(lower, c), channel(lower_right, c), p.right);
-                const vec difference = between(high, low, p.down) - channel(own, c);
+                const vec difference = NEAREST(between(high, low, p.down)) - channel(own, c);
                 differs += GREATER(difference, -difference);
             }
             const vec exponent = SQUARE_ROOT(x * x + y * y) * by_reach + differs * by_contrast;

@@ -108,8 +108,10 @@ def test_agreement_is_that_of_opencv(size, part):
         for back, _ in ways(fields, other, fro):
             found = fields.agreement((0, 1), one, back, part)
             assert found.shape == expected.shape
-            # OpenCV rounds three colours: by half of 1 each, of 3 * contrast.
-            np.testing.assert_allclose(np.log(found), np.log(expected), atol=1.5 / (3 * FlowConfig().contrast) + 1e-4)
+            # Halfway between two colours the last bit of a place decides.
+            close = np.abs(found - expected) < 2e-6
+            assert close.mean() > 0.99
+            np.testing.assert_allclose(np.log(found), np.log(expected), atol=1.001 / (3 * FlowConfig().contrast))
 
 
 def test_agreement_falls_with_the_error_of_the_way_alone_where_colours_are_the_same():
