@@ -12,8 +12,6 @@
  * Each product is rounded before it is added to something, as in OpenCV, which is compiled for any processor: where a patch looks
  * alike along a line, its rounding decides where it goes, and its neighbours go with it.
  */
-#pragma STDC FP_CONTRACT OFF /* to clang; GCC takes the next one */
-#pragma GCC optimize("fp-contract=off")
 #include "dis_dense.h"
 #include <stdlib.h>
 #include <sys/mman.h>

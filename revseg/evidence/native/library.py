@@ -24,7 +24,7 @@ FUNCTIONS: tuple[str, ...] = (
 _compiled = Compiled(
     Path(__file__).parent,
     dict.fromkeys(FUNCTIONS),
-    flags="-ffp-contract=fast",
+    contracted=("background.c", "descriptors.c", "opinion.c", "perceptron.c", "warp.c"),
     costs="OpenCV and NumPy compute the evidence on the CPU, which takes about twice as long",
 )
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -37,9 +37,9 @@ SECONDS = 120
 class Compiled:
     """What the C files of a folder are compiled to, at the first use.
 
-    functions: their names; one that returns a number has the type of it, the others return nothing. flags: for the compiler,
-    beside the common ones. costs: what it means to be without, which a warning says once with its reason. differs: says how
-    what was compiled is wrong; nothing: it is not.
+    functions: their names; one that returns a number has the type of it, the others return nothing. contracted: names of the
+    files in which a product and a sum may be rounded at once (FMA); in the others that would be other bits. costs: what it means
+    to be without, which a warning says once with its reason. differs: says how what was compiled is wrong; nothing: it is not.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class Compiled:
         folder: Path,
         functions: Mapping[str, type[ctypes.c_double] | None],
         *,
-        flags: str,
         costs: str,
+        contracted: Collection[str] = (),
         differs: Callable[[ctypes.CDLL], str] = lambda found: "",
     ) -> None:
         self.sources, self._headers = ([*sorted(folder.glob(f"*.{kind}"))] for kind in ("c", "h"))
         if folder != SHARED:
             self._headers += sorted(SHARED.glob("*.h"))
         self._functions, self._costs, self._differs = functions, costs, differs
-        self._command = [*COMPILED.split(), *flags.split(), f"-I{SHARED}"]
+        self._contracted = frozenset(contracted)
         self._lock = threading.Lock()
         self._tried = False
         self._found: ctypes.CDLL | None = None
@@ -85,7 +85,7 @@ class Compiled:
         if command is None:
             return None
         texts = [path.read_text("utf-8") for path in (*self.sources, *self._headers)]
-        flags = [part for part in self._command if not part.startswith("-I")]  # wherever revseg lies
+        flags = [flag for path in self.sources for flag in self._flags(path)]
         key = hashlib.sha256("\0".join([*texts, *flags, LINKED, command, _instructions()]).encode())
         try:
             base = os.environ.get("XDG_CACHE_HOME")
@@ -102,9 +102,15 @@ class Compiled:
             with tempfile.TemporaryDirectory() as elsewhere:
                 return self._opened(self._compile(command, Path(elsewhere)))
 
+    def _flags(self, path: Path) -> list[str]:
+        return [*COMPILED.split(), f"-ffp-contract={'fast' if path.name in self._contracted else 'off'}"]
+
     def _compile(self, command: str, folder: Path) -> Path:
         made, library = [folder / f"{path.stem}.o" for path in self.sources], folder / "native.so"
-        each = [(command, *self._command, str(path), "-o", str(to)) for path, to in zip(self.sources, made, strict=True)]
+        each = [
+            (command, *self._flags(path), f"-I{SHARED}", str(path), "-o", str(to))
+            for path, to in zip(self.sources, made, strict=True)
+        ]
         with ThreadPoolExecutor(len(each)) as together:
             list(together.map(_run, each))
         _run((command, *LINKED.split(), *map(str, made), "-o", str(library)))

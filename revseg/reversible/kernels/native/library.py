@@ -50,7 +50,6 @@ def _differs(found: ctypes.CDLL) -> str:
     return ""
 
 
-# Without contraction: a fused product and sum would round once, where PyTorch rounds twice.
 _compiled = Compiled(
     Path(__file__).parent,
     {
@@ -61,7 +60,6 @@ _compiled = Compiled(
         "opening": None,
         "opening_gradient": None,
     },
-    flags="-ffp-contract=off",
     costs="PyTorch changes levels and adds forces on the CPU, so that a step takes about half as long again",
     differs=_differs,
 )
