@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from revseg.labels.palette import VOID
@@ -28,16 +27,18 @@ class SegmentationLoss:
 
     def statistics(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (M, O), labels (M,) long -> sums, float32, (2 + 5 (O - 1),)."""
-        # Void pixels stay among the others and count 0: to pick out the rest, a GPU would have to wait for their number.
-        valid = (labels != VOID)[:, None]
-        logits = logits.float()
-        objects = torch.arange(1, logits.shape[1], device=labels.device)
-        y = labels[:, None] == objects
-        p = logits.softmax(1)[:, 1:].masked_fill(~valid, 0)
-        found = (logits.argmax(1)[:, None] == objects) & valid
-        error = F.cross_entropy(logits, labels, ignore_index=VOID, reduction="sum")
-        sums = [(p * y).sum(0), p.sum(0), y.sum(0), (found & y).sum(0), (found | y).sum(0)]
-        return torch.cat([part.to(error.dtype) for part in (valid.sum(0), error[None], *sums)])
+        # Void pixels stay among the others and count 0: to pick out the rest, a GPU would have to wait for their number. Class by
+        # class, and in floating-point numbers: a CPU sums truth values, and along short rows, in four times the time.
+        logs = logits.float().T.contiguous().log_softmax(0)
+        valid = labels != VOID
+        counts, objects = valid.to(logs.dtype), torch.arange(1, len(logs), device=labels.device)[:, None]
+        p, y = logs[1:].exp(), (labels == objects).to(logs.dtype)
+        likeliest = logs.detach().max(0).indices  # argmax takes ten times as long
+        found = (likeliest == objects).to(logs.dtype) * counts
+        error = -(logs.gather(0, labels.masked_fill(~valid, 0)[None])[0] * counts).sum()
+        both, true = (found * y).sum(1), y.sum(1)
+        sums = [(p * y).sum(1), (p * counts).sum(1), true, both, found.sum(1) + true - both]
+        return torch.cat([counts.sum()[None], error[None], *sums])
 
     def value(self, statistics: Tensor) -> Tensor:
         """The loss of summed statistics, 0-d."""
