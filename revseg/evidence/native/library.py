@@ -25,7 +25,7 @@ _compiled = Compiled(
     Path(__file__).parent,
     dict.fromkeys(FUNCTIONS),
     contracted=("background.c", "descriptors.c", "opinion.c", "perceptron.c", "warp.c"),
-    costs="OpenCV and NumPy compute the evidence on the CPU, which takes about twice as long",
+    costs="OpenCV and PyTorch compute the evidence on the CPU, which takes more than twice as long",
 )
 
 

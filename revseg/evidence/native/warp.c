@@ -3,8 +3,8 @@
  *     found(p) = planes(way(p)),     linearly between the four pixels around; beyond the border, what is at the border
  *
  * A way leads from each pixel of a frame to a place in another: two planes, x and y, of positions in float32, or of displacements
- * in int16, in 1/32 of a pixel from where the pixel is. All is computed of a vector of pixels at a time, so that positions, places
- * and weights never lie in memory. Where neighbours lead to neighbours, which is where nothing moves by itself, their values are
+ * in int16, in 1/32 of a pixel from where the pixel is. All is computed of a vector of pixels at a time, so that positions and
+ * weights never lie in memory. Where neighbours lead to neighbours, which is where nothing moves by itself, their values are
  * read as they lie, not one by one: the numbers are the same.
  */
 #include "vector.h"
@@ -115,8 +115,9 @@ static inline void pairs(const float *from, vint number, vec *one, vec *right)
     *one = _mm512_permutex2var_ps(first, even, second);
     *right = _mm512_permutex2var_ps(first, _mm512_add_epi32(even, _mm512_set1_epi32(1)), second);
 #else
-    const __m256 first = _mm256_castpd_ps(_mm256_i32gather_pd((const double *)from, _mm256_castsi256_si128((__m256i)number), 4));
-    const __m256 second = _mm256_castpd_ps(_mm256_i32gather_pd((const double *)from, _mm256_extracti128_si256((__m256i)number, 1), 4));
+    const __m128i earlier = _mm256_castsi256_si128((__m256i)number), later = _mm256_extracti128_si256((__m256i)number, 1);
+    const __m256 first = _mm256_castpd_ps(_mm256_i32gather_pd((const double *)from, earlier, 4));
+    const __m256 second = _mm256_castpd_ps(_mm256_i32gather_pd((const double *)from, later, 4));
     const int in_order = 0xd8; /* the pairs of the first and of the second lie interleaved */
     *one = (__m256)_mm256_permute4x64_epi64((__m256i)_mm256_shuffle_ps(first, second, 0x88), in_order);
     *right = (__m256)_mm256_permute4x64_epi64((__m256i)_mm256_shuffle_ps(first, second, 0xdd), in_order);
@@ -198,7 +199,8 @@ static struct way way_of(const char *planes, long displaced, struct size size)
 }
 
 /* found(p) = second(first(p)): positions (2, height, width). */
-void follow(const char *first, long first_displaced, const char *second, long second_displaced, float *found, long height, long width)
+void follow(
+    const char *first, long first_displaced, const char *second, long second_displaced, float *found, long height, long width)
 {
     const struct size size = {height, width};
     const struct way there = way_of(first, first_displaced, size), on = way_of(second, second_displaced, size);
@@ -260,8 +262,8 @@ void gather(
     /* Probabilities that fade from frame to frame end below what is computed in one go: they are 0. */
     const unsigned before = _mm_getcsr();
     _mm_setcsr(before | _MM_FLUSH_ZERO_ON | _MM_DENORMALS_ZERO_ON);
-    /* Neighbour by neighbour, a row at a time: arrays of a size often lie whole pages apart, and more of them than a cache has ways
-     * would drive one another out of it. */
+    /* Neighbour by neighbour, a row at a time: arrays of a size often lie whole pages apart, and more of them than a cache has
+     * ways would drive one another out of it. */
     for (long row = 0; row < height; row++) {
         for (long c = 0; c < classes; c++) {
             float *sums = total + c * area + row * width;
@@ -289,8 +291,10 @@ void gather(
         const long number = sharp[s];
         for (long c = 0; c < classes; c++) {
             float sum = own ? own[c * area + number] : 0;
-            for (long n = 0; n < around; n++)
-                sum += (shares[n] ? shares[n][number] : 1) * cubic(planes[n] + c * area, way_of(ways[n], displaced[n], size), number, size);
+            for (long n = 0; n < around; n++) {
+                const float found = cubic(planes[n] + c * area, way_of(ways[n], displaced[n], size), number, size);
+                sum += shares[n] ? shares[n][number] * found : found;
+            }
             total[c * area + number] = sum;
         }
     }
