@@ -99,7 +99,8 @@ def evidence_phases(sizes: EvidenceSize, config: EvidenceConfig, threads: int) -
     found = {"optical flow": flow + 24 * threads * pixels}
     if sizes.labelled_frames:
         # Positions there and back of the frames on their way; those, agreement, and sums of each; and the sums of one.
-        carrying = (threads + 2) * 16 + threads * (4 + 12 * classes)
+        summing = 8 + 4 * classes if expected() else 4 + 12 * classes
+        carrying = (threads + 2) * 16 + threads * summing
         again = with_pseudo_labels(sizes, config)
         held = max(_waiting(sizes), _waiting(again) + moved + returned + storage.held(sizes.held_bytes) if again else 0)
         found["carrying labels"] = flow + held + (8 * classes + carrying) * pixels

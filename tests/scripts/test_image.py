@@ -68,7 +68,7 @@ def test_the_demo_trains_as_the_user_of_the_image(made: tuple[Path, str], tmp_pa
     image(folder, "revseg-train", "experiment=demo", "training.steps=2", "run_dir=runs/demo")
     written = folder / "segment/runs/demo/metrics.json"
     assert written.stat().st_uid == 1000
-    assert len(list((folder / "segment/runs/.cache/revseg/kernels").glob("*.so"))) == 1  # for the CPU
+    assert len(list((folder / "segment/runs/.cache/revseg/kernels").glob("*.so"))) == 2  # for the CPU, of network and evidence
     assert not list((folder / "mnt").iterdir())  # the packages of this machine were lent, not kept
     subprocess.run([sys.executable, "-c", "import revseg.cli"], cwd=tmp_path, check=True)  # nor removed
 
