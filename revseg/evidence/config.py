@@ -37,6 +37,11 @@ class FlowConfig:
     least: float = 1e-3
     """The agreement is nowhere less than this, so that where no flow is to be trusted the better one still counts more."""
 
+    @property
+    def by_c(self) -> bool:
+        """Whether what is compiled finds it on the CPU, where that can be."""
+        return self.method in ("auto", "compiled")
+
     def __post_init__(self) -> None:
         _whole("flow.height", self.height, least=1)
         _whole("flow.least_height", self.least_height, least=1)

@@ -89,7 +89,7 @@ class Flow:
         """What is computed of the frames."""
         if self.on_tensors:
             return TensorFields(self._volume, self.config, factor=self.factor, device=self.device)
-        by_c = self.config.method in ("auto", "compiled") and min(self.size) > 1 and compiled()
+        by_c = self.config.by_c and min(self.size) > 1 and compiled()
         return (CompiledFields if by_c else OpenCVFields)(self._volume, self.config, factor=self.factor)
 
     @cached_property

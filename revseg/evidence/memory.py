@@ -201,7 +201,7 @@ def recognised_bytes(sizes: EvidenceSize, config: LooksConfig) -> int:
 def flow_bytes(size: tuple[int, int], config: EvidenceConfig, threads: int, *, stays: bool = False) -> int:
     """Bytes of what computes optical flow, or stays of it, of the identity that positions are told from, and of colours that are
     compared."""
-    pixels, by_c = size[0] * size[1], expected() and config.flow.method in ("auto", "compiled") and not config.flow.refinement
+    pixels, by_c = size[0] * size[1], expected() and config.flow.by_c and not config.flow.refinement
     held = BY_C if by_c else BY_OPENCV
     each = (held.flow_stays if stays else held.flow) * enlargement(*size, config.flow.least_height) ** 2
     return threads * each * pixels + (8 + 4 * COLOURS) * pixels

@@ -23,11 +23,8 @@ typedef __mmask16 mask;
 static inline mask less(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 static inline vec chosen(mask where, vec a, vec b) { return _mm512_mask_blend_ps(where, b, a); }
 static inline int bits(mask where) { return where; }
-static inline vec floors(vec x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
 static inline vint whole(vec x) { return (vint)_mm512_cvttps_epi32(x); }
 static inline vec equal(float x) { return _mm512_set1_ps(x); }
-static inline vec less_of(vec a, vec b) { return _mm512_min_ps(a, b); }
-static inline vec more_of(vec a, vec b) { return _mm512_max_ps(a, b); }
 #define SWAPPED(x, order) _mm512_shuffle_ps(x, x, order)
 /* Fours of two vectors. */
 #define FOURS(a, b, order) _mm512_shuffle_f32x4(a, b, order)
@@ -46,11 +43,8 @@ typedef __m256 mask;
 static inline mask less(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 static inline vec chosen(mask where, vec a, vec b) { return _mm256_blendv_ps(b, a, where); }
 static inline int bits(mask where) { return _mm256_movemask_ps(where); }
-static inline vec floors(vec x) { return _mm256_floor_ps(x); }
 static inline vint whole(vec x) { return (vint)_mm256_cvttps_epi32(x); }
 static inline vec equal(float x) { return _mm256_set1_ps(x); }
-static inline vec less_of(vec a, vec b) { return _mm256_min_ps(a, b); }
-static inline vec more_of(vec a, vec b) { return _mm256_max_ps(a, b); }
 #define SWAPPED(x, order) _mm256_shuffle_ps(x, x, order)
 #define FOURS(a, b, order) _mm256_permute2f128_ps(a, b, order)
 #define EARLIER(x) FOURS(x, x, 0x00)
@@ -232,9 +226,9 @@ static inline int compared(struct group *group, const struct field *at)
 {
     const long line = at->width + 2 * BORDER;
     const vec one = equal(1), u_x = group->u_x, u_y = group->u_y;
-    const vec x = less_of(more_of(group->x + u_x + equal(BORDER), equal(BORDER - SIDE + 1)), equal(BORDER + at->width - 1.0f));
-    const vec y = less_of(more_of(group->y + u_y + equal(BORDER), equal(BORDER - SIDE + 1)), equal(BORDER + at->height - 1.0f));
-    const vec left = floors(x), top = floors(y), right = x - left, down = y - top;
+    const vec x = LESSER(GREATER(group->x + u_x + equal(BORDER), equal(BORDER - SIDE + 1)), equal(BORDER + at->width - 1.0f));
+    const vec y = LESSER(GREATER(group->y + u_y + equal(BORDER), equal(BORDER - SIDE + 1)), equal(BORDER + at->height - 1.0f));
+    const vec left = FLOOR(x), top = FLOOR(y), right = x - left, down = y - top;
     const vec w11 = down * right, w10 = down * (left + one - x), w01 = (top + one - y) * right,
               w00 = (top + one - y) * (left + one - x);
     const vint offsets = whole(top) * (int32_t)line + whole(left);

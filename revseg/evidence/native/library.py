@@ -13,7 +13,7 @@ from torch import Tensor
 
 from revseg.reversible.kernels import switch
 from revseg.reversible.kernels.compiler import compiler
-from revseg.reversible.kernels.native.compiled import Compiled, written_for_this_machine
+from revseg.reversible.kernels.native.compiled import Compiled, address, written_for_this_machine
 
 FUNCTIONS: tuple[str, ...] = (
     *("agreement", "dis_flow", "follow", "gather"),
@@ -50,7 +50,7 @@ def called(name: str, *values: object) -> None:
 def _given(value: object) -> object:
     if isinstance(value, Tensor):
         assert value.is_contiguous()
-        return ctypes.c_void_p(value.data_ptr())
+        return address(value)
     if isinstance(value, np.ndarray):
         assert value.flags.c_contiguous
         return ctypes.c_void_p(value.ctypes.data)

@@ -16,16 +16,10 @@
 #ifdef __AVX512F__
 typedef int16_t vshort __attribute__((vector_size(32)));
 #define SQUARE_ROOT(x) _mm512_sqrt_ps(x)
-#define FLOOR(x) _mm512_roundscale_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)
-#define LESSER(x, y) _mm512_min_ps(x, y)
-#define GREATER(x, y) _mm512_max_ps(x, y)
 #define ALL_EQUAL(a, b) (_mm512_cmpneq_epi32_mask((__m512i)(a), (__m512i)(b)) == 0)
 #else
 typedef int16_t vshort __attribute__((vector_size(16)));
 #define SQUARE_ROOT(x) _mm256_sqrt_ps(x)
-#define FLOOR(x) _mm256_floor_ps(x)
-#define LESSER(x, y) _mm256_min_ps(x, y)
-#define GREATER(x, y) _mm256_max_ps(x, y)
 #define ALL_EQUAL(a, b) (_mm256_movemask_epi8(_mm256_cmpeq_epi32((__m256i)(a), (__m256i)(b))) == -1)
 #endif
 
