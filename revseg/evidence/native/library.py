@@ -21,10 +21,19 @@ FUNCTIONS: tuple[str, ...] = (
     *("enlarge", "likeliest", "sharpen", "weigh"),
 )
 
+
+def _differs() -> str:
+    """Returns how what it does with small frames differs from what OpenCV and PyTorch do; nothing: it does not."""
+    from revseg.evidence.native.verify import verify
+
+    return verify()
+
+
 _compiled = Compiled(
     Path(__file__).parent,
     dict.fromkeys(FUNCTIONS),
     contracted=("background.c", "descriptors.c", "opinion.c", "perceptron.c", "warp.c"),
+    differs=_differs,
     costs="OpenCV and PyTorch compute the evidence on the CPU, which takes more than twice as long",
 )
 

@@ -1,6 +1,7 @@
 """Where what is compiled of the evidence is used, and what happens where nothing can be compiled."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import revseg
 from revseg.evidence.config import FlowConfig
 from revseg.evidence.flow import Flow
 from revseg.evidence.native.fields import CompiledFields
@@ -71,7 +73,7 @@ print(type(flow.fields).__name__, digest, found[2].shape, *(str(one.message) for
 
 def found(tmp_path: Path, **environment: str) -> list[str]:
     given = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), **environment}
-    done = subprocess.run([sys.executable, "-c", FOUND], env=given, text=True, capture_output=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", FOUND], env=given, cwd=tmp_path, text=True, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().split("|")
 
@@ -87,3 +89,25 @@ def test_without_a_compiler_opencv_computes_and_one_line_says_so(tmp_path):
     assert message.endswith("there is no C compiler (gcc, clang, or CC); install gcc")
     assert "evidence" in message
     assert len(digest) == len(others) == 64
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "finds"),
+    [
+        ("dis_dense.h", "(to_x) + weight * u", "(to_x) - weight * u", "flow than OpenCV"),
+        ("warp.c", "all(1.0f / SUBPIXEL)", "all(1.1f / SUBPIXEL)", "values along flow than OpenCV"),
+        ("warp.c", "exponential(exponent), all(least)", "exponential(exponent), all(1)", "agreement of flow than OpenCV"),
+        ("perceptron.c", "sums[r][v] += weight", "sums[r][v] -= weight", "gradients than PyTorch"),
+    ],
+)
+def test_what_is_compiled_wrongly_is_not_used(tmp_path, name, right, wrong, finds):
+    if not compiled():
+        pytest.skip("nothing can be compiled here")
+    shutil.copytree(Path(revseg.__file__).parent, tmp_path / "revseg", ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / "revseg" / "evidence" / "native" / name
+    assert right in (text := file.read_text())
+    file.write_text(text.replace(right, wrong))
+    by, _, _, message = found(tmp_path, PYTHONPATH=str(tmp_path))
+    assert by == "OpenCVFields"
+    assert message.endswith(f"what was compiled finds other {finds}")

@@ -39,7 +39,8 @@ class Compiled:
 
     functions: their names; one that returns a number has the type of it, the others return nothing. contracted: names of the
     files in which a product and a sum may be rounded at once (FMA); in the others that would be other bits. costs: what it means
-    to be without, which a warning says once with its reason. differs: says how what was compiled is wrong; nothing: it is not.
+    to be without, which a warning says once with its reason. differs: says how what was compiled, which it may call, is wrong;
+    nothing: it is not.
     """
 
     def __init__(
@@ -49,14 +50,14 @@ class Compiled:
         *,
         costs: str,
         contracted: Collection[str] = (),
-        differs: Callable[[ctypes.CDLL], str] = lambda found: "",
+        differs: Callable[[], str],
     ) -> None:
         self.sources, self._headers = ([*sorted(folder.glob(f"*.{kind}"))] for kind in ("c", "h"))
         if folder != SHARED:
             self._headers += sorted(SHARED.glob("*.h"))
         self._functions, self._costs, self._differs = functions, costs, differs
         self._contracted = frozenset(contracted)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._tried = False
         self._found: ctypes.CDLL | None = None
 
@@ -64,20 +65,19 @@ class Compiled:
         """Returns it, in a second where it is not kept; None, with a warning, where it cannot be made."""
         with self._lock:
             if not self._tried:
-                self._found, self._tried = self._made(), True
+                self._tried = True  # from here on this thread calls it, to see whether it is right; others wait
+                if written_for_this_machine() and (reason := self._refused()):
+                    self._found = None
+                    warnings.warn(f"{self._costs}: {reason}", stacklevel=3)
             return self._found
 
-    def _made(self) -> ctypes.CDLL | None:
-        if not written_for_this_machine():
-            return None
+    def _refused(self) -> str:
+        """Compiles and loads it; returns why it may not be used, or an empty string."""
         try:
-            found = self._loaded()
-            said = "there is no C compiler (gcc, clang, or CC); install gcc" if found is None else self._differs(found)
+            self._found = self._loaded()
+            return "there is no C compiler (gcc, clang, or CC); install gcc" if self._found is None else self._differs()
         except (OSError, subprocess.SubprocessError, AttributeError) as error:
-            said = (getattr(error, "stderr", None) or f"{type(error).__name__}: {error}").strip()
-        if said:
-            warnings.warn(f"{self._costs}: {said}", stacklevel=4)
-        return None if said else found
+            return (getattr(error, "stderr", None) or f"{type(error).__name__}: {error}").strip()
 
     def _loaded(self) -> ctypes.CDLL | None:
         """Compiles what is not kept, and loads it."""

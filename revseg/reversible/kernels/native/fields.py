@@ -25,16 +25,14 @@ def changes_levels(field: Tensor) -> bool:
     return takes(field)
 
 
-def change_level_(
-    source: Tensor, target: Tensor, *, fine: Tensor, axes: Axes, exact: bool, found: ctypes.CDLL | None = None
-) -> None:
-    """Coarsens frames (T, H, W, C) or refines them, into the same memory; ``fine`` is one of both. found: the library."""
+def change_level_(source: Tensor, target: Tensor, *, fine: Tensor, axes: Axes, exact: bool) -> None:
+    """Coarsens frames (T, H, W, C) or refines them, into the same memory; ``fine`` is one of both."""
     back = fine is target
     copied = source.clone()
     places = (target, copied) if back else (copied, target)
     coarse = [size // (2 if halved else 1) for size, halved in zip(fine.shape[:3], axes, strict=True)]
     phases = [2 if one else 1 for one in axes]
-    called("haar", *places, *sizes([*coarse, fine.shape[3]]), *phases, KINDS[fine.dtype], int(exact), int(back), found=found)
+    called("haar", *places, *sizes([*coarse, fine.shape[3]]), *phases, KINDS[fine.dtype], int(exact), int(back))
 
 
 def kicks(partner: Tensor, curr: Tensor, force: Tensor, *, exact: bool) -> bool:

@@ -20,9 +20,9 @@ def takes(*fields: Tensor) -> bool:
     return switch.on() and all(field.device.type == "cpu" and field.dtype in KINDS for field in fields) and library() is not None
 
 
-def called(name: str, *values: object, found: ctypes.CDLL | None = None) -> float:
+def called(name: str, *values: object) -> float:
     """Calls a function with as many threads as PyTorch has; tensors as their addresses, integers as sizes."""
-    found = found or library()
+    found = library()
     assert found is not None
     given = (address(value) if isinstance(value, Tensor) else value for value in values)
     return float(getattr(found, name)(*given, torch.get_num_threads()) or 0)
@@ -33,7 +33,7 @@ def library() -> ctypes.CDLL | None:
     return _compiled.library()
 
 
-def _differs(found: ctypes.CDLL) -> str:
+def _differs() -> str:
     """Returns how what it does with a small field differs from what PyTorch does, in a bit; nothing: it does not."""
     from revseg.reversible import haar
     from revseg.reversible.grid import Grid
@@ -43,7 +43,7 @@ def _differs(found: ctypes.CDLL) -> str:
     for channels in (1, 3):  # the first in a way of its own
         fine = torch.randint(-9999, 9999, (2, 6, 70, channels), generator=random).to(torch.int16)
         coarse, expected = (fine.new_empty(haar.coarse_shape(fine.shape, axes)) for _ in range(2))
-        change_level_(fine, coarse, fine=fine, axes=axes, exact=True, found=found)
+        change_level_(fine, coarse, fine=fine, axes=axes, exact=True)
         haar._coarsen_group_(fine.clone(), expected, axes=axes, grid=grid)
         if not torch.equal(coarse, expected):
             return "what was compiled rounds otherwise than PyTorch"
