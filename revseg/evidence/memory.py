@@ -42,8 +42,6 @@ BY_OPENCV = _Bytes(flow=45, flow_stays=45, descriptors=8 * NUMBERS + 120, behind
 
 NEAR_SHARE = 0.3
 """Share of the pixels of a frame that are near contours (measured: 0.14 to 0.34)."""
-GAP_SHARE, MOTION_SHARE = 0.3, 0.6
-"""What zip's least compression leaves of carried labels, and of motion (measured)."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +232,7 @@ def evidence_disk(sizes: EvidenceSize, config: EvidenceConfig, *, keeps: bool) -
     disk = {"flow": min(LARGEST_BYTES, (near + (direct if keeps else 0)) * record)}
     if keeps:
         labels = 2 * sizes.held_bytes + sizes.returned_bytes if sizes.labelled_frames else sizes.held_bytes
-        disk["evidence"] = round(GAP_SHARE * labels + MOTION_SHARE * sizes.frames * sizes.pixels)
+        disk["evidence"] = labels + (sizes.moved_bytes if moves(sizes, config) else 0)
     return disk
 
 
