@@ -1,7 +1,8 @@
-"""Memory that a control group of Linux leaves: the limit of a container counts, not the memory of the machine.
+"""What a control group of Linux leaves: the limits of a container count, not the memory and the cores of the machine.
 
-    version 2   memory.max, memory.current                         at /sys/fs/cgroup/<path of the process> and above
+    version 2   memory.max, memory.current; cpu.max                at /sys/fs/cgroup/<path of the process> and above
     version 1   memory.limit_in_bytes, memory.usage_in_bytes       at /sys/fs/cgroup/memory/<path> and above
+                cpu.cfs_quota_us, cpu.cfs_period_us                at /sys/fs/cgroup/cpu/<path> and above
 
 Groups lie within groups, and each has a limit of its own: the tightest counts.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 class Version:
     """Names of one version's files."""
 
+    number: int
     limit: str
     usage: str
     files: tuple[str, str]
@@ -26,30 +28,40 @@ class Version:
 
 
 VERSION_1 = Version(
+    1,
     limit="memory.limit_in_bytes",
     usage="memory.usage_in_bytes",
     files=("total_inactive_file", "total_active_file"),
     mapped="total_mapped_file",
 )
-VERSION_2 = Version(limit="memory.max", usage="memory.current", files=("inactive_file", "active_file"), mapped="file_mapped")
+VERSION_2 = Version(2, limit="memory.max", usage="memory.current", files=("inactive_file", "active_file"), mapped="file_mapped")
 
 
 def free_in_container(root: Path = Path("/")) -> int | None:
     """Returns the bytes that the groups of this process leave; None where none of them has a limit. root: where /proc and /sys
     lie."""
-    left = [free for version, folder in memory_groups(root) if (free := _left(version, folder)) is not None]
+    left = [free for version, folder in groups("memory", root) if (free := _left(version, folder)) is not None]
     return min(left, default=None)
 
 
-def memory_groups(root: Path = Path("/")) -> Iterator[tuple[Version, Path]]:
-    """Yields the memory groups that this process is in, version and folder, from its own one up."""
+def cores_in_container(root: Path = Path("/")) -> float | None:
+    """Returns how many cores' time the groups of this process may take; None where none of them has a limit.
+
+    Who takes more, with more threads, all of which then stand still, has it in a fraction of each tenth of a second.
+    """
+    granted = [cores for version, folder in groups("cpu", root) if (cores := _cores(version, folder)) is not None]
+    return min(granted, default=None)
+
+
+def groups(controller: str, root: Path = Path("/")) -> Iterator[tuple[Version, Path]]:
+    """Yields the groups of a controller, memory or cpu, that this process is in, version and folder, from its own one up."""
     for line in _lines(root / "proc/self/cgroup"):
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0" and not controllers:
             version, kind, option = VERSION_2, "cgroup2", None
-        elif "memory" in controllers.split(","):
-            version, kind, option = VERSION_1, "cgroup", "memory"
+        elif controller in controllers.split(","):
+            version, kind, option = VERSION_1, "cgroup", controller
         else:
             continue
         for shown, mount in _mounts(root, kind, option):
@@ -85,6 +97,16 @@ def _left(version: Version, folder: Path) -> int | None:
     stat = dict(line.split()[:2] for line in _lines(folder / "memory.stat") if len(line.split()) == 2)
     files = sum(int(stat.get(name, 0)) for name in version.files)
     return max(0, limit - usage + max(0, files - int(stat.get(version.mapped, 0))))
+
+
+def _cores(version: Version, folder: Path) -> float | None:
+    """Returns how many cores' time a group may take; None where it has no limit."""
+    if version.number == 2:
+        quota, _, period = next(iter(_lines(folder / "cpu.max")), "").partition(" ")
+    else:
+        quota, period = (next(iter(_lines(folder / f"cpu.cfs_{what}_us")), "") for what in ("quota", "period"))
+    # "max", or -1: no limit.
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
 
 
 def _number(path: Path) -> int | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from revseg.container import free_in_container
+from revseg.container import cores_in_container, free_in_container
 
 THREADS_BESIDE = 8
 """Threads that a run starts beside those that compute: decoding ahead, gradients, writing, those of the encoder, TensorBoard."""
@@ -18,7 +18,9 @@ UNLIMITED_STACK = 2 << 20
 
 
 def choose_device(name: str) -> torch.device:
-    """Returns the device of this name; auto: the GPU if there is one, else the CPU."""
+    """Returns the device of this name; auto: the GPU if there is one, else the CPU. PyTorch then has no more threads than a
+    container may use cores."""
+    _use_granted_cores()
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
@@ -27,6 +29,13 @@ def choose_device(name: str) -> torch.device:
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise ValueError(f"device is {name}, but torch sees {torch.cuda.device_count()} GPUs; choose auto or cpu")
     return torch.device(name)
+
+
+def _use_granted_cores() -> None:
+    """By itself PyTorch counts the cores of the machine. Who has set OMP_NUM_THREADS has chosen."""
+    granted = cores_in_container()
+    if granted is not None and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(torch.get_num_threads(), max(1, int(granted))))
 
 
 def free_memory(device: torch.device) -> int:

@@ -1,10 +1,14 @@
-"""What the control groups of a process leave of the memory, told from files as the kernel writes them."""
+"""What the control groups of a process leave of memory and cores, told from files as the kernel writes them."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from revseg.container import free_in_container
+from revseg.container import cores_in_container, free_in_container
 
 GIB = 1 << 30
 UNLIMITED = 0x7FFFFFFFFFFFF000
@@ -89,3 +93,64 @@ def test_a_group_within_a_container_that_sees_its_own_as_the_top(tmp_path: Path)
     version_1(tmp_path / "sys/fs/cgroup/memory", 4 * GIB, GIB)
     version_1(tmp_path / "sys/fs/cgroup/memory/inner", GIB, GIB // 4)
     assert free_in_container(tmp_path) == GIB - GIB // 4
+
+
+CPU_V1 = "37 24 0:32 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct"
+
+
+def test_the_cores_of_a_group(tmp_path: Path) -> None:
+    assert cores_in_container(tmp_path) is None
+    mounted(tmp_path, "0::/slice/job", V2)
+    top = tmp_path / "sys/fs/cgroup"
+    write(top / "slice/job/cpu.max", "max 100000")
+    assert cores_in_container(tmp_path) is None
+    write(top / "slice/cpu.max", "250000 100000")
+    assert cores_in_container(tmp_path) == 2.5
+    write(top / "slice/job/cpu.max", "50000 100000")
+    assert cores_in_container(tmp_path) == 0.5
+
+
+def test_the_cores_of_a_group_of_version_1(tmp_path: Path) -> None:
+    mounted(tmp_path, "5:cpu,cpuacct:/docker/a\n4:memory:/docker/a", f"{CPU_V1}\n{V1.format(shown='/')}")
+    group = tmp_path / "sys/fs/cgroup/cpu/docker/a"
+    write(group / "cpu.cfs_quota_us", -1)
+    write(group / "cpu.cfs_period_us", 100000)
+    assert cores_in_container(tmp_path) is None
+    write(group / "cpu.cfs_quota_us", 400000)
+    assert cores_in_container(tmp_path) == 4
+
+
+@pytest.fixture
+def half_a_core() -> Iterator[Path]:
+    """A real group, of either version, that may take half of a core's time."""
+    for top, quota in ((Path("/sys/fs/cgroup/cpu"), "cpu.cfs_quota_us"), (Path("/sys/fs/cgroup"), "cpu.max")):
+        group = top / f"revseg-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / quota).write_text("50000")
+        except OSError:
+            group.rmdir()
+            continue
+        yield group
+        group.rmdir()
+        return
+    pytest.skip("no control group can be made here")
+
+
+def test_pytorch_has_as_many_threads_as_its_group_has_cores(half_a_core: Path) -> None:
+    code = f"""
+import os
+open("{half_a_core}/cgroup.procs", "w").write(str(os.getpid()))
+import torch
+from revseg.device import choose_device
+before = torch.get_num_threads()
+choose_device("cpu")
+print(before, torch.get_num_threads())
+"""
+    clean = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    for chosen, expected in (({}, 1), ({"OMP_NUM_THREADS": "2"}, 2)):
+        run = subprocess.run([sys.executable, "-c", code], env=clean | chosen, capture_output=True, text=True, check=True)
+        assert int(run.stdout.split()[1]) == expected

@@ -59,6 +59,7 @@ def segment(
         stack.enter_context(_quiet())
         config, given = configured(TRAIN, [*words, *overrides])
         stack.enter_context(_random_numbers_as_they_were(choose_device(config.device)))
+        stack.callback(torch.set_num_threads, torch.get_num_threads())  # beside other programs it takes fewer (Cores)
         try:
             train(config, given)
         except Interrupted as error:

@@ -28,6 +28,7 @@ from revseg.network.volume import Part
 from revseg.parallel.average import sum_gradients
 from revseg.parallel.group import ALONE, Group
 from revseg.reversible.run import range_error
+from revseg.runs.cores import Cores
 from revseg.runs.folder import RunFolder
 from revseg.runs.interruption import Interrupted, Signalled, StopRequest
 from revseg.training import checkpoint as checkpoints
@@ -103,11 +104,13 @@ class Trainer:
         """Takes steps until the end, from where the progress stands."""
         if self.progress.finished:
             return
+        cores = Cores.for_steps_on(self.device)
         items = made_ahead(self._item, self._numbers(), self.config.ahead, device=self.device)
         with closing(items), StopRequest.watched() as stop, board.training(self.progress.step, self.progress.last):
             while not self.progress.finished:
                 with self.progress.timed():
                     asked = self._step(items, board, stop)
+                    cores.look()
                     if self._due(self.config.evaluate_every):
                         self.with_others(lambda: self._evaluate(board, stop))
                 if self.config.minutes is not None:
