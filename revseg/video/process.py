@@ -38,6 +38,8 @@ SECONDS = 20
 """Seconds that it may compute until the next frame."""
 PATIENCE = 120.0
 """Seconds until the next frame in any case, whether it computes or waits for a disk."""
+PARTING = 5.0
+"""Seconds that the processes have to end by themselves."""
 ROOM = MOST_PIXELS * 3
 """Bytes of a slot in shared memory. What is not written takes no space."""
 REMEDY = "get another copy, or convert it with ffmpeg"
@@ -247,11 +249,16 @@ class _Server:
             socket.send_fds(self._control, [b"video"], [channel.fileno(), memory], NO_SIGNAL)
 
     def close(self) -> None:
-        """Ends it and its workers. Who presses Ctrl-C meanwhile, at the end of all, does not wait for that."""
+        """Ends it and its workers, by force where it does not end by itself; what reads from a disk that is gone stays. Who
+        presses Ctrl-C meanwhile, at the end of all, does not wait for that."""
         self._control.close()
         if self.owner == os.getpid():
-            with suppress(KeyboardInterrupt):
-                self.process.wait()
+            with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+                try:
+                    self.process.wait(PARTING)
+                except subprocess.TimeoutExpired:
+                    self.process.kill()
+                    self.process.wait(PARTING)
 
 
 _running: _Server | None = None

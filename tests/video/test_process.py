@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -112,10 +113,10 @@ def test_a_worker_ends_when_nobody_wants_more(noisy: Path) -> None:
     assert gone(number)
 
 
-def decoding(program: str, video: Path) -> tuple["subprocess.Popen[str]", int]:
+def decoding(program: str, video: Path, *more: str) -> tuple["subprocess.Popen[str]", int]:
     """A process that decodes a video, and the number of its server, which its program prints."""
     pipe = subprocess.PIPE
-    run = subprocess.Popen([sys.executable, "-c", program, str(video)], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    run = subprocess.Popen([sys.executable, "-c", program, str(video), *more], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     assert run.stdout is not None
     return run, int(run.stdout.readline())
 
@@ -137,15 +138,23 @@ def test_all_end_with_the_process_that_decodes(noisy: Path) -> None:
     assert gone(server)
 
 
+STOPPED_SERVER = """
+import os, signal, sys
+from revseg.video import process
+from revseg.video.read import probe
+process.PARTING = float(sys.argv[2])
+probe(sys.argv[1])
+server = process._server().process.pid
+os.kill(server, signal.SIGSTOP)
+print(server, flush=True)
+"""
+"""The process waits for its server as it exits, and that does not end."""
+
+
 @pytest.mark.slow
 @linux
 def test_who_interrupts_the_very_end_does_not_wait(noisy: Path) -> None:
-    """The server is stopped, so that the process waits for it as it exits."""
-    program = (
-        "import os, signal, sys; from revseg.video import process; from revseg.video.read import probe\n"
-        "probe(sys.argv[1]); server = process._server().process.pid; os.kill(server, signal.SIGSTOP); print(server, flush=True)"
-    )
-    ending, server = decoding(program, noisy)
+    ending, server = decoding(STOPPED_SERVER, noisy, "60")
     with ending:
         try:
             with pytest.raises(subprocess.TimeoutExpired):
@@ -158,6 +167,20 @@ def test_who_interrupts_the_very_end_does_not_wait(noisy: Path) -> None:
             os.kill(server, signal.SIGCONT)
             ending.kill()
     assert gone(server)
+
+
+@pytest.mark.slow
+@linux
+def test_a_server_that_does_not_end_is_killed(noisy: Path) -> None:
+    ending, server = decoding(STOPPED_SERVER, noisy, "0.5")
+    with ending:
+        try:
+            assert ending.wait(20) == 0
+            assert gone(server)
+        finally:
+            ending.kill()
+            with suppress(ProcessLookupError):
+                os.kill(server, signal.SIGKILL)
 
 
 def test_the_server_loads_no_pytorch() -> None:
