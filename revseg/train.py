@@ -5,8 +5,8 @@
     revseg-train experiment=davis data.root=DAVIS         a dataset
 
 It ends with report.html in the folder of the run. Watch it with: tensorboard --logdir runs. The same run_dir again resumes a run
-that was stopped; where labels were added or corrected since, it trains a further round, in a quarter of the steps. from=RUN does
-so in a new folder.
+that was stopped; where labels were added or corrected since, it trains a further round, in fewer steps. from=RUN does so in a
+new folder.
 """
 
 from __future__ import annotations

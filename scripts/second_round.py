@@ -30,6 +30,7 @@ from harness.results import Record, Results, write_json
 from revseg.labels.dataset import DavisDataset, evenly_spaced
 from revseg.labels.files import mask_files
 from revseg.runs.folder import RunFolder
+from revseg.tasks.one_video import FINETUNE_SHARE_SHOWN
 from revseg.training.config import TrainingConfig
 
 RESERVED = ("run_dir", "from", "from_run", "data.video", "data.masks", "data.truth", "data.max_frames", "training.finetune_steps")
@@ -173,7 +174,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sequences", type=arguments.words, help="comma-separated (default: all there are)")
     parser.add_argument("--labelled", type=int, default=5, help="labels of the first round (default: 5)")
     parser.add_argument("--max-frames", type=int, help="only the first frames of each sequence")
-    steps = [TrainingConfig().steps_of_later_rounds]
+    steps = [TrainingConfig().steps_of_later_rounds(FINETUNE_SHARE_SHOWN)]
     parser.add_argument("--steps", type=arguments.numbers, default=steps, help=f"of the further round (default: {steps[0]})")
     parser.add_argument("--output", type=Path, help="folder of the results (default: runs/second_round)")
     parser.add_argument("--page", type=Path, help="Markdown page whose section is written (default: second_round.md in --output)")

@@ -26,6 +26,7 @@ from torch import Tensor
 from revseg.reversible.grid import Grid
 from revseg.reversible.kernels import dispatch
 from revseg.reversible.kernels.native import fields as native
+from revseg.reversible.kernels.native.library import takes
 
 Axes = tuple[bool, bool, bool]
 """Which of T, H and W are halved."""
@@ -77,7 +78,7 @@ class _Way(NamedTuple):
 def _way(field: Tensor, axes: Axes, *, grid: Grid, budget: int) -> _Way:
     if axes[1] and axes[2] and dispatch.usable_for_haar(field, grid):
         return _Way(True, False, min(budget, dispatch.HAAR_GROUP_BYTES))
-    if native.changes_levels(field):
+    if takes(field):
         return _Way(False, True, min(budget, native.GROUP_BYTES))
     return _Way(False, False, STRIP_BYTES[field.device.type])
 

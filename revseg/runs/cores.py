@@ -3,7 +3,7 @@
 A parallel loop ends when its last thread does, and a step of a training has thousands of loops. Where more threads want to run
 than there are cores, some thread waits for its turn in nearly every one, for milliseconds: on two cores, beside two other busy
 threads, a step takes nine times as long with two threads as with one (docs/results/quality.md). How long a thread waits for a
-core, Linux counts: the second number, nanoseconds, of /proc/PID/task/TID/schedstat.
+core, Linux counts: the second number, nanoseconds, of /proc/PID/task/TID/schedstat. What the cores did, stands in /proc/stat.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -21,26 +22,33 @@ LOG = logging.getLogger("revseg")
 
 SECONDS = 2.0
 """From one look to the next, at least."""
-CROWDED, FREE = 0.25, 0.05
-"""Threads that wait for a core, in the mean: from the first on there are too many, below the second perhaps too few."""
-FIRST_HOLD, LONGEST_HOLD = 15.0, 480.0
-"""Seconds before more threads are tried again: twice as many each time that they were too many."""
+WAITING, OTHERS = 0.25, 0.5
+"""There are too many threads where more than so many of them wait in the mean, and others compute on more than so many cores.
+Threads of the process itself, that decode and write, are in each other's way too: that is the same in every run."""
+HOLD = 15.0
+"""Seconds before more threads are tried again."""
+
+
+class Passed(NamedTuple):
+    """Seconds that have passed."""
+
+    clock: float
+    waited: float
+    """That threads of this process have waited for a core."""
+    others: float
+    """That others have computed on the cores that this process may use."""
 
 
 class Cores:
-    """Lets PyTorch use fewer threads while other programs need the cores, and more again once these are free.
+    """Lets PyTorch use fewer threads while other programs need the cores, and all again once these are free.
 
-    most: how many threads it uses at most; 1: nothing is ever changed. waited: seconds that its threads have waited for a core so
-    far, None where that is not known; clock: seconds.
+    most: how many threads it uses at most; 1: nothing is ever changed. passed: tells what has passed; None where it cannot.
     """
 
-    def __init__(
-        self, most: int, *, waited: Callable[[], float | None] | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, most: int, *, passed: Callable[[], Passed | None] | None = None) -> None:
         self.count = self.most = most
-        self._waited, self._clock = waited or seconds_waited, clock
-        self._hold, self._until, self._tried = FIRST_HOLD, -math.inf, False
-        self._seen = self._clock(), self._waited()
+        self._passed = passed or passed_here
+        self._seen, self._until = self._passed(), -math.inf
 
     @classmethod
     def for_steps_on(cls, device: torch.device) -> Cores:
@@ -49,25 +57,17 @@ class Cores:
         return cls(1 if chosen else torch.get_num_threads())
 
     def look(self) -> None:
-        """Sees how many threads had to wait since it looked before, and uses others where they were too many, or too few."""
-        if self.most == 1:
+        """Sees how many threads had to wait since it looked before, and uses fewer where they were too many, or all again."""
+        before = self._seen
+        if self.most == 1 or before is None or (now := self._passed()) is None or (passed := now.clock - before.clock) < SECONDS:
             return
-        (since, before), now = self._seen, self._clock()
-        if now - since < SECONDS:
-            return
-        waited = self._waited()
-        self._seen = now, waited
-        tried, self._tried = self._tried, False
-        if waited is None or before is None:
-            return
-        waiting = max(0.0, waited - before) / (now - since)  # what has ended in between has taken its seconds with it
-        if waiting > CROWDED and self.count > 1:
-            self._hold = min(LONGEST_HOLD, 2 * self._hold) if tried else FIRST_HOLD
-            self._until = now + self._hold
-            self._use(max(1, self.count - math.ceil(waiting - CROWDED)), "other programs use the processor")
-        elif waiting < FREE and self.count < self.most and now >= self._until:
+        self._seen = now
+        waiting, others = (now.waited - before.waited) / passed, (now.others - before.others) / passed
+        if others <= OTHERS and self.count < self.most and now.clock >= self._until:
             self._use(self.most, "the processor is free again")
-            self._tried = True
+        elif others > OTHERS and waiting > WAITING and self.count > 1:
+            self._until = now.clock + HOLD
+            self._use(max(1, self.count - math.ceil(waiting - WAITING)), "other programs use the processor")
 
     def _use(self, count: int, why: str) -> None:
         before, self.count = self.count, count
@@ -76,12 +76,21 @@ class Cores:
         LOG.info(f"{why}: steps go on with {count} thread{'s' if count > 1 else ''}{remedy}")
 
 
-def seconds_waited() -> float | None:
-    """Returns how long the threads of this process that still run have waited for a core; None where Linux does not tell."""
-    waited = 0
-    for thread in Path("/proc/self/task").glob("*/schedstat"):
-        try:
-            waited += int(thread.read_text().split()[1])
-        except (OSError, IndexError, ValueError):  # it has just ended, or this kernel does not count
-            continue
-    return waited / 1e9 if waited else None
+def passed_here() -> Passed | None:
+    """Returns what has passed since this machine and the threads that still run began; None where Linux does not tell."""
+    waited = computed = 0
+    try:
+        cores = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        for line in Path("/proc/stat").read_text().splitlines():
+            name, *ticks = line.split()
+            if name in cores:  # user, nice, system; idle and waiting for a disk; interrupts of two kinds
+                computed += sum(map(int, ticks[:3])) + sum(map(int, ticks[5:7]))
+        for thread in Path("/proc/self/task").iterdir():
+            try:
+                waited += int((thread / "schedstat").read_text().split()[1])
+            except (FileNotFoundError, ProcessLookupError):  # it has just ended
+                continue
+        own = time.process_time()
+        return Passed(time.monotonic(), waited / 1e9, computed / os.sysconf("SC_CLK_TCK") - own)
+    except (AttributeError, OSError, IndexError, ValueError):
+        return None

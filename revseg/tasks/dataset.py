@@ -42,7 +42,7 @@ from revseg.tasks.pictures import pictures
 from revseg.tasks.source import open_split
 from revseg.training.feed import shuffled_position
 from revseg.training.item import Item
-from revseg.training.task import Evaluation, Picture, Result
+from revseg.training.task import FINETUNE_SHARE, Evaluation, Picture, Result
 from revseg.training.window import window_of_step
 
 LOG = logging.getLogger("revseg")
@@ -107,6 +107,11 @@ class DatasetTask:
         """Raises ValueError where the results of another video lie where those of one of the validation split go."""
         for name in self.validation.names:
             check(folder / name, self.validation.folder_of(name), config=self.output)
+
+    @property
+    def finetune_share(self) -> int:
+        """Each step is on one of many videos."""
+        return FINETUNE_SHARE
 
     @property
     def sees_evidence(self) -> bool:

@@ -47,12 +47,15 @@ from revseg.tasks.pictures import pictures
 from revseg.tasks.source import load_one, load_truth
 from revseg.tasks.vanishing import vanishing
 from revseg.training.item import Item
-from revseg.training.task import Evaluation, Result
+from revseg.training.task import FINETUNE_SHARE, Evaluation, Result
 from revseg.training.window import most_labelled, window_of_step
 from revseg.video.reading import WHOLE, Reading
 from revseg.video.scale import Scale
 
 LOG = logging.getLogger("revseg")
+
+FINETUNE_SHARE_SHOWN = 8
+"""``Task.finetune_share`` where steps are shown all that labels say (measured: docs/results/second_round.md)."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,12 @@ class OneVideo:
     def sees_evidence(self) -> bool:
         """Whether the network sees evidence."""
         return self.guidance is not None
+
+    @property
+    def finetune_share(self) -> int:
+        """Steps that see the whole video see its new label too, and what the label says comes with the evidence."""
+        whole = self.window is None or self.window >= self.video.frames
+        return FINETUNE_SHARE_SHOWN if whole and self.sees_evidence else FINETUNE_SHARE
 
     @property
     def shared_out(self) -> bool:

@@ -51,6 +51,11 @@ class SeveralVideos:
         return self.first.sees_evidence
 
     @property
+    def finetune_share(self) -> int:
+        """As for the video that needs the most steps."""
+        return min(video.finetune_share for video in self.videos.values())
+
+    @property
     def shared_out(self) -> bool:
         """All are segmented by one process."""
         return False

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 # Peak learning rates of the kernels and of everything else.
 RATES = {"muon": (0.02, 0.01), "adamw": (0.003, 0.003)}
 
-# One of so many steps of the first round are taken in a later one.
-FINETUNE_SHARE = 4
-
 
 @dataclass(frozen=True)
 class OptimizerConfig:
@@ -104,7 +101,7 @@ class TrainingConfig:
     """Updates of the weights in the first round; each sees `accumulation` whole videos."""
     finetune_steps: int | None = None
     """Updates in each later round, which begins with the weights of the one before when labels were added or corrected
-    (docs/howto/correct.md); null: a quarter of steps."""
+    (docs/howto/correct.md); null: an eighth of steps where each sees a whole video with its evidence, a quarter elsewhere."""
     minutes: float | None = None
     """Stop a round after this time even if there are steps left; the schedule then follows the time. Such a run cannot be
     repeated bit for bit."""
@@ -149,7 +146,6 @@ class TrainingConfig:
         """How many an update sees, where one process trains or `accumulation` says it."""
         return self.accumulation or 1
 
-    @property
-    def steps_of_later_rounds(self) -> int:
-        """How many each later round takes."""
-        return max(1, self.steps // FINETUNE_SHARE) if self.finetune_steps is None else self.finetune_steps
+    def steps_of_later_rounds(self, share: int) -> int:
+        """Returns how many each later round takes: one of ``share`` of the first round's, unless they are given."""
+        return -(-self.steps // share) if self.finetune_steps is None else self.finetune_steps

@@ -44,6 +44,10 @@ class Result:
         return None
 
 
+FINETUNE_SHARE = 4
+"""``Task.finetune_share``, as long as nothing says that fewer steps are enough."""
+
+
 class Task(Protocol):
     """``OneVideo`` or ``DatasetTask``."""
 
@@ -54,6 +58,10 @@ class Task(Protocol):
     @property
     def labels_key(self) -> str | None:
         """Key of the labels of the one video that are trained on; None: many videos are."""
+
+    @property
+    def finetune_share(self) -> int:
+        """One of so many steps of the first round is enough in a later one."""
 
     @property
     def shared_out(self) -> bool:

@@ -96,7 +96,7 @@ class Trainer:
         self.inference = None if task.shared_out else inference_of(group.volume, group.rank)
         self.loss = SegmentationLoss(config.loss)
         self.optimizer = Optimizer(net, config.optimizer)
-        self.progress = Progress(config.steps, config.minutes, config.steps_of_later_rounds)
+        self.progress = Progress(config.steps, config.minutes, config.steps_of_later_rounds(task.finetune_share))
         self.progress.begin_round(task.labels_key, task.label_count)
         self.losses: list[float] = []
 

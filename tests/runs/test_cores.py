@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from revseg.runs.cores import FIRST_HOLD, SECONDS, Cores, seconds_waited
+from revseg.runs.cores import HOLD, SECONDS, Cores, Passed, passed_here
 
 CPU = torch.device("cpu")
 
@@ -22,48 +22,55 @@ def as_many_threads_as_before() -> Iterator[None]:
 
 
 class Machine:
-    """A clock, and how many threads wait for a core."""
+    """A clock, threads that wait for a core, and others that compute."""
 
     def __init__(self, most: int) -> None:
-        self.now = self.waited = 0.0
         torch.set_num_threads(most)
-        self.cores = Cores(most, waited=lambda: self.waited, clock=lambda: self.now)
+        self.now = Passed(0.0, 0.0, 0.0)
+        self.cores = Cores(most, passed=lambda: self.now)
 
-    def after(self, seconds: float, waiting: float) -> int:
-        """Returns how many threads are used after so many seconds with so many that wait."""
+    def after(self, seconds: float, *, waiting: float, others: float) -> int:
+        """Returns how many threads are used after so many seconds with so many that wait, and so many others."""
         for _ in range(round(seconds / SECONDS)):
-            self.now += SECONDS
-            self.waited += waiting * SECONDS
+            clock, waited, computed = self.now
+            self.now = Passed(clock + SECONDS, waited + waiting * SECONDS, others=computed + others * SECONDS)
             self.cores.look()
         assert torch.get_num_threads() == self.cores.count
         return self.cores.count
 
 
 def test_as_many_threads_go_as_wait() -> None:
-    assert Machine(2).after(SECONDS, 0.13) == 2  # those of its own that wait a little
-    assert Machine(2).after(SECONDS, 0.7) == 1
-    assert Machine(8).after(SECONDS, 3.8) == 4
-    assert Machine(8).after(SECONDS, 20) == 1
+    assert Machine(2).after(SECONDS, waiting=0.7, others=0.7) == 1
+    assert Machine(8).after(SECONDS, waiting=3.8, others=4) == 4
+    assert Machine(8).after(SECONDS, waiting=20, others=7) == 1
+
+
+def test_threads_of_its_own_that_are_in_each_others_way_stay() -> None:
+    assert Machine(2).after(60, waiting=0.2, others=1) == 2
+    assert Machine(2).after(60, waiting=1.5, others=0.1) == 2
 
 
 def test_a_short_while_tells_nothing() -> None:
     machine = Machine(4)
-    machine.now, machine.waited = SECONDS / 2, 4.0
+    machine.now = Passed(SECONDS / 2, 4.0, 4.0)
     machine.cores.look()
     assert machine.cores.count == 4
 
 
-def test_they_come_back_once_nobody_waits_and_are_tried_less_often_where_that_was_too_early() -> None:
+def test_where_nothing_is_known_nothing_changes() -> None:
+    used = Cores(4, passed=lambda: None)
+    used.look()
+    assert used.count == 4
+
+
+def test_they_come_back_once_others_have_gone() -> None:
     machine = Machine(4)
-    assert machine.after(SECONDS, 2) == 2
-    assert machine.after(FIRST_HOLD, 0.1) == 2  # somebody waits still
-    assert machine.after(SECONDS, 0) == 4
-    assert machine.after(SECONDS, 2) == 2
-    assert machine.after(FIRST_HOLD + SECONDS, 0) == 2
-    assert machine.after(FIRST_HOLD, 0) == 4
-    assert machine.after(600, 0) == 4
-    assert machine.after(SECONDS, 2) == 2
-    assert machine.after(FIRST_HOLD, 0) == 4
+    assert machine.after(SECONDS, waiting=2, others=2) == 2
+    assert machine.after(60, waiting=0, others=2) == 2
+    assert machine.after(SECONDS, waiting=0, others=0) == 4
+    assert machine.after(SECONDS, waiting=2, others=2) == 2
+    assert machine.after(HOLD - SECONDS, waiting=0, others=0) == 2  # not every moment
+    assert machine.after(2 * SECONDS, waiting=0, others=0) == 4
 
 
 def test_who_has_chosen_keeps_his_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +82,7 @@ def test_who_has_chosen_keeps_his_threads(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(seconds_waited() is None, reason="this kernel does not count how long threads wait")
+@pytest.mark.skipif(passed_here() is None, reason="this kernel does not count how long threads wait")
 def test_beside_busy_processes() -> None:
     """Real ones, as many as there are cores: some thread always waits."""
     count = len(os.sched_getaffinity(0))

@@ -20,11 +20,6 @@ GROUP_BYTES = 1 << 20
 Axes = tuple[bool, bool, bool]
 
 
-def changes_levels(field: Tensor) -> bool:
-    """Whether the level of a state or an adjoint is changed here."""
-    return takes(field)
-
-
 def change_level_(source: Tensor, target: Tensor, *, fine: Tensor, axes: Axes, exact: bool) -> None:
     """Coarsens frames (T, H, W, C) or refines them, into the same memory; ``fine`` is one of both."""
     back = fine is target
