@@ -58,8 +58,8 @@ def segment(
         words += ["evidence.cache=false"] if run_dir is None else []
         stack.enter_context(_quiet())
         config, given = configured(TRAIN, [*words, *overrides])
+        stack.callback(torch.set_num_threads, torch.get_num_threads())  # in a container, beside other programs it takes fewer
         stack.enter_context(_random_numbers_as_they_were(choose_device(config.device)))
-        stack.callback(torch.set_num_threads, torch.get_num_threads())  # beside other programs it takes fewer (Cores)
         try:
             train(config, given)
         except Interrupted as error:
