@@ -16,7 +16,7 @@ from revseg.evidence.native.perceptron import Perceptron, gradients
 from revseg.evidence.opencv import OpenCVFields
 
 LINES, COLUMNS = 48, 72
-"""Of the frames."""
+"""Size of the frames, in pixels."""
 PIXELS = 0.05
 """By so much flow may differ in the mean, in pixels. Here it is the same to the bit, but another OpenCV may round otherwise."""
 SHARE = 1e-3
