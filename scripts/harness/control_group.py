@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from revseg.container import VERSION_1, VERSION_2, memory_groups
+from revseg.container import VERSION_1, VERSION_2, groups
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ControlGroup:
 @contextmanager
 def control_group(memory: int) -> Iterator[ControlGroup]:
     """Makes a group of so many bytes, without swap, and removes it at the end. Raises OSError where that cannot be done."""
-    found = next(iter(memory_groups()), None)
+    found = next(iter(groups("memory")), None)
     if found is None:
         raise OSError("there are no control groups of memory here")
     version, parent = found
