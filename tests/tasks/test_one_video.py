@@ -18,6 +18,8 @@ from revseg.labels.masks import read_mask, write_mask
 from revseg.tasks.config import DataConfig, GuidanceConfig
 from revseg.tasks.objects import Objects
 from revseg.tasks.one_video import OneVideo, open_one_video, read_one_video
+from revseg.tasks.several_videos import SeveralVideos
+from revseg.training.config import TrainingConfig
 from tests.little import FRAMES, HEIGHT, WIDTH, write_video
 
 pytestmark = pytest.mark.slow
@@ -108,6 +110,27 @@ def test_the_network_is_given_all_that_is_known(files: tuple[Path, Path], tmp_pa
     assert len(item.labelled_frames) == 3 + 2
     others = relabelled(files, tmp_path, {frame: 1 if frame in (0, 4, 7) else 2 for frame in range(FRAMES)})
     assert torch.equal(opened(others, tmp_path, **settings).observation.inputs, task.observation.inputs)
+
+
+@pytest.mark.parametrize(
+    ("more", "steps"),
+    [
+        ({"evidence": EVIDENCE}, 8),  # an eighth of 60
+        ({"evidence": EVIDENCE, "window": FRAMES}, 8),
+        ({"evidence": EVIDENCE, "window": FRAMES - 1}, 15),  # the new label may lie outside
+        ({"evidence": EVIDENCE, "sees_evidence": False}, 15),
+        ({}, 15),
+    ],
+)
+def test_a_later_round_takes_fewer_steps_where_each_is_shown_all(
+    more: dict, steps: int, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    task = opened(files, tmp_path, labelled_frames=3, **more)
+    together = SeveralVideos({"a": replace(task, window=None), "b": task})
+    for share in (task.finetune_share, together.finetune_share):
+        assert TrainingConfig(steps=60).steps_of_later_rounds(share) == steps
+        assert TrainingConfig(steps=1).steps_of_later_rounds(share) == 1
+        assert TrainingConfig(steps=60, finetune_steps=3).steps_of_later_rounds(share) == 3
 
 
 def test_the_key_of_labels_is_of_what_is_trained_on(files: tuple[Path, Path], tmp_path: Path) -> None:
