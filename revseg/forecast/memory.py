@@ -33,8 +33,9 @@ from revseg.video.memory import decoder_bytes, decoding_bytes
 
 FLOW_LIBRARY = 16 << 20
 """Bytes of OpenCV as it works and of the threads of the flow, beside what is imported (measured: torch 2.14, OpenCV 5)."""
-TRAINING_LIBRARY = 65 << 20
-"""Bytes of what TensorBoard, and oneDNN and autograd at the first step, load (measured: torch 2.14, CPU)."""
+TRAINING_LIBRARY = 48 << 20
+"""Bytes of what TensorBoard, and oneDNN and autograd at the first step, load (measured: torch 2.14; 65 MB on a CPU with AMX, less
+without: this is between them)."""
 PARTS_OF_A_STEP = 3
 """Opening, blocks, head with loss: the heap keeps what one has freed, in pieces that do not fit the next (measured: glibc)."""
 HELD_OF_HIDDEN = 2
