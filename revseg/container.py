@@ -18,7 +18,6 @@ from pathlib import Path
 class Version:
     """Names of one version's files."""
 
-    number: int
     limit: str
     usage: str
     files: tuple[str, str]
@@ -28,13 +27,12 @@ class Version:
 
 
 VERSION_1 = Version(
-    1,
     limit="memory.limit_in_bytes",
     usage="memory.usage_in_bytes",
     files=("total_inactive_file", "total_active_file"),
     mapped="total_mapped_file",
 )
-VERSION_2 = Version(2, limit="memory.max", usage="memory.current", files=("inactive_file", "active_file"), mapped="file_mapped")
+VERSION_2 = Version(limit="memory.max", usage="memory.current", files=("inactive_file", "active_file"), mapped="file_mapped")
 
 
 def free_in_container(root: Path = Path("/")) -> int | None:
@@ -101,7 +99,7 @@ def _left(version: Version, folder: Path) -> int | None:
 
 def _cores(version: Version, folder: Path) -> float | None:
     """Returns how many cores' time a group may take; None where it has no limit."""
-    if version.number == 2:
+    if version is VERSION_2:
         quota, _, period = next(iter(_lines(folder / "cpu.max")), "").partition(" ")
     else:
         quota, period = (next(iter(_lines(folder / f"cpu.cfs_{what}_us")), "") for what in ("quota", "period"))

@@ -31,10 +31,20 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def free_threads(device: torch.device) -> int:
+    """Returns how many threads compute on a device and may become fewer: 1 where OMP_NUM_THREADS says how many, or on a GPU."""
+    return 1 if device.type != "cpu" or _threads_are_chosen() else torch.get_num_threads()
+
+
+def _threads_are_chosen() -> bool:
+    """Whether OMP_NUM_THREADS says how many threads compute: then nothing else does."""
+    return "OMP_NUM_THREADS" in os.environ
+
+
 def _use_granted_cores() -> None:
-    """By itself PyTorch counts the cores of the machine. Who has set OMP_NUM_THREADS has chosen."""
+    """By itself PyTorch counts the cores of the machine."""
     granted = cores_in_container()
-    if granted is not None and "OMP_NUM_THREADS" not in os.environ:
+    if granted is not None and not _threads_are_chosen():
         torch.set_num_threads(min(torch.get_num_threads(), max(1, int(granted))))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from revseg.container import cores_in_container, free_in_container
+from revseg.container import VERSION_2, cores_in_container, free_in_container, groups
 
 GIB = 1 << 30
 UNLIMITED = 0x7FFFFFFFFFFFF000
@@ -123,21 +123,17 @@ def test_the_cores_of_a_group_of_version_1(tmp_path: Path) -> None:
 @pytest.fixture
 def half_a_core() -> Iterator[Path]:
     """A real group, of either version, that may take half of a core's time."""
-    for top, quota in ((Path("/sys/fs/cgroup/cpu"), "cpu.cfs_quota_us"), (Path("/sys/fs/cgroup"), "cpu.max")):
-        group = top / f"revseg-test-{os.getpid()}"
-        try:
-            group.mkdir()
-        except OSError:
-            continue
-        try:
-            (group / quota).write_text("50000")
-        except OSError:
+    version, parent = next(groups("cpu"), (None, Path("/nowhere")))
+    group = parent / f"revseg-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / ("cpu.max" if version is VERSION_2 else "cpu.cfs_quota_us")).write_text("50000")
+    except OSError as error:
+        if group.is_dir():
             group.rmdir()
-            continue
-        yield group
-        group.rmdir()
-        return
-    pytest.skip("no control group can be made here")
+        pytest.skip(f"no control group can be made here: {error}")
+    yield group
+    group.rmdir()
 
 
 def test_pytorch_has_as_many_threads_as_its_group_has_cores(half_a_core: Path) -> None:

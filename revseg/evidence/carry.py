@@ -257,9 +257,11 @@ def _returned(carrier: Carrier, planes: Tensor, gaps: Sequence[Gap], shares: Seq
 def _weigh_returned(returned: _Returned, by_looks: ByLooks) -> None:
     """In place, what comes back to labelled frames."""
     ensemble, frames = by_looks.of_sure_frames(), by_looks.labelled.labelled_frames
-    rows = sorted({row for row, _ in returned.given})
-    for row, said in by_looks.flow.each(lambda row: ensemble.odds(by_looks.seen(frames[row])), rows):
-        for index in (index for given, index in returned.given if given == row):
+    shares: dict[int, list[int]] = {}
+    for row, index in returned.given:
+        shares.setdefault(row, []).append(index)
+    for row, said in by_looks.flow.each(lambda row: ensemble.odds(by_looks.seen(frames[row])), list(shares)):
+        for index in shares[row]:
             returned.planes[row, :-1, index] = by_looks.weighed(returned.planes[row, :, index], said)
 
 

@@ -30,9 +30,8 @@ HOLD = 15.0
 
 
 class Passed(NamedTuple):
-    """Seconds that have passed."""
+    """Seconds that have passed, beside those of the clock."""
 
-    clock: float
     waited: float
     """That threads of this process have waited for a core."""
     others: float
@@ -43,30 +42,28 @@ class Cores:
     """Lets PyTorch use fewer threads while other programs need the cores, and all again once these are free.
 
     most: how many threads it uses at most; 1: nothing is ever changed. passed: tells what has passed; None where it cannot.
+    clock: seconds.
     """
 
-    def __init__(self, most: int, *, passed: Callable[[], Passed | None] | None = None) -> None:
+    def __init__(
+        self, most: int, *, passed: Callable[[], Passed | None] | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.count = self.most = most
-        self._passed = passed or passed_here
-        self._seen, self._until = self._passed(), -math.inf
-
-    @classmethod
-    def for_steps_on(cls, device: torch.device) -> Cores:
-        """Returns those of a training on a device. Who has set OMP_NUM_THREADS has chosen, and a GPU does not care."""
-        chosen = device.type != "cpu" or "OMP_NUM_THREADS" in os.environ
-        return cls(1 if chosen else torch.get_num_threads())
+        self._passed, self._clock = passed or passed_here, clock
+        self._since, self._seen, self._until = clock(), self._passed(), -math.inf
 
     def look(self) -> None:
         """Sees how many threads had to wait since it looked before, and uses fewer where they were too many, or all again."""
-        before = self._seen
-        if self.most == 1 or before is None or (now := self._passed()) is None or (passed := now.clock - before.clock) < SECONDS:
+        moment, before = self._clock(), self._seen
+        seconds = moment - self._since
+        if self.most == 1 or seconds < SECONDS or before is None or (now := self._passed()) is None:
             return
-        self._seen = now
-        waiting, others = (now.waited - before.waited) / passed, (now.others - before.others) / passed
-        if others <= OTHERS and self.count < self.most and now.clock >= self._until:
+        self._since, self._seen = moment, now
+        waiting, others = (now.waited - before.waited) / seconds, (now.others - before.others) / seconds
+        if others <= OTHERS and self.count < self.most and moment >= self._until:
             self._use(self.most, "the processor is free again")
         elif others > OTHERS and waiting > WAITING and self.count > 1:
-            self._until = now.clock + HOLD
+            self._until = moment + HOLD
             self._use(max(1, self.count - math.ceil(waiting - WAITING)), "other programs use the processor")
 
     def _use(self, count: int, why: str) -> None:
@@ -91,6 +88,6 @@ def passed_here() -> Passed | None:
             except (FileNotFoundError, ProcessLookupError):  # it has just ended
                 continue
         own = time.process_time()
-        return Passed(time.monotonic(), waited / 1e9, computed / os.sysconf("SC_CLK_TCK") - own)
+        return Passed(waited / 1e9, computed / os.sysconf("SC_CLK_TCK") - own)
     except (AttributeError, OSError, IndexError, ValueError):
         return None

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from revseg import storage
-from revseg.device import free_memory, peak_memory
+from revseg.device import free_memory, free_threads, peak_memory
 from revseg.network.config import NetworkConfig
 from revseg.network.growth import grown
 from revseg.network.memory import Size, forecast_training
@@ -104,7 +104,7 @@ class Trainer:
         """Takes steps until the end, from where the progress stands."""
         if self.progress.finished:
             return
-        cores = Cores.for_steps_on(self.device)
+        cores = Cores(free_threads(self.device))
         items = made_ahead(self._item, self._numbers(), self.config.ahead, device=self.device)
         with closing(items), StopRequest.watched() as stop, board.training(self.progress.step, self.progress.last):
             while not self.progress.finished:

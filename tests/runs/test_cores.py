@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from revseg.device import free_threads
 from revseg.runs.cores import HOLD, SECONDS, Cores, Passed, passed_here
 
 CPU = torch.device("cpu")
@@ -26,14 +27,14 @@ class Machine:
 
     def __init__(self, most: int) -> None:
         torch.set_num_threads(most)
-        self.now = Passed(0.0, 0.0, 0.0)
-        self.cores = Cores(most, passed=lambda: self.now)
+        self.clock, self.now = 0.0, Passed(0.0, 0.0)
+        self.cores = Cores(most, passed=lambda: self.now, clock=lambda: self.clock)
 
     def after(self, seconds: float, *, waiting: float, others: float) -> int:
         """Returns how many threads are used after so many seconds with so many that wait, and so many others."""
         for _ in range(round(seconds / SECONDS)):
-            clock, waited, computed = self.now
-            self.now = Passed(clock + SECONDS, waited + waiting * SECONDS, others=computed + others * SECONDS)
+            self.clock += SECONDS
+            self.now = Passed(self.now.waited + waiting * SECONDS, self.now.others + others * SECONDS)
             self.cores.look()
         assert torch.get_num_threads() == self.cores.count
         return self.cores.count
@@ -52,7 +53,7 @@ def test_threads_of_its_own_that_are_in_each_others_way_stay() -> None:
 
 def test_a_short_while_tells_nothing() -> None:
     machine = Machine(4)
-    machine.now = Passed(SECONDS / 2, 4.0, 4.0)
+    machine.clock, machine.now = SECONDS / 2, Passed(4.0, 4.0)
     machine.cores.look()
     assert machine.cores.count == 4
 
@@ -75,10 +76,10 @@ def test_they_come_back_once_others_have_gone() -> None:
 
 def test_who_has_chosen_keeps_his_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert Cores.for_steps_on(CPU).most == 1
+    assert free_threads(CPU) == 1
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert Cores.for_steps_on(CPU).most == torch.get_num_threads()
-    assert Cores.for_steps_on(torch.device("cuda")).most == 1
+    assert free_threads(CPU) == torch.get_num_threads()
+    assert free_threads(torch.device("cuda")) == 1
 
 
 @pytest.mark.slow

@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -148,39 +148,40 @@ server = process._server().process.pid
 os.kill(server, signal.SIGSTOP)
 print(server, flush=True)
 """
-"""The process waits for its server as it exits, and that does not end."""
+
+
+@contextmanager
+def ending_with_a_stopped_server(video: Path, parting: float) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """A process that waits for its server as it exits, so many seconds, and that does not end; and the number of the server."""
+    ending, server = decoding(STOPPED_SERVER, video, str(parting))
+    with ending:
+        try:
+            yield ending, server
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(server, signal.SIGCONT)
+            ending.kill()
 
 
 @pytest.mark.slow
 @linux
 def test_who_interrupts_the_very_end_does_not_wait(noisy: Path) -> None:
-    ending, server = decoding(STOPPED_SERVER, noisy, "60")
-    with ending:
-        try:
-            with pytest.raises(subprocess.TimeoutExpired):
-                ending.wait(1)
-            ending.send_signal(signal.SIGINT)
-            assert ending.wait(10) == 0
-            assert ending.stderr is not None
-            assert ending.stderr.read() == ""
-        finally:
-            os.kill(server, signal.SIGCONT)
-            ending.kill()
+    with ending_with_a_stopped_server(noisy, 60) as (ending, server):
+        with pytest.raises(subprocess.TimeoutExpired):
+            ending.wait(1)
+        ending.send_signal(signal.SIGINT)
+        assert ending.wait(10) == 0
+        assert ending.stderr is not None
+        assert ending.stderr.read() == ""
     assert gone(server)
 
 
 @pytest.mark.slow
 @linux
 def test_a_server_that_does_not_end_is_killed(noisy: Path) -> None:
-    ending, server = decoding(STOPPED_SERVER, noisy, "0.5")
-    with ending:
-        try:
-            assert ending.wait(20) == 0
-            assert gone(server)
-        finally:
-            ending.kill()
-            with suppress(ProcessLookupError):
-                os.kill(server, signal.SIGKILL)
+    with ending_with_a_stopped_server(noisy, 0.5) as (ending, server):
+        assert ending.wait(20) == 0
+        assert gone(server)
 
 
 def test_the_server_loads_no_pytorch() -> None:
